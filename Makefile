@@ -1,0 +1,43 @@
+# make train    a trained model in saved_models/digits-vae-z20
+# make test     the whole test suite; FULL=1 runs the long proofs at full length
+# make lint     ruff and mypy
+#
+# Each makes .venv first if need be. PYTHON=python3.12 chooses another interpreter.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	2>/dev/null && echo $$python && break; done)
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help train test lint
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
+
+train: $(VENV)/.installed
+	$(BIN)/python scripts/train.py --latent_dim 20
+
+test: $(VENV)/.installed-test
+	$(if $(FULL),KERAS_VAE_FULL_TESTS=1 )$(BIN)/python -m pytest --durations=10
+
+lint: $(VENV)/.installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+$(VENV)/.installed: requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { \
+		echo "No Python 3.11, 3.12 or 3.13 found: install one, or name it with PYTHON=."; \
+		exit 1; }
+	@echo "Making $(VENV) with $(PYTHON)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing requirements.txt into $(VENV): about 1 GB, some minutes"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	@echo "Installing what the tests need into $(VENV)"
+	@$(PIP) -e '.[test]'
+	@touch $@

@@ -1,0 +1,42 @@
+"""Variational autoencoders on TensorFlow and Keras 3.
+
+The public names are resolved when first used (PEP 562), so that a program can read its
+flags, or a process its configuration, without importing TensorFlow.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "VAE": "models.vae",
+    "Latent": "models.vae",
+    "Adam": "optimizers",
+    "LinearWarmup": "models.schedules",
+    "Cyclical": "models.schedules",
+    "ReconstructionImages": "training.callbacks",
+    "InterpolationImages": "training.callbacks",
+    "SampleImages": "training.callbacks",
+    "TrainConfig": "training.config",
+    "load": "data.datasets",
+    "batches": "data.pipeline",
+}
+_ROOMS = ("networks", "probability", "data", "evaluation", "visualization", "models")
+
+__all__ = [*_HOME, *_ROOMS, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    elif name in _ROOMS:
+        value = importlib.import_module(f"{__name__}.{name}")
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""What is trained on: datasets, checked at the door, and the way they reach a step."""

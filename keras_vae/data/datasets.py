@@ -1,0 +1,419 @@
+"""What is trained on: by name or by path, with every check on the way in."""
+
+import difflib
+import math
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from keras_vae.data.checks import (
+    DataError,
+    check_examples,
+    check_finite,
+    check_labels,
+    encode_labels,
+    one_line,
+    require_numbers,
+    require_size,
+    to_unit,
+)
+from keras_vae.data.files import Arrays, read_csv, read_npy, read_npz
+from keras_vae.data.folder import ImageFolder, read_folder
+from keras_vae.naming import lookup
+
+__all__ = ["DATASETS", "Data", "ImageFolder", "Split", "Streamed", "load", "to_unit"]
+
+DATA_KINDS = ("auto", "images", "sequences", "vectors")
+"""What examples can be. `auto`: three or four axes are images, two are vectors."""
+
+
+class Streamed(Protocol):
+    """Examples that are made or read when they are asked for, as `ImageFolder` is."""
+
+    shape: tuple[int, ...]
+
+    def __len__(self) -> int:
+        """Returns how many examples there are."""
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """Returns examples as an array, by a slice or an array of rows."""
+
+    def head(self, n: int) -> np.ndarray:
+        """Returns the first examples, `(n, *shape)`."""
+
+    def take(self, rows: np.ndarray) -> "Streamed":
+        """Returns only these examples, in this order."""
+
+    def gather(self, rows: Any) -> Any:
+        """Returns the tensor of examples for an int64 tensor of rows, in the graph."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a dataset: examples, and what is known of each.
+
+    Attributes:
+        x: uint8, uint16 or float32 `(n, *input_shape)`, or a `Streamed`. Images have an
+            axis of channels.
+        y: int32 `(n,)` labels from 0, -1 where an example has none; or None.
+        condition: float32 `(n, ...)` or None; uint8 and uint16 are scaled to [0, 1].
+        factors: float32 `(n, k)`, the ground truth that a generator of data knows, as
+            the position along the swiss roll; or None.
+    """
+
+    x: Any
+    y: np.ndarray | None = None
+    condition: np.ndarray | None = None
+    factors: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def take(self, rows: np.ndarray) -> "Split":
+        """Returns the part with only these examples, in this order."""
+        x = self.x[rows] if isinstance(self.x, np.ndarray) else self.x.take(rows)
+        others = (self.y, self.condition, self.factors)
+        return Split(x, *(None if other is None else other[rows] for other in others))
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A dataset, checked.
+
+    Attributes:
+        name: The name it was asked for, of a path the last part without its ending.
+        kind: `"images"`, `"sequences"` or `"vectors"`.
+        input_shape: Of one example: `(h, w, c)`, `(time, features)` or `(features,)`.
+        train: What is trained on.
+        validation: What is set aside to choose by, or None.
+        test: What the dataset has for the end, or None.
+        label_names: What the labels mean, or None where they are only numbers.
+        factor_names: What the columns of `factors` are, or None.
+    """
+
+    name: str
+    kind: str
+    input_shape: tuple[int, ...]
+    train: Split
+    validation: Split | None
+    test: Split | None
+    label_names: tuple[str, ...] | None = None
+    factor_names: tuple[str, ...] | None = None
+
+
+def load(
+    name_or_path: str | os.PathLike[str],
+    *,
+    data_kind: str = "auto",
+    label_column: str | int | None = None,
+    validation_fraction: float = 0.0,
+    seed: int = 0,
+) -> Data:
+    """Loads a dataset by its name or from a file or folder, and checks all of it.
+
+    Args:
+        name_or_path: A name of `DATASETS`; or an `.npz` (`x_train`, and if there
+            `y_train`, `x_test`, `y_test`, `condition_train`, `condition_test`; or one
+            array), an `.npy`, a `.csv` (see `files.read_csv`), a folder of images (see
+            `folder.read_folder`).
+        data_kind: One of `DATA_KINDS`. Images of three axes are grey; sequences of two
+            axes have one feature; vectors are flattened from any number of axes.
+        label_column: Of a `.csv`, by name or by place counted from 0.
+        validation_fraction: Part of the training examples that is set aside, in [0, 1).
+        seed: Of the choice of these examples.
+
+    Returns:
+        The dataset. A part that is not there is None; none is made up.
+
+    Raises:
+        ValueError: If an argument is out of range, or the data cannot be used; the
+            message is a sentence that says which value and where it is.
+
+    Example:
+
+    ```python
+    data = load("digits", validation_fraction=0.1)
+    data.train.x.shape  # (1350, 8, 8, 1)
+    ```
+    """
+    lookup("data_kind", data_kind, dict.fromkeys(DATA_KINDS))
+    if not 0.0 <= validation_fraction < 1.0:
+        raise ValueError(
+            "Invalid value for argument `validation_fraction`. Expected a number from 0 "
+            f"to below 1. Received: validation_fraction={validation_fraction}."
+        )
+    name, arrays = _read(name_or_path, label_column)
+    data = _assemble(name, arrays, data_kind)
+    if validation_fraction == 0.0:
+        return data
+    if data.validation is not None:
+        raise ValueError(
+            "Invalid value for argument `validation_fraction`. Expected 0, as the "
+            f"dataset has a validation part. Received: {validation_fraction}."
+        )
+    return _hold_out(data, validation_fraction, seed)
+
+
+def _read(
+    name_or_path: str | os.PathLike[str], label_column: str | int | None
+) -> tuple[str, Arrays]:
+    """Returns the name of a dataset and its arrays as they come."""
+    name = os.fsdecode(name_or_path)
+    path = Path(name).expanduser()
+    is_csv = path.suffix.lower() == ".csv"
+    if label_column is not None and (name in DATASETS or not is_csv):
+        raise ValueError(
+            "Invalid value for argument `label_column`. Expected none, as only a .csv "
+            f"has columns. Received: label_column={label_column!r} for {name!r}."
+        )
+    if name in DATASETS:
+        return name, DATASETS[name]()
+    title = path.stem or path.resolve().name or "data"
+    if os.path.isdir(path):
+        return path.resolve().name or "data", read_folder(path)
+    if not os.path.exists(path):
+        # One sentence serves a name that is unknown and a path that is not there.
+        close = difflib.get_close_matches(name, DATASETS, n=1)
+        raise DataError(
+            f"dataset: {name!r} is neither one of {', '.join(DATASETS)} nor a file or "
+            "folder that is there"
+            + (f"; did you mean {close[0]!r}?" if close else "; check the path.")
+        )
+    if not os.path.isfile(path):
+        raise DataError(
+            f"dataset: {name!r} is no regular file; give a file or a folder."
+        )
+    if is_csv:
+        return title, read_csv(path, label_column)
+    ending = path.suffix.lower()
+    if ending in _SPREADSHEETS:
+        raise DataError(f"dataset: {name!r} is a spreadsheet; save it as CSV.")
+    if ending not in _READERS:
+        raise DataError(
+            f"dataset: {name!r} ends in {ending!r}; expected a file that ends in .npz, "
+            ".npy or .csv, or a folder of images."
+        )
+    return title, _READERS[ending](path)
+
+
+_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
+_READERS: dict[str, Callable[[Path], Arrays]] = {".npz": read_npz, ".npy": read_npy}
+
+
+def _assemble(name: str, arrays: Arrays, data_kind: str) -> Data:
+    """Checks arrays, gives examples the shape of their kind, and puts parts together."""
+    kind = _kind(name, arrays["x_train"], data_kind)
+    checked = {
+        key: check_labels(f"{key} of {name!r}", values)
+        for key, values in arrays.items()
+        if key.startswith("y_")
+    }
+    labels, text_names = encode_labels(checked)
+    splits: dict[str, Split | None] = {}
+    for part in ("train", "validation", "test"):
+        splits[part] = _split(name, arrays, labels, part, kind)
+    train = splits["train"]
+    if train is None:
+        raise DataError(f"dataset: {name!r} has no x_train; add examples to train on.")
+    for part, split in splits.items():
+        if split is not None:
+            _require_alike(name, part, split, train)
+    return Data(
+        name=name,
+        kind=kind,
+        input_shape=_shape(train.x),
+        train=train,
+        validation=splits["validation"],
+        test=splits["test"],
+        label_names=text_names or arrays.get("label_names"),
+        factor_names=arrays.get("factor_names"),
+    )
+
+
+def _shape(x: Any) -> tuple[int, ...]:
+    """Of one example, whether in memory or streamed."""
+    return x.shape[1:] if isinstance(x, np.ndarray) else tuple(x.shape)
+
+
+def _kind(name: str, x: Any, data_kind: str) -> str:
+    axes = 1 + len(_shape(x)) if len(x.shape) else 0
+    allowed = {
+        "auto": (2, 3, 4),
+        "images": (3, 4),
+        "sequences": (2, 3),
+        "vectors": range(2, 65),
+    }
+    if not isinstance(x, np.ndarray) and data_kind in ("sequences", "vectors"):
+        raise ValueError(
+            "Invalid value for argument `data_kind`. Expected 'images' or 'auto' for "
+            f"images that are streamed. Received: data_kind={data_kind!r} for {name!r}."
+        )
+    if axes not in allowed[data_kind]:
+        raise DataError(
+            f"dataset: {name!r} has an array of shape {x.shape}; expected images "
+            "(n, height, width) or (n, height, width, channels), sequences (n, time, "
+            "features) with data_kind='sequences', or vectors (n, features)."
+        )
+    if data_kind != "auto":
+        return data_kind
+    return "vectors" if axes == 2 else "images"
+
+
+def _split(
+    name: str, arrays: Arrays, labels: dict[str, np.ndarray], part: str, kind: str
+) -> Split | None:
+    x = arrays.get(f"x_{part}")
+    others = {
+        "y": labels.get(f"y_{part}"),
+        "condition": arrays.get(f"condition_{part}"),
+        "factors": arrays.get(f"factors_{part}"),
+    }
+    for field, values in others.items():
+        rows = 0 if x is None else len(x)
+        if values is not None and (values.ndim == 0 or len(values) != rows):
+            raise DataError(
+                f"dataset: {field}_{part} of {name!r} has shape {values.shape}, but "
+                f"x_{part} has {rows} examples; give it one row for each."
+            )
+    if x is None:
+        return None
+    if others["condition"] is not None:
+        where = f"condition_{part} of {name!r}"
+        others["condition"] = _checked_condition(where, others["condition"])
+    if isinstance(x, np.ndarray):
+        x = _shaped(check_examples(f"x_{part} of {name!r}", x), kind)
+    else:
+        require_size(f"x_{part} of {name!r}", _shape(x))
+    return Split(x, **others)
+
+
+def _shaped(x: np.ndarray, kind: str) -> np.ndarray:
+    if kind == "vectors":
+        return x.reshape(len(x), -1)
+    axes = 4 if kind == "images" else 3
+    return x[..., np.newaxis] if x.ndim == axes - 1 else x
+
+
+def _checked_condition(where: str, condition: np.ndarray) -> np.ndarray:
+    require_numbers(where, condition.dtype)
+    if condition.ndim == 1:
+        condition = condition[:, np.newaxis]
+    return check_finite(where, to_unit(condition))
+
+
+def _require_alike(name: str, part: str, split: Split, train: Split) -> None:
+    """Raises a `DataError` if a part does not go with the training part."""
+    for field in ("x", "condition"):
+        one, other = getattr(train, field), getattr(split, field)
+        if (one is None) != (other is None):
+            raise DataError(
+                f"dataset: {name!r} has {field} for one of train and {part} and not for "
+                "the other; give both or none."
+            )
+        if one is None:
+            continue
+        first, second = (one.dtype, _shape(one)), (other.dtype, _shape(other))
+        if first != second:
+            raise DataError(
+                f"dataset: {name!r} has {field}_train of {first[0]} {first[1]} and "
+                f"{field}_{part} of {second[0]} {second[1]} for an example; they must be "
+                "alike."
+            )
+
+
+def _hold_out(data: Data, fraction: float, seed: int) -> Data:
+    """Sets examples aside as validation part, by a permutation from the seed."""
+    count = max(1, round(len(data.train) * fraction))
+    if count >= len(data.train):
+        raise ValueError(
+            "Invalid value for argument `validation_fraction`. Expected one that leaves "
+            f"examples to train on, of {len(data.train)}. Received: {fraction}."
+        )
+    order = np.random.default_rng(seed % 2**64).permutation(len(data.train))
+    aside, rest = np.sort(order[:count]), np.sort(order[count:])
+    values = {**data.__dict__, "train": data.train.take(rest)}
+    return Data(**{**values, "validation": data.train.take(aside)})
+
+
+def _digits() -> Arrays:
+    """1,797 handwritten digits of scikit-learn, 8x8, as bytes; the last 297 are test.
+
+    Their grey values k of 0 to 16 become round(k * 255 / 16), so that they are pictures
+    as any others, also for a likelihood of 256 values.
+    """
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    # RandomState's stream of numbers is frozen: the split is the same everywhere.
+    order = np.random.RandomState(0).permutation(len(bunch.target))
+    x = np.rint(bunch.images[order] * (255 / 16)).astype(np.uint8)
+    return _parts(x, bunch.target[order], 1500) | {"label_names": tuple("0123456789")}
+
+
+def _mnist() -> Arrays:
+    return _keras_dataset("mnist", tuple("0123456789"))
+
+
+def _fashion_mnist() -> Arrays:
+    names = (
+        "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
+    )
+    return _keras_dataset("fashion_mnist", tuple(names.split(",")))
+
+
+def _keras_dataset(name: str, label_names: Sequence[str]) -> Arrays:
+    """Fetches a dataset by `keras.datasets`, or reads what that fetched before."""
+    import keras
+
+    try:
+        train, test = getattr(keras.datasets, name).load_data()
+    except Exception as error:  # Keras raises plain exceptions when a download fails
+        raise DataError(
+            f"dataset: {name!r} could not be fetched or read ({one_line(error)}); "
+            "connect to the network, or empty the folder 'datasets' in "
+            f"{keras.config.keras_home()!r} if a download was cut off, or use 'digits', "
+            "which needs no network."
+        ) from error
+    parts = {"x_train": train[0], "y_train": train[1]}
+    return parts | {"x_test": test[0], "y_test": test[1], "label_names": label_names}
+
+
+def _swiss_roll() -> Arrays:
+    """5,000 and 1,000 points of a rolled plane; the factor is the position along it.
+
+    Source: scikit-learn's `make_swiss_roll`, after Marsland, Machine Learning, 2009.
+    """
+    from sklearn.datasets import make_swiss_roll
+
+    x, position = make_swiss_roll(6000, random_state=0)
+    factors = position[:, np.newaxis].astype(np.float32)
+    return {
+        "x_train": x[:5000],
+        "x_test": x[5000:],
+        "factors_train": factors[:5000],
+        "factors_test": factors[5000:],
+        "factor_names": ("position",),
+    }
+
+
+def _parts(x: np.ndarray, y: np.ndarray, count: int) -> Arrays:
+    return {
+        "x_train": x[:count],
+        "y_train": y[:count],
+        "x_test": x[count:],
+        "y_test": y[count:],
+    }
+
+
+DATASETS: dict[str, Callable[[], Arrays]] = {
+    "digits": _digits,
+    "mnist": _mnist,
+    "fashion_mnist": _fashion_mnist,
+    "swiss_roll": _swiss_roll,
+}
+"""Datasets by name. Each returns `x_train` and what else there is, by the names of an
+`.npz`; `x_` may be `Streamed`."""

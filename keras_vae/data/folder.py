@@ -1,0 +1,339 @@
+"""A folder of images, read from disk as they are needed."""
+
+import copy
+import os
+import stat
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from keras_vae.data.checks import DataError, one_line, require_size
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+"""The files of a folder that are examples, in any case of letters."""
+
+_OTHER_ENDINGS = (".webp", ".tif", ".tiff", ".jp2", ".avif", ".heic", ".ppm", ".pgm")
+_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF")  # MPO: JPEG of some cameras
+_GREY_MODES = ("1", "L", "LA", "I;16", "I")
+_COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "CMYK")
+_PARALLEL = 16  # images of a batch that are decoded at the same time
+_CHUNK = 256  # images held twice while they are copied into one array
+
+
+class ImageFolder:
+    """The images below a folder, all of one size, decoded only when they are asked for.
+
+    Files are PNG, JPEG, BMP or GIF, in the order of their names; hidden ones are left
+    out, and so is a folder that a link leads to a second time. On opening only the
+    headers are read. The images are grey, `(h, w, 1)`, if all files are, else colour,
+    `(h, w, 3)`. 16 bits are reduced to the upper 8, transparency is laid on black, of an
+    animation the first picture is taken.
+
+    Args:
+        path: The folder.
+
+    Attributes:
+        root: The folder, absolute.
+        files: The files, relative to `root`.
+        shape: `(h, w, c)` of one image.
+        dtype: `"uint8"`.
+
+    Raises:
+        ValueError: If there is no image, one cannot be read, or sizes differ; the
+            message names the file.
+
+    Example:
+
+    ```python
+    folder = ImageFolder("tiles")
+    first = folder.head(10)  # uint8 (10, h, w, c)
+    ```
+    """
+
+    dtype = "uint8"
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.root = os.path.abspath(path)
+        self.files: tuple[str, ...] = tuple(_find_images(self.root))
+        headers = _Headers(self.root, self.files)
+        self.shape = (headers.height, headers.width, 1 if headers.grey else 3)
+        self._plain = headers.plain
+        self._paths: tf.Tensor | None = None
+        require_size(f"folder {self.root!r}", self.shape)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        """Returns uint8 `(n, h, w, c)` for a slice or array, `(h, w, c)` for a number.
+
+        Raises:
+            ValueError: If an image cannot be decoded; the message names its file.
+        """
+        import tensorflow as tf
+
+        rows = np.arange(len(self))[key]
+        images = np.empty((rows.size, *self.shape), np.uint8)
+        gather = tf.function(
+            self.gather, input_signature=[tf.TensorSpec([None], tf.int64)]
+        )
+        with self.naming_files(rows.ravel()):
+            for first in range(0, rows.size, _CHUNK):
+                chunk = rows.ravel()[first : first + _CHUNK]
+                images[first : first + _CHUNK] = gather(tf.constant(chunk, tf.int64))
+        return images.reshape(*rows.shape, *self.shape)
+
+    def head(self, n: int) -> np.ndarray:
+        """Returns the first `n` images, uint8 `(n, h, w, c)`; fewer if there are."""
+        return self[:n]
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> "ImageFolder":
+        """Returns the folder with only these of its images, in this order."""
+        part = copy.copy(self)
+        part.files = tuple(self.files[int(row)] for row in rows)
+        part._paths = None
+        return part
+
+    def gather(self, rows: "tf.Tensor") -> "tf.Tensor":
+        """Reads images in the graph, several at a time; fit for `tf.data`'s `map`.
+
+        Args:
+            rows: int64 `(n,)`.
+
+        Returns:
+            uint8 `(n, h, w, c)`.
+        """
+        import tensorflow as tf
+
+        if self._paths is None:
+            paths = [os.fsencode(os.path.join(self.root, file)) for file in self.files]
+            with tf.init_scope(), tf.device("CPU:0"):
+                self._paths = tf.constant(paths)
+        return tf.map_fn(
+            self._decode,
+            tf.gather(self._paths, rows),
+            parallel_iterations=_PARALLEL,
+            fn_output_signature=tf.TensorSpec(self.shape, tf.uint8),
+        )
+
+    @contextmanager
+    def naming_files(self, rows: Sequence[int] | np.ndarray | None = None) -> Iterator:
+        """Turns an error in reading images, raised by TensorFlow, into a sentence.
+
+        An operation of the graph does not say which file it failed on. So if one fails
+        inside of this context, the files are tried one by one.
+
+        Args:
+            rows: Where to look; everywhere if not given.
+
+        Raises:
+            ValueError: If there was such an error; the message names the file.
+        """
+        import tensorflow as tf
+
+        try:
+            yield
+        except tf.errors.OpError as error:
+            sentence = self.first_broken(rows)
+            if sentence is None:
+                raise
+            raise DataError(sentence) from error
+
+    def first_broken(
+        self, rows: Sequence[int] | np.ndarray | None = None
+    ) -> str | None:
+        """Returns a sentence on the first image that cannot be decoded, None if all can."""
+        import tensorflow as tf
+
+        decode = tf.function(
+            self._decode, input_signature=[tf.TensorSpec([], tf.string)]
+        )
+        for row in range(len(self)) if rows is None else rows:
+            path = os.path.join(self.root, self.files[int(row)])
+            try:
+                decode(tf.constant(os.fsencode(path)))
+            except tf.errors.NotFoundError:
+                return f"dataset: image {path!r} is no longer there; put it back."
+            except tf.errors.OpError:
+                return (
+                    f"dataset: image {path!r} cannot be decoded: it is cut off, damaged "
+                    "or was changed while in use; replace or remove it."
+                )
+        return None
+
+    def _decode(self, path: "tf.Tensor") -> "tf.Tensor":
+        import tensorflow as tf
+
+        height, width, channels = self.shape
+        contents = tf.io.read_file(path)
+        if self._plain:
+            image = tf.io.decode_image(contents, channels, expand_animations=False)
+            return tf.ensure_shape(image, self.shape)
+        image = tf.io.decode_image(contents, 0, expand_animations=False)
+        image = tf.ensure_shape(image, (height, width, None))
+        transparent = tf.shape(image)[-1] % 2 == 0
+        image = tf.cond(transparent, lambda: _on_black(image), lambda: image)
+        return tf.broadcast_to(image, self.shape)
+
+
+def _on_black(image: "tf.Tensor") -> "tf.Tensor":
+    import tensorflow as tf
+
+    colour, alpha = image[..., :-1], image[..., -1:]
+    product = tf.cast(colour, tf.float32) * tf.cast(alpha, tf.float32)
+    return tf.cast(tf.round(product / 255.0), tf.uint8)
+
+
+def read_folder(path: Path) -> dict[str, Any]:
+    """Opens a folder of images as `x_train`, with labels where it has sub-folders.
+
+    The label of an image is the sub-folder of the first level it is in; an image beside
+    the sub-folders has none, -1. If there is a sub-folder `train`, and besides it only
+    `test`, `validation` or `val`, these are the parts, each with labels in this manner.
+
+    Raises:
+        ValueError: As `ImageFolder`.
+    """
+    folder = ImageFolder(path)
+    steps = [Path(file).parts for file in folder.files]
+    parts = {step[0] if len(step) > 1 else "" for step in steps}
+    if "train" not in parts or len(parts) == 1 or parts - _PARTS.keys():
+        return {"x_train": folder, **_labels("train", steps)}
+    arrays: dict[str, Any] = {}
+    for name in sorted(parts):
+        rows = [row for row, step in enumerate(steps) if step[0] == name]
+        arrays[f"x_{_PARTS[name]}"] = folder.take(rows)
+        arrays |= _labels(_PARTS[name], [steps[row][1:] for row in rows])
+    return arrays
+
+
+_PARTS = {"train": "train", "test": "test", "validation": "validation"}
+_PARTS["val"] = "validation"
+
+
+def _labels(part: str, steps: Sequence[tuple[str, ...]]) -> dict[str, np.ndarray]:
+    names = [step[0] if len(step) > 1 else "" for step in steps]
+    return {f"y_{part}": np.array(names)} if any(names) else {}
+
+
+def _find_images(root: str) -> list[str]:
+    """Returns the images below `root`, relative to it, sorted."""
+    found: list[str] = []
+    seen: set[tuple[int, int]] = set()
+
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"dataset: folder {error.filename!r} may not be read "
+            f"({error.strerror}); change its permissions or remove it."
+        )
+
+    for folder, subfolders, files in os.walk(root, onerror=refuse, followlinks=True):
+        here = os.stat(folder)
+        if (here.st_dev, here.st_ino) in seen:  # a link back, perhaps without an end
+            subfolders.clear()
+            continue
+        seen.add((here.st_dev, here.st_ino))
+        subfolders[:] = sorted(name for name in subfolders if _visible(name))
+        for name in filter(_visible, files):
+            path = os.path.join(folder, name)
+            if name.lower().endswith(_OTHER_ENDINGS):
+                raise DataError(
+                    f"dataset: {path!r} is an image of a kind that is not read; convert "
+                    f"it to PNG, or remove it."
+                )
+            if name.lower().endswith(ENDINGS):
+                found.append(os.path.relpath(path, root))
+    if not found:
+        raise DataError(
+            f"dataset: folder {root!r} has no images; put files in it that end in "
+            f"{', '.join(ENDINGS)}."
+        )
+    return sorted(found)
+
+
+def _visible(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+class _Header(NamedTuple):
+    size: tuple[int, int]
+    grey: bool
+    plain: bool  # the decoder makes it grey or coloured by itself
+
+
+class _Headers:
+    """What the headers of all files say together; refuses what does not go together."""
+
+    def __init__(self, root: str, files: Sequence[str]):
+        first: tuple[str, tuple[int, int]] | None = None
+        self.grey = self.plain = True
+        with warnings.catch_warnings():
+            # Of the size of an image; `require_size` has a limit of its own.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            for file in files:
+                path = os.path.join(root, file)
+                header = _header(path)
+                first = first or (path, header.size)
+                if header.size != first[1]:
+                    raise DataError(
+                        "dataset: images must have one size, but "
+                        f"{first[0]!r} has {_times(first[1])} pixels and {path!r} has "
+                        f"{_times(header.size)}; crop or resize them."
+                    )
+                self.grey &= header.grey
+                self.plain &= header.plain
+        self.width, self.height = first[1] if first else (0, 0)
+
+
+def _times(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _header(path: str) -> _Header:
+    """Reads the header of one file; raises a `DataError` if it is no usable image."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise DataError(f"dataset: {path!r} is no regular file; remove it.")
+        with Image.open(path, formats=_FORMATS) as image:
+            mode, kind = image.mode, image.format
+            grey = mode in _GREY_MODES
+            if not grey and mode not in _COLOUR_MODES:
+                raise DataError(
+                    f"dataset: image {path!r} has pixels of a kind that is not read, "
+                    f"{mode}; convert it to RGB."
+                )
+            if kind == "BMP" and _raw_mode(image) not in ("BGR", "L"):
+                raise DataError(
+                    f"dataset: image {path!r} is a BMP file that is neither grey nor of "
+                    "24 bits; convert it to PNG."
+                )
+            # BMP and GIF decoders refuse a wish for channels, others drop transparency.
+            transparent = mode in ("LA", "PA", "RGBA") or "transparency" in image.info
+            return _Header(
+                image.size, grey, kind not in ("BMP", "GIF") and not transparent
+            )
+    except DataError:
+        raise
+    except OSError as error:
+        if isinstance(error, UnidentifiedImageError):
+            reason = "it is cut off, damaged or no PNG, JPEG, BMP or GIF"
+        else:
+            reason = error.strerror or one_line(error)
+    except Exception as error:  # whatever a parser meets in a damaged file
+        reason = one_line(error)
+    raise DataError(
+        f"dataset: image {path!r} cannot be read ({reason}); replace or remove it."
+    )
+
+
+def _raw_mode(image: Any) -> str | None:
+    codec, _, _, arguments = image.tile[0]
+    return arguments[0] if codec == "raw" else None

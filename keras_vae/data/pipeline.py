@@ -1,0 +1,186 @@
+"""From examples in memory or on disk to batches for a training step.
+
+The order of the examples and the random binarisation are pure functions of the seed and
+of a running count of steps, so a run can start at any step as if it had never stopped,
+and the global batch is the same on any number of replicas.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_vae.naming import lookup
+from keras_vae.probability.noise import RowNoise
+
+BINARIZE = ("none", "threshold", "static", "dynamic")
+"""What can be done to grey values: nothing; 1 from one half up; drawn once for each
+image; drawn afresh each time an image is shown."""
+
+Gather = Callable[[tf.Tensor], tf.Tensor]
+
+
+def num_batches(num_examples: int, batch_size: int) -> int:
+    """Returns how many batches hold all examples once; the last may be partial."""
+    return -(-num_examples // batch_size)
+
+
+def batches(
+    x: Any,
+    y: Any = None,
+    *,
+    sample_weight: Any = None,
+    batch_size: int,
+    shuffle: bool = True,
+    seed: int = 0,
+    start_step: int = 0,
+    binarize: str = "none",
+    augment: Callable[[tf.Tensor, RowNoise], tf.Tensor] | None = None,
+    repeat: bool = True,
+) -> tf.data.Dataset:
+    """Returns a dataset of batches: `x`, `(x, y)` or `(x, y, sample_weight)`.
+
+    Each epoch shows every example once; the last batch of an epoch is partial where the
+    batch size does not divide the number of examples.
+
+    Args:
+        x: `(n, ...)` array, uint8 and uint16 scaled to [0, 1] as float32; or an object
+            with `__len__` and `gather(rows)` that reads examples in the graph.
+        y: `(n, ...)` array handed through, or None.
+        sample_weight: `(n,)` array or None.
+        batch_size: Examples in a global batch, at least 1.
+        shuffle: Another order each epoch; else the order of `x`.
+        seed: Of the order and of the binarisation.
+        start_step: The step to start at, counted over epochs.
+        binarize: One of `BINARIZE`.
+        augment: Called with the float batch and its `RowNoise` before binarising.
+        repeat: Go on for ever; else stop after one epoch.
+
+    Raises:
+        ValueError: If an argument is out of range, or lengths differ.
+    """
+    lookup("binarize", binarize, dict.fromkeys(BINARIZE))
+    n = len(x)
+    if n < 1 or batch_size < 1:
+        raise ValueError(
+            "Invalid value for argument `batch_size` or `x`. Expected at least one "
+            f"example and a batch of at least 1. Received: len(x)={n}, "
+            f"batch_size={batch_size}."
+        )
+    if binarize == "static" and isinstance(x, np.ndarray):
+        x, binarize = binarize_once(x, seed), "none"
+    parts = [part for part in (y, sample_weight) if part is not None]
+    for part in parts:
+        if len(part) != n:
+            raise ValueError(
+                "Invalid value for argument `y` or `sample_weight`. Expected one row "
+                f"for each of the {n} examples of `x`. Received: {len(part)} rows."
+            )
+    steps = num_batches(n, batch_size)
+    gather_x = _gather(x)
+    gather_parts = [_gather(np.asarray(part)) for part in parts]
+
+    def batch(step: tf.Tensor) -> Any:
+        epoch, place = step // steps, step % steps
+        first = place * batch_size
+        rows = tf.range(first, tf.minimum(first + batch_size, n))
+        if shuffle:
+            rows = _shuffled(rows, seed, epoch, n)
+        noise = RowNoise(seed, step, domain="data")
+        values = gather_x(rows)
+        if augment is not None:
+            values = augment(_to_unit(values), noise)
+        values = _binarized(values, binarize, noise, rows, seed)
+        others = [gather(rows) for gather in gather_parts]
+        if not others:
+            return values
+        return (values, *([] if y is not None else [None]), *others)
+
+    if repeat:
+        counter = tf.data.Dataset.counter(start_step, dtype=tf.int64)
+    else:
+        counter = tf.data.Dataset.range(start_step, start_step + steps)
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.DATA
+    )
+    streamed = not isinstance(x, np.ndarray)
+    dataset = counter.map(
+        batch, num_parallel_calls=2 if streamed else None, deterministic=True
+    )
+    return dataset.prefetch(2).with_options(options)
+
+
+def binarize_once(x: np.ndarray, seed: int) -> np.ndarray:
+    """Returns one Bernoulli draw of each example, uint8 of 0 and 255, `(n, ...)`.
+
+    The draw of an example depends on the seed and on its row alone. Grey values are
+    scaled as in `batches`.
+    """
+    drawn = np.empty(x.shape, np.uint8)
+    rows = max(1, 2**22 // max(1, x[0].size))
+    for first in range(0, len(x), rows):
+        grey = _to_unit(tf.constant(x[first : first + rows]))
+        noise = RowNoise(seed, 0, first, domain="static")
+        on = noise.uniform(len(grey), x.shape[1:], "binarize") < grey
+        drawn[first : first + rows] = np.where(on, 255, 0)
+    return drawn
+
+
+def _gather(x: Any) -> Gather:
+    if hasattr(x, "gather"):
+        return x.gather  # type: ignore[no-any-return]
+    values = tf.constant(np.ascontiguousarray(x))
+    return lambda rows: tf.gather(values, rows)
+
+
+def _shuffled(rows: tf.Tensor, seed: int, epoch: tf.Tensor, n: int) -> tf.Tensor:
+    """Maps places in an epoch to examples by a permutation of (seed, epoch)."""
+    key = tf.stack([tf.constant(seed % 2**31, tf.int64), epoch])
+    return tf.random.experimental.index_shuffle(
+        rows, seed=tf.cast(key, tf.int32), max_index=tf.constant(n - 1, tf.int64)
+    )
+
+
+def _to_unit(x: tf.Tensor) -> tf.Tensor:
+    """uint8 and uint16 to [0, 1]; floats as they are; float32 out."""
+    if x.dtype.is_integer:
+        return tf.cast(x, tf.float32) * (1.0 / x.dtype.max)
+    return tf.cast(x, tf.float32)
+
+
+def _binarized(
+    x: tf.Tensor, binarize: str, noise: RowNoise, rows: tf.Tensor, seed: int
+) -> tf.Tensor:
+    if binarize == "none":
+        return _to_unit(x)
+    if binarize == "threshold":
+        return tf.cast(_to_unit(x) >= 0.5, tf.float32)
+    event_shape = x.shape[1:]
+    if binarize == "static":
+        return _static_draw(x, rows, seed)
+    count = tf.shape(x)[0]
+    if x.dtype == tf.uint8:
+        # A byte k is on with probability k / 255, to within 2**-17, and 0 and 255 are
+        # never and always on. 16 bits decide that for half the price of a float.
+        threshold = tf.constant(np.rint(np.arange(256) * 65536 / 255), tf.int32)
+        on = noise.bits16(count, event_shape, "binarize") < tf.gather(
+            threshold, tf.cast(x, tf.int32)
+        )
+    else:
+        on = noise.uniform(count, event_shape, "binarize") < _to_unit(x)
+    return tf.cast(on, tf.float32)
+
+
+def _static_draw(x: tf.Tensor, rows: tf.Tensor, seed: int) -> tf.Tensor:
+    """The draws of `binarize_once` for examples that are streamed."""
+    shape = x.shape[1:]
+
+    def one(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        row, values = pair
+        noise = RowNoise(seed, 0, row, domain="static")
+        return tf.cast(noise.uniform(1, shape, "binarize")[0] < values, tf.float32)
+
+    return tf.map_fn(one, (rows, _to_unit(x)), fn_output_signature=tf.float32)

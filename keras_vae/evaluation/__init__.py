@@ -1,0 +1,1 @@
+"""What came of the training: metrics of models, latents and samples."""

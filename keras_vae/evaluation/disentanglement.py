@@ -1,0 +1,507 @@
+"""How well a representation separates known factors: arrays in, numbers out.
+
+Every metric takes `latents`, float `(n, d)` (usually posterior means), `factors`, int
+`(n, k)` (the ground truth of the same rows), and `random_state`, and returns a
+dictionary of numbers between 0 and 1, more being better. No model is called: pairs and
+groups that share a factor's value are drawn from the rows given.
+
+Latents without variance are dropped, and so are factors without. The scores do not
+depend on the scale, sign or order of the latents. A representation that knows nothing
+scores at chance, exactly where no latent is left and otherwise up to the noise of a
+finite sample:
+
+| key | chance |
+|---|---|
+| `beta_vae_score`, `factor_vae_score` | 1 / k: which of k factors was it |
+| `mig`, `sap`, `modularity` | 0 |
+| `dci_disentanglement`, `dci_completeness` | 0 |
+| `dci_informativeness` | mean share of a factor's most frequent value |
+
+`chance_scores` computes these. Use some 5,000 rows or more: with n rows, the mutual
+information of independent variables of B and V values is not 0 but about
+(B - 1)(V - 1) / 2n nats, which reaches `mig` when a single latent is left.
+
+Overview: Locatello et al. 2019, "Challenging common assumptions in the unsupervised
+learning of disentangled representations".
+"""
+
+import numpy as np
+from scipy import special, stats
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+
+RandomState = int | np.random.Generator
+
+_EPSILON = 1e-6
+_FALSE_ALARM = 1e-3
+
+
+def all_scores(
+    latents: np.ndarray, factors: np.ndarray, random_state: RandomState = 0
+) -> dict[str, float]:
+    """Computes every metric of this module.
+
+    Args:
+        latents: float `(n, d)`.
+        factors: int `(n, k)`, at least two columns that vary.
+        random_state: A seed, which gives each metric what it gives it alone, or a
+            generator.
+
+    Returns:
+        The entries of all metrics in one dictionary, keys as in `chance_scores`.
+
+    Raises:
+        ValueError: If the arrays are not as described.
+    """
+    metrics = (beta_vae, factor_vae, mig, dci, sap, modularity)
+    scores: dict[str, float] = {}
+    for metric in metrics:
+        scores.update(metric(latents, factors, random_state))
+    return scores
+
+
+def chance_scores(factors: np.ndarray) -> dict[str, float]:
+    """Computes what a representation that knows nothing of the factors scores.
+
+    Args:
+        factors: int `(n, k)`.
+
+    Returns:
+        Chance for each key of `all_scores`.
+
+    Raises:
+        ValueError: If the array is not as described.
+    """
+    values = _checked_factors(factors)
+    return {
+        "beta_vae_score": 1 / values.shape[1],
+        "factor_vae_score": 1 / values.shape[1],
+        "mig": 0.0,
+        "dci_disentanglement": 0.0,
+        "dci_completeness": 0.0,
+        "dci_informativeness": float(np.mean(_majority_share(values))),
+        "sap": 0.0,
+        "modularity": 0.0,
+    }
+
+
+def beta_vae(
+    latents: np.ndarray,
+    factors: np.ndarray,
+    random_state: RandomState = 0,
+    *,
+    num_points: int = 5000,
+    num_pairs: int = 64,
+) -> dict[str, float]:
+    """Scores how well the fixed factor is read off from differences of latents.
+
+    A point is the mean of |z_1 - z_2| over pairs of rows that share the value of one
+    factor; a linear classifier (multinomial logistic regression) tells which. It is
+    trained on points from one half of the rows and tested on points from the other, so
+    that it cannot know the rows. Latents are divided by their standard deviation.
+
+    Source: Higgins et al. 2017, "beta-VAE", section 3.
+
+    Args:
+        latents: float `(n, d)`.
+        factors: int `(n, k)`, at least two columns that vary.
+        random_state: A seed or a generator.
+        num_points: Points to train on, and again to test on.
+        num_pairs: Pairs in a point.
+
+    Returns:
+        `beta_vae_score`, the share of test points that are classified rightly.
+
+    Raises:
+        ValueError: If the arrays are not as described, or a factor has no value that
+            two rows of each half share.
+    """
+    z, values = _checked(latents, factors)
+    if not z.shape[1]:
+        return {"beta_vae_score": 1 / values.shape[1]}
+    generator = np.random.default_rng(random_state)
+    fixed = np.arange(num_points) % values.shape[1]
+    points = []
+    for half in _halves(len(z), generator):
+        points.append(np.empty((num_points, z.shape[1])))
+        for factor in range(values.shape[1]):
+            at = np.flatnonzero(fixed == factor)
+            groups = _Groups(values[half, factor], factor)
+            first, second = groups.pairs((len(at), num_pairs), generator)
+            difference = np.abs(z[half[first]] - z[half[second]])
+            points[-1][at] = difference.mean(axis=1)
+    train, test = points
+    center, spread = train.mean(axis=0), train.std(axis=0) + _EPSILON
+    classifier = LogisticRegression(max_iter=1000)
+    classifier.fit((train - center) / spread, fixed)
+    return {"beta_vae_score": float(classifier.score((test - center) / spread, fixed))}
+
+
+def factor_vae(
+    latents: np.ndarray,
+    factors: np.ndarray,
+    random_state: RandomState = 0,
+    *,
+    num_votes: int = 5000,
+    group_size: int = 64,
+) -> dict[str, float]:
+    """Scores how well the fixed factor is read off from the latent that varies least.
+
+    A vote takes rows that share the value of one factor and names the latent whose
+    variance, relative to its variance over all rows, is smallest. Each latent stands
+    for the factor that it was named for most often. Votes that decide this come from
+    one half of the rows, votes that are scored from the other.
+
+    Source: Kim and Mnih 2018, "Disentangling by factorising", section 4.
+
+    Args:
+        latents: float `(n, d)`.
+        factors: int `(n, k)`, at least two columns that vary.
+        random_state: A seed or a generator.
+        num_votes: Votes to decide by, and again to score.
+        group_size: Rows in a vote, drawn with replacement.
+
+    Returns:
+        `factor_vae_score`, the share of scored votes that name the fixed factor.
+
+    Raises:
+        ValueError: As `beta_vae`.
+    """
+    z, values = _checked(latents, factors)
+    num_factors = values.shape[1]
+    if not z.shape[1]:
+        return {"factor_vae_score": 1 / num_factors}
+    generator = np.random.default_rng(random_state)
+    fixed = np.arange(num_votes) % num_factors
+    tables = []
+    for half in _halves(len(z), generator):
+        table = np.zeros((z.shape[1], num_factors), np.int64)
+        for factor in range(num_factors):
+            groups = _Groups(values[half, factor], factor)
+            count = int(np.sum(fixed == factor))
+            rows = half[groups.same((count, group_size), generator)]
+            steadiest = z[rows].var(axis=1).argmin(axis=1)
+            table[:, factor] = np.bincount(steadiest, minlength=z.shape[1])
+        tables.append(table)
+    decided, scored = tables
+    stands_for = decided.argmax(axis=1)
+    right = scored[np.arange(z.shape[1]), stands_for].sum()
+    return {"factor_vae_score": float(right / num_votes)}
+
+
+def mig(
+    latents: np.ndarray, factors: np.ndarray, random_state: RandomState = 0
+) -> dict[str, float]:
+    """Computes the mutual information gap.
+
+    For each factor, the gap between the two latents that know most about it, relative
+    to the factor's entropy; the mean over factors. Mutual information is counted with
+    each latent cut into equally wide bins, as many as the largest factor has values
+    and at least 20. Where one latent is left, the second knows nothing.
+
+    Source: Chen et al. 2018, "Isolating sources of disentanglement in VAEs", section
+    4.1, with the rows' latents in the place of draws from the posterior.
+
+    Args:
+        latents: float `(n, d)`.
+        factors: int `(n, k)`, at least two columns that vary.
+        random_state: Not used; nothing is drawn.
+
+    Returns:
+        `mig`.
+
+    Raises:
+        ValueError: If the arrays are not as described.
+    """
+    z, values = _checked(latents, factors)
+    information = _mutual_information(_binned(z, values), values)
+    gap = _gap_of_largest_two(information)
+    return {"mig": float(np.mean(gap / _entropy(values)))}
+
+
+def dci(
+    latents: np.ndarray,
+    factors: np.ndarray,
+    random_state: RandomState = 0,
+    *,
+    num_trees: int = 20,
+) -> dict[str, float]:
+    """Computes disentanglement, completeness and informativeness.
+
+    A random forest for each factor predicts its value from the latents (4/5 of the
+    rows to train, the rest to test; every latent is tried at each split, so that a
+    latent that helps is never left out of the choice). R, `(d, k)`, is the forests'
+    importances. Disentanglement of a latent is 1 minus the entropy of its row of R, in
+    units of log k, and latents count by their share of R; completeness of a factor is
+    1 minus the entropy of its column, in units of log d, and is averaged.
+    Informativeness is the mean accuracy on the test rows.
+
+    The importances of a forest that predicts nothing are noise that sums to one. A
+    factor that is not predicted better than by its most frequent value, by more than
+    three standard errors, has no importances here and completeness 0.
+
+    Source: Eastwood and Williams 2018, "A framework for the quantitative evaluation of
+    disentangled representations", section 2, with forests that classify.
+
+    Args:
+        latents: float `(n, d)`. The cost grows with n; 10,000 rows are plenty.
+        factors: int `(n, k)`, at least two columns that vary.
+        random_state: A seed or a generator.
+        num_trees: Trees in a forest.
+
+    Returns:
+        `dci_disentanglement`, `dci_completeness`, `dci_informativeness`.
+
+    Raises:
+        ValueError: If the arrays are not as described.
+    """
+    z, values = _checked(latents, factors)
+    majority = _majority_share(values)
+    d, k = z.shape[1], values.shape[1]
+    importance, accuracy = np.zeros((d, k)), majority.copy()
+    generator = np.random.default_rng(random_state)
+    order = generator.permutation(len(z))
+    train, test = np.split(order, [max(1, len(z) * 4 // 5)])
+    for factor in range(k if d else 0):
+        forest = RandomForestClassifier(
+            num_trees,
+            max_features=None,
+            random_state=int(generator.integers(2**31)),
+        )
+        forest.fit(z[train], values[train, factor])
+        accuracy[factor] = forest.score(z[test], values[test, factor])
+        share = majority[factor]
+        standard_error = np.sqrt(share * (1 - share) / len(test))
+        if accuracy[factor] > share + 3 * standard_error:
+            importance[:, factor] = forest.feature_importances_
+    of_latent = importance.sum(axis=1)
+    disentanglement = 0.0
+    if of_latent.any():
+        weight = of_latent / of_latent.sum()
+        disentanglement = float(weight @ _concentration(importance))
+    return {
+        "dci_disentanglement": disentanglement,
+        "dci_completeness": float(np.mean(_concentration(importance.T))),
+        "dci_informativeness": float(np.mean(accuracy)),
+    }
+
+
+def sap(
+    latents: np.ndarray, factors: np.ndarray, random_state: RandomState = 0
+) -> dict[str, float]:
+    """Computes the separated attribute predictability, in its R2 form.
+
+    For each factor, the gap between the two latents that predict it best by linear
+    regression, measured by R2 (the squared correlation); the mean over factors. All
+    factors are taken as ordered numbers: for one that is a mere name, such as a shape,
+    the score depends on how its values are numbered. Where one latent is left, the
+    second predicts nothing.
+
+    Source: Kumar et al. 2018, "Variational inference of disentangled latent concepts
+    from unlabeled observations", section 3.
+
+    Args:
+        latents: float `(n, d)`.
+        factors: int `(n, k)`, at least two columns that vary.
+        random_state: Not used; nothing is drawn.
+
+    Returns:
+        `sap`.
+
+    Raises:
+        ValueError: If the arrays are not as described.
+    """
+    z, values = _checked(latents, factors)
+    standardized = (values - values.mean(axis=0)) / values.std(axis=0)
+    r_squared = (z.T @ standardized / len(z)) ** 2
+    return {"sap": float(np.mean(_gap_of_largest_two(r_squared)))}
+
+
+def modularity(
+    latents: np.ndarray,
+    factors: np.ndarray,
+    random_state: RandomState = 0,
+    *,
+    num_shuffles: int = 10,
+) -> dict[str, float]:
+    """Computes how far each latent knows about one factor only.
+
+    With m the mutual information of a latent with each factor, counted as in `mig`, and
+    f the factor it knows most about, a latent scores
+    1 - sum_{g != f} m_g^2 / (m_f^2 (k - 1)); the mean over latents.
+
+    Mutual information of independent variables is above 0 in a finite sample, and the
+    ratio above would be taken of noise. What does not pass a G test of independence
+    therefore counts as 0 (false alarms at most once in a thousand representations; the
+    test is scaled by shuffled rows, because cells hold few counts), and a latent that
+    knows nothing is left out. If all are, the score is 0.
+
+    Source: Ridgeway and Mozer 2018, "Learning deep disentangled embeddings with the
+    F-statistic loss"; the G test is an addition.
+
+    Args:
+        latents: float `(n, d)`.
+        factors: int `(n, k)`, at least two columns that vary.
+        random_state: A seed or a generator.
+        num_shuffles: Shuffles of the rows that scale the test.
+
+    Returns:
+        `modularity`.
+
+    Raises:
+        ValueError: If the arrays are not as described.
+    """
+    z, values = _checked(latents, factors)
+    generator = np.random.default_rng(random_state)
+    bins = _binned(z, values)
+    information = _mutual_information(bins, values)
+    by_accident = np.mean(
+        [
+            _mutual_information(bins, generator.permutation(values))
+            for _ in range(num_shuffles)
+        ],
+        axis=0,
+    )
+    num_bins = np.array([len(np.unique(column)) for column in bins.T])
+    num_values = values.max(axis=0) + 1
+    freedom = (num_bins[:, None] - 1) * (num_values - 1)
+    statistic = information * freedom / np.maximum(by_accident, 1e-12)
+    chance = stats.chi2.sf(statistic, freedom)
+    information[chance * information.size > _FALSE_ALARM] = 0.0
+    information = information[information.any(axis=1)]
+    if not len(information):
+        return {"modularity": 0.0}
+    squares = (information / information.max(axis=1, keepdims=True)) ** 2
+    others = (squares.sum(axis=1) - 1) / (values.shape[1] - 1)
+    return {"modularity": float(np.mean(1 - others))}
+
+
+class _Groups:
+    """Draws rows that share a value, uniformly over the rows that share theirs."""
+
+    def __init__(self, values: np.ndarray, factor: int) -> None:
+        _, group, count = np.unique(values, return_inverse=True, return_counts=True)
+        self._order = np.argsort(group, kind="stable")
+        # For each place in the order: where its group starts, and how large it is.
+        self._start = np.repeat(np.cumsum(count) - count, count)
+        self._count = np.repeat(count, count)
+        self._places = np.flatnonzero(self._count > 1)
+        if not len(self._places):
+            raise ValueError(
+                "Invalid value for argument `factors`. Expected values that several "
+                f"rows share, in each half of the rows. Received: column {factor} of "
+                "those that vary shares none; give more rows or fewer distinct values."
+            )
+
+    def pairs(
+        self, shape: tuple[int, int], generator: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Draws two different rows of a group, for each entry of `shape`."""
+        place = generator.choice(self._places, shape)
+        start, count = self._start[place], self._count[place]
+        other = start + generator.integers(0, count - 1)
+        return self._order[place], self._order[other + (other >= place)]
+
+    def same(
+        self, shape: tuple[int, int], generator: np.random.Generator
+    ) -> np.ndarray:
+        """Draws rows of one group along the last axis of `shape`, with replacement."""
+        place = generator.choice(self._places, (shape[0], 1))
+        start, count = self._start[place], self._count[place]
+        return self._order[start + generator.integers(0, count, shape)]
+
+
+def _checked_factors(factors: np.ndarray) -> np.ndarray:
+    """Returns the factors that vary, their values renumbered from 0, `(n, k)`."""
+    factors = np.asarray(factors)
+    if factors.ndim != 2 or not np.issubdtype(factors.dtype, np.integer):
+        raise ValueError(
+            "Invalid value for argument `factors`. Expected integers of shape (n, k). "
+            f"Received: {factors.dtype} of shape {factors.shape}."
+        )
+    columns = [np.unique(column, return_inverse=True)[1] for column in factors.T]
+    varying = [column for column in columns if column.size and column.any()]
+    if len(varying) < 2:
+        raise ValueError(
+            "Invalid value for argument `factors`. Expected at least two columns that "
+            f"vary, to tell factors apart. Received: {len(varying)}."
+        )
+    return np.stack(varying, axis=1)
+
+
+def _checked(latents: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the latents that vary, standardised, and the factors that vary."""
+    values = _checked_factors(factors)
+    z = np.asarray(latents, np.float64)
+    if z.ndim != 2 or len(z) != len(values):
+        raise ValueError(
+            f"Invalid value for argument `latents`. Expected shape ({len(values)}, d), "
+            f"a row for each row of `factors`. Received: shape {z.shape}."
+        )
+    if not np.isfinite(z).all():
+        raise ValueError(
+            "Invalid value for argument `latents`. Expected finite numbers. Received: "
+            f"{int(np.sum(~np.isfinite(z)))} that are NaN or infinite; look at the "
+            "model that made them."
+        )
+    # Relative to its size, so that the rounding of a float32 constant is no variance.
+    largest = np.abs(z).max(axis=0)
+    z = z[:, np.ptp(z, axis=0) > _EPSILON * largest]
+    z = z / np.abs(z).max(axis=0)
+    return (z - z.mean(axis=0)) / z.std(axis=0), values
+
+
+def _halves(n: int, generator: np.random.Generator) -> list[np.ndarray]:
+    return np.array_split(generator.permutation(n), 2)
+
+
+def _binned(z: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Cuts each latent into equally wide bins, int64 `(n, d)`."""
+    num_bins = max(20, int(values.max()) + 1)
+    low = z.min(axis=0)
+    share = (z - low) / (z.max(axis=0) - low)
+    return np.minimum((share * num_bins).astype(np.int64), num_bins - 1)
+
+
+def _mutual_information(bins: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Computes the mutual information of each pair of columns, nats, `(d, k)`."""
+    n, d = bins.shape
+    information = np.empty((d, values.shape[1]))
+    num_bins = int(bins.max(initial=0)) + 1
+    for factor, column in enumerate(values.T):
+        num_values = int(column.max()) + 1
+        cell = (np.arange(d) * num_bins + bins) * num_values + column[:, None]
+        count = np.bincount(cell.ravel(), minlength=d * num_bins * num_values)
+        joint = count.reshape(d, num_bins, num_values) / n
+        product = joint.sum(axis=2, keepdims=True) * joint.sum(axis=1, keepdims=True)
+        ratio = np.divide(joint, product, out=np.ones_like(joint), where=joint > 0)
+        information[:, factor] = (joint * np.log(ratio)).sum(axis=(1, 2))
+    return information
+
+
+def _entropy(values: np.ndarray) -> np.ndarray:
+    """Computes the entropy of each column in nats, `(k,)`."""
+    return np.array([stats.entropy(np.bincount(column)) for column in values.T])
+
+
+def _majority_share(values: np.ndarray) -> np.ndarray:
+    """Computes the share of the most frequent value of each column, `(k,)`."""
+    return np.array([np.bincount(column).max() / len(column) for column in values.T])
+
+
+def _gap_of_largest_two(scores: np.ndarray) -> np.ndarray:
+    """Computes the largest entry of each column less the second, 0 where none is."""
+    padded = np.concatenate([np.zeros((2, scores.shape[1])), scores])
+    second, first = np.sort(padded, axis=0)[-2:]
+    return first - second
+
+
+def _concentration(importance: np.ndarray) -> np.ndarray:
+    """Computes 1 - entropy / log(columns) of each row, 0 for a row of zeros."""
+    total = importance.sum(axis=1)
+    if importance.shape[1] < 2:
+        return (total > 0).astype(np.float64)
+    share = importance / np.where(total > 0, total, 1.0)[:, None]
+    entropy = special.entr(share).sum(axis=1)
+    concentration = np.clip(1 - entropy / np.log(importance.shape[1]), 0.0, 1.0)
+    return np.where(total > 0, concentration, 0.0)

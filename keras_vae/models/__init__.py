@@ -1,0 +1,1 @@
+"""What is trained: the VAE and its family."""

@@ -1,0 +1,128 @@
+"""Several training or evaluation steps in one call, on any strategy.
+
+Keras calls its train function once a step. For small models the host's work between
+two steps then costs as much as the step. `StepFunction` runs the next few steps in one
+graph call, and answers the calls that Keras makes for the steps already run at once,
+without work; `ChunkedCallbacks` tells callbacks of the ends of such calls only, so that
+what they see (weights, metrics, the number of the batch) is always one state. Keras'
+own `steps_per_execution` does not run under strategies with two or more replicas.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+_AUTO_SECONDS = 0.25  # what a call should last; calls stay below half a second
+_AUTO_GROWTH = 8  # how much longer than the last call the next may be
+
+
+class StepFunction:
+    """What Keras calls for each batch: runs many steps, then rests as many calls.
+
+    Args:
+        model: The model whose strategy, `run_eagerly` and `jit_compile` hold.
+        step: `step(batch)`, the model's `train_step` or `test_step`.
+        steps_per_execution: Steps of one call, or "auto" for calls of a quarter second.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        step: Callable[[Any], Any],
+        steps_per_execution: int | str,
+    ) -> None:
+        self._model = model
+        self._steps_per_execution = steps_per_execution
+        self._chunk = 1
+        self._traced = False
+        self._logs: dict[str, Any] = {}
+        self._run = self._make_run(step)
+        self._steps: int | None = None
+        self._left: int | None = None
+        self.resting = 0
+
+    def expect(self, steps: int | None) -> None:
+        """Sets the steps of a pass over the data; None, not known: one step a call."""
+        self._steps = steps
+
+    def start(self, done: int = 0) -> None:
+        """Begins a pass, of which `done` steps were run before (by a resumed run)."""
+        self._left = None if self._steps is None else self._steps - done
+        self.resting = done
+
+    def __call__(self, iterator: Any) -> dict[str, Any]:
+        """Runs the next steps unless they have been run; returns the metrics."""
+        if self.resting:
+            self.resting -= 1
+            return self._logs
+        steps = self._next_chunk()
+        began = time.perf_counter()
+        self._run(iterator, tf.constant(steps))
+        self._logs = self._model.get_metrics_result()
+        if self._steps_per_execution == "auto":
+            for value in self._logs.values():
+                float(value)  # waits for the device, so that the clock tells the truth
+            self._tune(steps, time.perf_counter() - began)
+        self.resting = steps - 1
+        if self._left is not None:
+            self._left -= steps
+        return self._logs
+
+    def _next_chunk(self) -> int:
+        if self._left is None:
+            return 1
+        wanted = (
+            self._chunk
+            if self._steps_per_execution == "auto"
+            else int(self._steps_per_execution)
+        )
+        return max(1, min(wanted, self._left))
+
+    def _tune(self, steps: int, seconds: float) -> None:
+        if not self._traced:
+            self._traced = True  # the first call was spent on tracing
+            return
+        target = int(steps * _AUTO_SECONDS / max(seconds, 1e-6))
+        self._chunk = max(1, min(target, steps * _AUTO_GROWTH))
+
+    def _make_run(self, step: Callable[[Any], Any]) -> Callable[[Any, tf.Tensor], None]:
+        model = self._model
+        strategy = model.distribute_strategy
+        step = tf.autograph.experimental.do_not_convert(step)
+        if model.jit_compile and not model.run_eagerly:
+            step = tf.function(step, jit_compile=True, reduce_retracing=True)
+
+        def run(iterator: Any, steps: tf.Tensor) -> None:
+            for _ in tf.range(steps):
+                strategy.run(step, args=(next(iterator),))
+
+        if model.run_eagerly:
+            return run
+        return tf.function(run, reduce_retracing=True)  # type: ignore[no-any-return]
+
+
+class ChunkedCallbacks(keras.callbacks.CallbackList):
+    """A callback list that hears of batches only where a call of many steps ends."""
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Told before a call that runs steps."""
+        if not self.model.train_function.resting:
+            super().on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Told with the number of the last batch of a call."""
+        if not self.model.train_function.resting:
+            super().on_train_batch_end(batch, logs)
+
+    def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Told before a call that runs steps."""
+        if not self.model.test_function.resting:
+            super().on_test_batch_begin(batch, logs)
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Told with the number of the last batch of a call."""
+        if not self.model.test_function.resting:
+            super().on_test_batch_end(batch, logs)

@@ -1,0 +1,284 @@
+"""What one does with a model: arrays or datasets of any size in, arrays out."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_vae import networks
+from keras_vae.probability.distributions import interpolate_latents
+from keras_vae.probability.noise import RowNoise
+
+_NUMBERS_PER_CALL = 2**20  # elements of x or its parameters that one graph call handles
+_ADAPT_EXAMPLES = 10_000  # examples that `adapt` reads where reading is slow
+
+
+class Inference:
+    """The methods of a `VAE` that use what it has learned.
+
+    x is in the data's own units (images in [0, 1], or uint8 and uint16, which are
+    scaled). `condition` is for conditional models, one row an example or one for all.
+    """
+
+    def posterior(self, x: Any, condition: Any = None) -> tuple[np.ndarray, np.ndarray]:
+        """q(z|x): returns z_mean and z_log_var, `(n, latent_dim)` each."""
+        z_mean, z_log_var = self._over(self._infer_graph, x, condition)
+        return z_mean, z_log_var
+
+    def encode(self, x: Any, condition: Any = None) -> np.ndarray:
+        """Returns the posterior means, `(n, latent_dim)`."""
+        return self.posterior(x, condition)[0]
+
+    def decode(self, z: Any, condition: Any = None) -> np.ndarray:
+        """Returns the likelihood's means, `(n, *input_shape)`, of z `(n, latent_dim)`.
+
+        Raises:
+            ValueError: If z does not have the model's latent dimension.
+        """
+        z = np.asarray(z, np.float32)
+        if z.ndim != 2 or z.shape[1] != self.latent_dim:
+            raise ValueError(
+                "Invalid value for argument `z`. Expected shape "
+                f"(n, {self.latent_dim}). Received: shape {z.shape}."
+            )
+        return self._over(self._decode_graph, z, condition, checked=False)[0]
+
+    def reconstruct(self, x: Any, condition: Any = None) -> np.ndarray:
+        """Returns the likelihood's mean at the posterior mean, `(n, *input_shape)`."""
+        return self._over(self._reconstruct_graph, x, condition)[0]
+
+    def sample(
+        self,
+        n: int,
+        seed: int | None = None,
+        draw: bool = False,
+        condition: Any = None,
+    ) -> np.ndarray:
+        """Generates examples from the prior, `(n, *input_shape)`.
+
+        Args:
+            n: How many.
+            seed: The same seed gives the same examples, and a larger n starts with
+                them; None draws another each time.
+            draw: Draw x from the likelihood instead of giving its mean.
+            condition: For conditional models.
+        """
+        self.ensure_built()
+        seed = fresh_seed() if seed is None else int(seed)
+        key = np.asarray([seed & 0x7FFFFFFF, (seed >> 31) & 0x7FFFFFFF], np.int32)
+        condition = self.check_condition(condition, n)
+        z = self.prior_sample(int(n), tf.constant(key), condition).numpy()
+        if not draw:
+            return self.decode(z, condition)
+        draws, first = [], 0
+        for part, given in self._chunks(z, condition):
+            noise = RowNoise(tf.constant(key), 0, first, "draw")
+            params = self.generate(tf.constant(part), given)
+            draws.append(self.to_data(self.likelihood.sample(params, noise)).numpy())
+            first += len(part)
+        return np.concatenate(draws)
+
+    def interpolate(
+        self,
+        a: Any,
+        b: Any,
+        steps: int = 10,
+        spherical: bool = False,
+        condition: Any = None,
+    ) -> np.ndarray:
+        """Walks in latent space from example a to example b.
+
+        Args:
+            a: One example, `input_shape`.
+            b: Another.
+            steps: Number of points, both ends included.
+            spherical: See `probability.distributions.interpolate_latents`.
+            condition: One row for the whole walk.
+
+        Returns:
+            `(steps, *input_shape)`; the ends are the reconstructions of a and b.
+        """
+        means = self.encode(np.stack([np.asarray(a), np.asarray(b)]), condition)
+        z = interpolate_latents(means[0], means[1], steps, spherical).numpy()
+        return self.decode(z, condition)
+
+    def elbo(
+        self,
+        x: Any,
+        num_samples: int = 1,
+        seed: int | None = None,
+        condition: Any = None,
+    ) -> np.ndarray:
+        """Returns E_q[log p(x|z)] - KL(q(z|x) || p(z)) of each example, (n,), in nats.
+
+        Args:
+            x: Examples.
+            num_samples: Samples of the posterior for the expectation.
+            seed: Of the noise; None takes that of `evaluate`, so that the mean of
+                -elbo(x) is `reconstruction_loss + kl_loss` there.
+            condition: For conditional models.
+        """
+        self.ensure_built()
+        elbos, first = [], 0
+        graph = self._graph(f"elbo{num_samples}", self._elbo_of(num_samples))
+        source = self.seed if seed is None else int(seed)
+        key = np.uint64(source % 2**64).view(np.int64)
+        for part, given in self._examples(x, condition):
+            elbos.append(graph(part, given, tf.constant(key), tf.constant(first)))
+            first += len(part)
+        return np.concatenate([part.numpy() for part in elbos])
+
+    def adapt(self, x: Any) -> None:
+        """Sets what is learned from data before training, as Keras' layers do.
+
+        The standardisation of vectors and sequences under a Gaussian likelihood, and
+        the decoder's output bias, so that training starts at the mean of the data.
+
+        Args:
+            x: The training examples, an array or a dataset of batches.
+        """
+        self.ensure_built()
+        count, total, squares = 0, 0.0, 0.0
+        for part, _ in self._examples(x, None, limit=_ADAPT_EXAMPLES):
+            values = part.numpy().astype(np.float64)
+            count += len(values)
+            total = total + values.sum(axis=0)
+            squares = squares + np.square(values).sum(axis=0)
+        mean = np.asarray(total) / count
+        if self.data_scale is not None:
+            axes = tuple(range(mean.ndim - 1))
+            centre = mean.mean(axis=axes)
+            variance = (squares / count).mean(axis=axes) - np.square(centre)
+            scale = np.sqrt(np.maximum(variance, 0.0))
+            self.data_mean.assign(centre)
+            self.data_scale.assign(np.where(scale > 1e-6, scale, 1.0))
+            mean = (mean - centre) / self.data_scale.numpy()
+        self._start_output_bias(mean)
+
+    def _start_output_bias(self, mean: np.ndarray) -> None:
+        bias = networks.output_bias(self.decoder)
+        if bias is None:
+            return
+        if bias.shape[0] != np.prod(self.likelihood.params_shape(self.data_shape)):
+            mean = mean.mean(axis=tuple(range(mean.ndim - 1)))
+        start = self.likelihood.initial_bias(mean, self.data_shape)
+        if start is not None:
+            bias.assign(np.reshape(start, bias.shape))
+
+    def check_examples(self, x: Any) -> None:
+        """Raises a ValueError where examples do not fit the model or its likelihood."""
+        self._check_shape(x)
+        if isinstance(x, np.ndarray | tf.Tensor):
+            self.likelihood.check(np.asarray(x))
+
+    def check_condition(self, condition: Any, n: int) -> Any:
+        """Returns what `condition` means for n examples; refused by models without."""
+        if condition is not None:
+            raise ValueError(
+                "Invalid value for argument `condition`. Expected None, since "
+                f"{type(self).__name__} is not a conditional model. Received: "
+                f"{type(condition).__name__}. Use CVAE."
+            )
+        return None
+
+    def _check_shape(self, x: Any) -> None:
+        shape = tuple(x.shape[1:])
+        if shape != self.data_shape:
+            raise ValueError(
+                "Invalid value for argument `x`. Expected a batch of examples of the "
+                f"shape the model was made for, (n, {str(self.data_shape)[1:]}. "
+                f"Received: shape {tuple(x.shape)}."
+            )
+
+    # Graphs: traced once a model, for any number of rows.
+
+    def _infer_graph(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, ...]:
+        return self.infer(self.split_inputs(x)[0], condition)
+
+    def _decode_graph(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, ...]:
+        return (self.to_data(self.likelihood.mean(self.generate(z, condition))),)
+
+    def _reconstruct_graph(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, ...]:
+        return self._decode_graph(self._infer_graph(x, condition)[0], condition)
+
+    def _elbo_of(self, num_samples: int) -> Callable[..., tf.Tensor]:
+        def elbo(x: tf.Tensor, condition: Any, key: Any, first: Any) -> tf.Tensor:
+            noise = RowNoise(tf.bitcast(key, tf.int32), 0, first, "evaluation")
+            z_mean, z_log_var = self.infer(x, condition)
+            latent = self.sample_latent(
+                z_mean, z_log_var, noise, condition, num_samples
+            )
+            params = self.generate(latent.z, condition)
+            kl = latent.kl
+            kl = kl if kl.shape.rank == 1 else tf.reduce_sum(kl, axis=-1)
+            return -self.reconstruction_loss(x, params) - kl
+
+        return elbo
+
+    def _graph(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        if name not in self._graphs:
+            self._graphs[name] = tf.function(function, reduce_retracing=True)
+        return self._graphs[name]
+
+    @property
+    def _graphs(self) -> dict[str, Any]:
+        return self.__dict__.setdefault("_inference_graphs", {})
+
+    # Rows.
+
+    def _over(
+        self,
+        function: Callable[..., tuple[tf.Tensor, ...]],
+        x: Any,
+        condition: Any,
+        checked: bool = True,
+    ) -> tuple[np.ndarray, ...]:
+        """Applies a graph to all rows; returns its outputs as whole arrays."""
+        self.ensure_built()
+        graph = self._graph(function.__name__, function)
+        if checked:
+            rows = self._examples(x, condition)
+        else:
+            rows = self._chunks(x, self.check_condition(condition, len(x)))
+        parts = [[out.numpy() for out in graph(part, given)] for part, given in rows]
+        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+    def _examples(
+        self, x: Any, condition: Any, limit: int | None = None
+    ) -> Iterator[tuple[tf.Tensor, Any]]:
+        """Yields batches of x as float32 in the data's units, with their condition."""
+        if hasattr(x, "gather"):
+            self._check_shape(x)
+            n = len(x) if limit is None else min(limit, len(x))
+            step = max(1, n // limit) if limit else 1
+            condition = self.check_condition(condition, n)
+            for rows, given in self._chunks(np.arange(n) * step, condition):
+                yield self.split_inputs(x.gather(tf.constant(rows)))[0], given
+        elif isinstance(x, tf.data.Dataset) or not hasattr(x, "shape"):
+            for batch in x:
+                part, given, _ = keras.utils.unpack_x_y_sample_weight(batch)
+                self._check_shape(part)
+                given = None if given is None else self.given_condition(given)
+                yield self.split_inputs(part)[0], given
+        else:
+            self._check_shape(x)
+            for part, given in self._chunks(x, self.check_condition(condition, len(x))):
+                yield self.split_inputs(part)[0], given
+
+    def given_condition(self, y: Any) -> Any:
+        """What the y of a dataset is to the model: nothing, where it takes none."""
+        return None
+
+    def _chunks(self, x: Any, condition: Any) -> Iterator[tuple[Any, Any]]:
+        rows = max(1, min(1024, _NUMBERS_PER_CALL // int(np.prod(self.data_shape))))
+        for first in range(0, len(x), rows):
+            last = first + rows
+            given = None if condition is None else condition[first:last]
+            yield x[first:last], given
+
+
+def fresh_seed() -> int:
+    """Returns a seed that nobody has used before."""
+    return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)

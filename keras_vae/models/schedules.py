@@ -1,0 +1,79 @@
+"""The weight of the KL over training steps.
+
+Both are Keras learning-rate schedules: computed in the graph, they serialise with the
+model and can be used wherever Keras takes a schedule.
+"""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def _check_steps(argument: str, value: int) -> int:
+    if int(value) < 1:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a number of training "
+            f"steps of at least 1. Received: {argument}={value!r}."
+        )
+    return int(value)
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class LinearWarmup(keras.optimizers.schedules.LearningRateSchedule):
+    """Grows linearly from 0 to `value` over `warmup_steps` (Bowman et al. 2016).
+
+    Args:
+        warmup_steps: Steps, at least 1, until the full weight is reached.
+        value: The weight from then on.
+    """
+
+    def __init__(self, warmup_steps: int, value: float = 1.0) -> None:
+        self.warmup_steps = _check_steps("warmup_steps", warmup_steps)
+        self.value = float(value)
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        """Returns the weight at `step`, a float32 scalar."""
+        progress = tf.cast(step, tf.float32) / float(self.warmup_steps)
+        return self.value * tf.minimum(progress, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {"warmup_steps": self.warmup_steps, "value": self.value}
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class Cyclical(keras.optimizers.schedules.LearningRateSchedule):
+    """Warms up again and again (Fu et al. 2019).
+
+    Args:
+        cycle_steps: Steps, at least 1, of one cycle.
+        ratio: The part of a cycle, in (0, 1], spent growing from 0 to `value`.
+        value: The weight for the rest of the cycle.
+    """
+
+    def __init__(
+        self, cycle_steps: int, ratio: float = 0.5, value: float = 1.0
+    ) -> None:
+        if not 0.0 < ratio <= 1.0:
+            raise ValueError(
+                "Invalid value for argument `ratio`. Expected a number above 0 and at "
+                f"most 1. Received: ratio={ratio!r}."
+            )
+        self.cycle_steps = _check_steps("cycle_steps", cycle_steps)
+        self.ratio = float(ratio)
+        self.value = float(value)
+
+    def __call__(self, step: Any) -> tf.Tensor:
+        """Returns the weight at `step`, a float32 scalar."""
+        place = tf.cast(tf.cast(step, tf.int64) % self.cycle_steps, tf.float32)
+        progress = place / (self.ratio * self.cycle_steps)
+        return self.value * tf.minimum(progress, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {
+            "cycle_steps": self.cycle_steps,
+            "ratio": self.ratio,
+            "value": self.value,
+        }

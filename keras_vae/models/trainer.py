@@ -1,0 +1,347 @@
+"""Keras' training loop, for models whose loss is their own.
+
+`ChunkedTrainer` is a `keras.Model` whose `fit` and `evaluate` run many steps in a call
+on any strategy, turn arrays into batches whose order depends on the seed alone, and
+count examples over the global batch, so that one replica and four train the same model.
+"""
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_vae.data import pipeline
+from keras_vae.models.execution import ChunkedCallbacks, StepFunction
+from keras_vae.optimizers import OPTIMIZERS
+
+_BATCH_SIZE = 128
+
+
+class PerExample(keras.metrics.Mean):
+    """The mean over examples of a figure that comes as a sum over some of them."""
+
+    def add(self, total: tf.Tensor, count: tf.Tensor) -> None:
+        """Adds a sum over `count` examples (none at all is allowed)."""
+        self.total.assign_add(tf.cast(total, self.total.dtype))
+        self.count.assign_add(tf.cast(count, self.count.dtype))
+
+
+class BatchPart(NamedTuple):
+    """What a replica holds of the global batch."""
+
+    first_row: Any
+    """The place of its first example in the global batch."""
+    count: Any
+    """Its number of examples; 0 for a replica that went away empty."""
+    total: Any
+    """The number of examples in the global batch."""
+
+
+def batch_part(x: tf.Tensor) -> BatchPart:
+    """Returns which rows of the global batch the calling replica holds as `x`.
+
+    Under a strategy the replicas exchange their sizes, since partial batches are split
+    unevenly; called by every replica, in the replica context.
+    """
+    count = tf.shape(x)[0]
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return BatchPart(0, count, count)
+    me, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
+    sizes = context.all_reduce(
+        tf.distribute.ReduceOp.SUM, tf.one_hot(me, replicas, dtype=tf.int32) * count
+    )
+    before = tf.reduce_sum(tf.where(tf.range(replicas) < me, sizes, 0))
+    return BatchPart(before, count, tf.reduce_sum(sizes))
+
+
+class ChunkedTrainer(keras.Model):
+    """A model with `train_step`, `test_step` and `step`, its own count of steps.
+
+    Subclasses give `check_examples(x)` and define their state in `build`.
+    """
+
+    def __init__(self, *, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(autocast=False, **kwargs)
+        if seed is None:
+            seed = int(np.random.SeedSequence().generate_state(1)[0])
+        self.seed = int(seed)
+        self._steps_per_call: int | str = "auto"
+
+    # Compiling.
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        *,
+        run_eagerly: bool = False,
+        steps_per_execution: int | str = "auto",
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+        loss: Any = None,
+    ) -> None:
+        """Sets the optimizer and how steps are run.
+
+        Args:
+            optimizer: A name or a `keras.optimizers.Optimizer`; "adam" is
+                `keras_vae.Adam`.
+            run_eagerly: Run steps without a graph, for debugging.
+            steps_per_execution: Steps of one call of the graph, on any strategy, or
+                "auto": as many as last a quarter of a second.
+            jit_compile: Compile the step with XLA; "auto" is Keras' choice.
+            auto_scale_loss: Scale the loss under the policy "mixed_float16".
+            loss: Not taken: the likelihood is the loss.
+
+        Raises:
+            ValueError: If `loss` is given or `steps_per_execution` is below 1.
+        """
+        if loss is not None:
+            raise ValueError(
+                "Invalid value for argument `loss`. Expected None, since the model's "
+                f"likelihood is its loss. Received: loss={loss!r}. Choose with the "
+                "argument `likelihood` of the model instead."
+            )
+        if steps_per_execution != "auto" and (
+            isinstance(steps_per_execution, str) or steps_per_execution < 1
+        ):
+            raise ValueError(
+                "Invalid value for argument `steps_per_execution`. Expected 'auto' or "
+                "a number of at least 1. Received: "
+                f"steps_per_execution={steps_per_execution!r}."
+            )
+        if isinstance(optimizer, str) and optimizer.lower() in OPTIMIZERS:
+            optimizer = OPTIMIZERS[optimizer.lower()]()
+        super().compile(
+            optimizer=optimizer,
+            run_eagerly=run_eagerly,
+            jit_compile=jit_compile,
+            auto_scale_loss=auto_scale_loss,
+        )
+        self._loss_tracker = PerExample(name="loss")
+        self._steps_per_call = steps_per_execution
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Returns what `compile` was called with, serialised."""
+        if not self.compiled:
+            return {}
+        known = super().get_compile_config()
+        config = {
+            key: known[key] for key in ("optimizer", "run_eagerly", "jit_compile")
+        }
+        return {**config, "steps_per_execution": self._steps_per_call}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as `get_compile_config` says and builds the optimizer's state."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    # Building.
+
+    def ensure_built(self) -> None:
+        """Builds the model, and the optimizer's state once there is an optimizer."""
+        with self.distribute_strategy.scope():
+            if not self.built:
+                self.build()
+            if self.compiled and not self.optimizer.built:
+                self.optimizer.build(self.trainable_variables)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None):  # type: ignore[no-untyped-def]
+        # Keras would average a first batch over replicas to learn its shape, which
+        # fails where they hold different numbers of examples. Shapes are known here.
+        self.ensure_built()
+
+    # Running.
+
+    def make_train_function(self, force: bool = False) -> StepFunction:
+        """Makes what Keras calls for each training batch."""
+        if self.train_function is None or force:
+            self.train_function = StepFunction(
+                self, self.train_step, self._steps_per_call
+            )
+        return self.train_function
+
+    def make_test_function(self, force: bool = False) -> StepFunction:
+        """Makes what Keras calls for each evaluation batch."""
+        if self.test_function is None or force:
+            self.test_function = StepFunction(
+                self, self.test_step, self._steps_per_call
+            )
+        return self.test_function
+
+    def reset_metrics(self) -> None:
+        """Starts the figures, and with them a pass over the data, anew."""
+        super().reset_metrics()
+        for function in (self.train_function, self.test_function):
+            if function is not None:
+                function.start()
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: Any = "auto",
+        callbacks: Any = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        sample_weight: Any = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
+        validation_freq: int = 1,
+    ) -> keras.callbacks.History:
+        """Trains. As `keras.Model.fit`, with these differences.
+
+        Arrays are checked whole before the first step, uint8 and uint16 are scaled to
+        [0, 1], and their order depends on the model's seed and the epoch alone. Figures
+        are weighted by examples, so partial batches count as what they are.
+        `batch_size` (default 128) is the global one.
+
+        Raises:
+            ValueError: If arrays do not fit the model.
+        """
+        if validation_split and validation_data is None:
+            (x, y, sample_weight), validation_data = _split_off(
+                x, y, sample_weight, validation_split
+            )
+        self.ensure_built()
+        size = batch_size or _BATCH_SIZE
+        if _is_array(x):
+            self.check_examples(x)
+            steps_per_epoch = steps_per_epoch or pipeline.num_batches(len(x), size)
+            x = pipeline.batches(
+                x,
+                y,
+                sample_weight=sample_weight,
+                batch_size=size,
+                shuffle=shuffle,
+                seed=self.seed,
+                start_step=initial_epoch * steps_per_epoch,
+            )
+            y = sample_weight = None
+        if validation_data is not None:
+            val = validation_data
+            val_x, val_y, val_weight = keras.utils.unpack_x_y_sample_weight(val)
+            validation_data = self._evaluation_data(
+                val_x, val_y, val_weight, validation_batch_size or size
+            )
+        steps = steps_per_epoch or _cardinality(x)
+        self.make_train_function().expect(steps)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            self.make_test_function()
+            callbacks = ChunkedCallbacks(
+                callbacks,
+                add_history=True,
+                add_progbar=verbose != 0,
+                verbose=verbose,
+                epochs=epochs,
+                steps=steps,
+                model=self,
+            )
+        return super().fit(
+            x,
+            y,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_data=validation_data,
+            shuffle=False,
+            sample_weight=sample_weight,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            validation_steps=validation_steps,
+            validation_freq=validation_freq,
+        )
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Returns the figures on given data. As `keras.Model.evaluate`.
+
+        The same for every batch size and number of replicas: the noise of an example
+        depends on the model's seed and its running index.
+        """
+        self.ensure_built()
+        if _is_array(x):
+            x = self._evaluation_data(x, y, sample_weight, batch_size or _BATCH_SIZE)
+            y = sample_weight = None
+        count = steps or _cardinality(x)
+        self.make_test_function().expect(count)
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = ChunkedCallbacks(
+                callbacks,
+                add_progbar=verbose != 0,
+                verbose=verbose,
+                epochs=1,
+                steps=count,
+                model=self,
+            )
+        return super().evaluate(
+            x,
+            y,
+            verbose=verbose,
+            sample_weight=sample_weight,
+            steps=steps,
+            callbacks=callbacks,
+            return_dict=return_dict,
+            **kwargs,
+        )
+
+    def _evaluation_data(self, x: Any, y: Any, weight: Any, batch_size: int) -> Any:
+        if not _is_array(x):
+            return x
+        self.check_examples(x)
+        return pipeline.batches(
+            x,
+            y,
+            sample_weight=weight,
+            batch_size=batch_size,
+            shuffle=False,
+            repeat=False,
+        )
+
+    def check_examples(self, x: Any) -> None:
+        """Raises a ValueError where examples do not fit the model."""
+        raise NotImplementedError
+
+
+def _is_array(x: Any) -> bool:
+    return isinstance(x, np.ndarray | tf.Tensor) or hasattr(x, "gather")
+
+
+def _cardinality(x: Any) -> int | None:
+    if not isinstance(x, tf.data.Dataset):
+        return len(x) if hasattr(x, "__len__") else None
+    count = int(x.cardinality())
+    return count if count >= 0 else None
+
+
+def _split_off(x: Any, y: Any, weight: Any, fraction: float) -> tuple[Any, Any]:
+    """Returns the first part for training and the last `fraction` for validation."""
+    if not _is_array(x):
+        raise ValueError(
+            "Invalid value for argument `validation_split`. Expected 0 with data that "
+            "is no array. Received: "
+            f"validation_split={fraction!r}. Give `validation_data` instead."
+        )
+    first = len(x) - max(1, int(len(x) * fraction))
+
+    def cut(part: Any) -> tuple[Any, Any]:
+        return (None, None) if part is None else (part[:first], part[first:])
+
+    (x, val_x), (y, val_y), (weight, val_weight) = cut(x), cut(y), cut(weight)
+    return (x, y, weight), (val_x, val_y, val_weight)

@@ -1,0 +1,545 @@
+"""The variational autoencoder (Kingma and Welling 2014; Rezende et al. 2014)."""
+
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_vae import networks
+from keras_vae.models.inference import Inference
+from keras_vae.models.trainer import BatchPart, ChunkedTrainer, PerExample, batch_part
+from keras_vae.naming import lookup
+from keras_vae.probability.distributions import NormalByRow, bound_log_var, widened
+from keras_vae.probability.likelihoods import LIKELIHOODS, Likelihood
+from keras_vae.probability.noise import RowNoise, current_noise, noise_scope
+from keras_vae.probability.priors import PRIORS, Prior
+
+POSTERIORS = ("diagonal", "isotropic")
+"""One variance for each dimension, or one for all."""
+
+
+class Latent(NamedTuple):
+    """What is known of z for a batch; all a `latent_penalty` may want."""
+
+    z_mean: Any
+    """(batch, latent_dim)"""
+    z_log_var: Any
+    """(batch, latent_dim)"""
+    z: Any
+    """Samples of the posterior, (num_samples, batch, latent_dim)."""
+    log_q: Any
+    """log q(z|x) of the samples in nats, (num_samples, batch)."""
+    log_p: Any
+    """Returns log p(z) of the samples in nats, (num_samples, batch)."""
+    kl: Any
+    """KL(q(z|x) || p(z)) in nats, (batch, latent_dim) where the prior factorises, else
+    the samples' mean of log q - log p, (batch,)."""
+    step: Any
+    """Training steps so far, int64."""
+
+
+class Output(NamedTuple):
+    """What calling the model returns."""
+
+    params: Any
+    """The likelihood's parameters, (num_samples, batch, *params_shape)."""
+    latent: Latent
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class VAE(Inference, ChunkedTrainer):
+    """A variational autoencoder.
+
+    It minimises -ELBO = -E_q[log p(x|z)] + beta KL(q(z|x) || p(z)) in nats per example,
+    summed over pixels and latent dimensions, averaged over examples.
+
+    Args:
+        latent_dim: Number of latent dimensions, at least 1.
+        input_shape: Shape of one example: (height, width, channels), (time, features)
+            or (features,).
+        encoder: A name in `networks.ENCODERS`, or a `keras.Model` that maps a batch of
+            examples to the pair (z_mean, z_log_var), each (batch, latent_dim).
+        decoder: A name in `networks.DECODERS`, or a `keras.Model` that maps
+            (batch, latent_dim) to (batch, *likelihood.params_shape(input_shape)).
+        likelihood: A name in `LIKELIHOODS` or a `Likelihood`.
+        prior: A name in `PRIORS` or a `Prior`.
+        posterior: "diagonal", or "isotropic": one variance for all dimensions.
+        beta: Weight of the KL, a number or a `LearningRateSchedule` of training steps.
+        num_samples: Samples of the posterior for each example in the loss.
+        free_bits: Nats of KL for each example and dimension that cost nothing more: the
+            penalty is max(KL, free_bits) (Kingma et al. 2016, without their averaging).
+        seed: Of all noise. None draws one; it is saved with the model.
+
+    Raises:
+        ValueError: If an argument is out of range, a name is not known or a network's
+            output does not have the shape needed.
+
+    Example:
+    >>> vae = keras_vae.VAE(latent_dim=2, input_shape=(8, 8, 1))
+    >>> vae.compile(optimizer="adam")
+    >>> history = vae.fit(np.zeros((16, 8, 8, 1)), epochs=1, verbose=0)
+    >>> vae.sample(3).shape
+    (3, 8, 8, 1)
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        input_shape: tuple[int, ...],
+        *,
+        encoder: str | keras.Model = "mlp",
+        decoder: str | keras.Model = "mlp",
+        likelihood: str | Likelihood = "bernoulli",
+        prior: str | Prior = "standard_normal",
+        posterior: str = "diagonal",
+        beta: float | keras.optimizers.schedules.LearningRateSchedule = 1.0,
+        num_samples: int = 1,
+        free_bits: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(seed=seed, **kwargs)
+        self.latent_dim = _at_least("latent_dim", latent_dim, 1)
+        self.data_shape = _checked_shape(input_shape)
+        self.num_samples = _at_least("num_samples", num_samples, 1)
+        self.free_bits = _at_least("free_bits", free_bits, 0)
+        self.beta = beta if callable(beta) else _at_least("beta", beta, 0)
+        lookup("posterior", posterior, dict.fromkeys(POSTERIORS))
+        self.posterior_family = posterior
+        self._given = {
+            "encoder": encoder,
+            "decoder": decoder,
+            "likelihood": likelihood,
+            "prior": prior,
+        }
+        self.likelihood = self._make_likelihood(likelihood)
+        self.prior = (
+            lookup("prior", prior, PRIORS)() if isinstance(prior, str) else prior
+        )
+        self.encoder, self.decoder = self._make_networks(encoder, decoder)
+        self._reconstruction_tracker = PerExample(name="reconstruction_loss")
+        self._kl_tracker = PerExample(name="kl_loss")
+        self._penalty_tracker = (
+            PerExample(name="penalty_loss") if self._has_own_penalty() else None
+        )
+
+    # The model, statement by statement.
+
+    def call(
+        self,
+        inputs: Any,
+        training: bool | None = None,
+        sample_weight: tf.Tensor | None = None,
+    ) -> Output:
+        """Infers z, adds the penalty on it to the losses, and generates x.
+
+        Args:
+            inputs: x, (batch, *input_shape); conditional models take (x, condition).
+            training: Whether networks are in training mode.
+            sample_weight: (batch,), the weight of each example's penalty in the loss;
+                by default the mean is taken.
+
+        Returns:
+            An `Output` of tensors.
+        """
+        x, condition = self.split_inputs(inputs)
+        noise = current_noise() or RowNoise(self.seed, self.step, domain="call")
+        z_mean, z_log_var = self.infer(x, condition, training)
+        latent = self.sample_latent(z_mean, z_log_var, noise, condition)
+        penalty = self.latent_penalty(latent)
+        if sample_weight is None:
+            self.add_loss(tf.reduce_mean(penalty))
+        else:
+            self.add_loss(tf.reduce_sum(sample_weight * penalty))
+        return Output(self.generate(latent.z, condition, training), latent)
+
+    def infer(
+        self, x: tf.Tensor, condition: Any = None, training: bool | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """q(z|x): returns z_mean and z_log_var, float32 `(batch, latent_dim)` each."""
+        z_mean, raw_log_var = self.encoder(
+            self.encoder_input(x, condition), training=training
+        )
+        z_log_var = bound_log_var(raw_log_var)
+        if self.posterior_family == "isotropic":
+            shared = tf.reduce_mean(z_log_var, axis=-1, keepdims=True)
+            z_log_var = tf.broadcast_to(shared, tf.shape(z_mean))
+        return widened(z_mean), z_log_var
+
+    def sample_latent(
+        self,
+        z_mean: tf.Tensor,
+        z_log_var: tf.Tensor,
+        noise: RowNoise,
+        condition: Any = None,
+        num_samples: int | None = None,
+    ) -> Latent:
+        """Draws reparameterised samples of q(z|x) and measures them against p(z)."""
+        q = NormalByRow(z_mean, tf.exp(0.5 * z_log_var), noise)
+        z = q.sample(num_samples or self.num_samples)
+        log_q = tf.reduce_sum(q.log_prob(z), axis=-1)
+        log_p = self.prior_log_prob(z, condition)
+        kl = self.prior_kl(z_mean, z_log_var, condition)
+        if kl is None:
+            kl = tf.reduce_mean(log_q - log_p, axis=0)
+        return Latent(z_mean, z_log_var, z, log_q, log_p, kl, self.step)
+
+    def generate(
+        self, z: tf.Tensor, condition: Any = None, training: bool | None = None
+    ) -> tf.Tensor:
+        """p(x|z): z `(..., batch, latent_dim)` to float32 `(..., batch, *params)`."""
+        lead = tf.shape(z)[:-1]
+        flat = tf.reshape(z, [-1, self.latent_dim])
+        params = self.decoder(
+            self.decoder_input(flat, lead, condition), training=training
+        )
+        params = widened(params)
+        shape = self.likelihood.params_shape(self.data_shape)
+        return tf.reshape(params, tf.concat([lead, shape], axis=0))
+
+    def latent_penalty(self, latent: Latent) -> tf.Tensor:
+        """The hook: what the loss adds to the reconstruction, `(batch,)` in nats.
+
+        Here beta KL, with `free_bits`. Other objectives override this and nothing else.
+        """
+        kl = latent.kl
+        if self.free_bits:
+            dims = 1 if kl.shape.rank == 2 else self.latent_dim
+            kl = tf.maximum(kl, self.free_bits * dims)
+        return self.beta_at(latent.step) * sum_over_dims(kl)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> tf.Tensor:
+        """Returns -log p(x|z), weighted, plus what Keras collected from `add_loss`.
+
+        Args:
+            x: (batch, *input_shape).
+            y: Not used: the example is its own target.
+            y_pred: The `Output` of calling the model on x.
+            sample_weight: (batch,), weights that sum to the number of replicas over the
+                global batch; by default the mean is taken.
+            training: Whether this is a training step.
+        """
+        reconstruction = self.reconstruction_loss(x, y_pred.params)
+        if sample_weight is None:
+            reconstruction = tf.reduce_mean(reconstruction)
+        else:
+            reconstruction = tf.reduce_sum(sample_weight * reconstruction)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        # Keras divides the sum of `losses` by the number of replicas in the same way.
+        return reconstruction / replicas + super().compute_loss(
+            x, None, None, training=training
+        )
+
+    # Steps.
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One step of the optimizer on one batch; returns the metrics."""
+        inputs, x, weight = self.unpack(data)
+        part = batch_part(x)
+        noise = RowNoise(self.seed, self.step, part.first_row, "training")
+        with tf.GradientTape() as tape:
+            loss, output = self._loss(inputs, x, weight, part, noise, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        variables = self.trainable_variables
+        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        self._track(loss, x, output, weight, part)
+        self.step.assign_add(1)
+        return self.get_metrics_result()
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """The same figures on one batch, without training; returns the metrics."""
+        inputs, x, weight = self.unpack(data)
+        part = batch_part(x)
+        row = self._evaluated + tf.cast(part.first_row, tf.int64)
+        noise = RowNoise(self.seed, 0, row, "evaluation")
+        loss, output = self._loss(inputs, x, weight, part, noise, training=False)
+        self._track(loss, x, output, weight, part)
+        self._evaluated.assign_add(tf.cast(part.total, tf.int64))
+        return self.get_metrics_result()
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """`predict` is `reconstruct`."""
+        inputs, x, _ = self.unpack(data)
+        _, condition = self.split_inputs(inputs)
+        z_mean, _ = self.infer(x, condition)
+        return self.to_data(self.likelihood.mean(self.generate(z_mean, condition)))
+
+    def _loss(
+        self,
+        inputs: Any,
+        x: tf.Tensor,
+        weight: tf.Tensor | None,
+        part: BatchPart,
+        noise: RowNoise,
+        training: bool,
+    ) -> tuple[tf.Tensor, Output]:
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        share = tf.fill([part.count], replicas / tf.cast(part.total, tf.float32))
+        if weight is not None:
+            share = share * weight
+        with noise_scope(noise):
+            output = self(inputs, training=training, sample_weight=share)
+        loss = self.compute_loss(x, None, output, share, training=training)
+        return loss, output
+
+    def _track(
+        self,
+        loss: tf.Tensor,
+        x: tf.Tensor,
+        output: Output,
+        weight: tf.Tensor | None,
+        part: BatchPart,
+    ) -> None:
+        def add(tracker: PerExample, figure: tf.Tensor) -> None:
+            figure = figure if weight is None else weight * figure
+            tracker.add(tf.reduce_sum(figure), part.count)
+
+        self._loss_tracker.add(loss * tf.cast(part.total, tf.float32), part.count)
+        add(
+            self._reconstruction_tracker,
+            self.reconstruction_loss(x, output.params),
+        )
+        add(self._kl_tracker, sum_over_dims(output.latent.kl))
+        if self._penalty_tracker is not None:
+            add(self._penalty_tracker, self.latent_penalty(output.latent))
+
+    def unpack(self, data: Any) -> tuple[Any, tf.Tensor, tf.Tensor | None]:
+        """Returns what `call` takes, x as float32, and the weights of the examples."""
+        x, _, weight = keras.utils.unpack_x_y_sample_weight(data)
+        x = as_unit(x)
+        return x, x, None if weight is None else tf.cast(weight, tf.float32)
+
+    # Parts that conditional models change.
+
+    def split_inputs(self, inputs: Any) -> tuple[tf.Tensor, Any]:
+        """Returns x and the condition, which is None here."""
+        return as_unit(inputs), None
+
+    def encoder_input(self, x: tf.Tensor, condition: Any) -> Any:
+        """What the encoder is called with."""
+        return self.to_model(x)
+
+    def decoder_input(self, z: tf.Tensor, lead: tf.Tensor, condition: Any) -> Any:
+        """What the decoder is called with; z is `(prod(lead), latent_dim)`."""
+        return z
+
+    def prior_log_prob(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        """Returns log p(z) in nats, (num_samples, batch)."""
+        return self.prior.log_prob(z, self.infer)
+
+    def prior_kl(
+        self, z_mean: tf.Tensor, z_log_var: tf.Tensor, condition: Any = None
+    ) -> tf.Tensor | None:
+        """KL(q(z|x) || p(z)) where it has a closed form, else None."""
+        return self.prior.kl(z_mean, z_log_var)
+
+    def prior_sample(self, n: Any, seed: Any, condition: Any = None) -> tf.Tensor:
+        """Draws z from p(z), (n, latent_dim)."""
+        return self.prior.sample(n, seed, self.infer)
+
+    # Figures.
+
+    def reconstruction_loss(self, x: tf.Tensor, params: tf.Tensor) -> tf.Tensor:
+        """-log p(x|z), the mean over samples, `(batch,)` in nats."""
+        return -tf.reduce_mean(self.log_likelihood(x, params), axis=0)
+
+    def log_likelihood(self, x: tf.Tensor, params: tf.Tensor) -> tf.Tensor:
+        """Returns log p(x|z) of data in their own units, (num_samples, batch)."""
+        log_prob = self.likelihood.log_prob(self.to_model(x), params)
+        if self.data_scale is None:
+            return log_prob
+        log_scale = tf.math.log(self.data_scale.value)
+        times = float(np.prod(self.data_shape[:-1]))
+        return log_prob - times * tf.reduce_sum(log_scale)
+
+    def beta_at(self, step: Any) -> tf.Tensor:
+        """The weight of the KL at a training step, float32."""
+        value = self.beta(step) if callable(self.beta) else self.beta
+        return tf.cast(value, tf.float32)
+
+    # Units.
+
+    def to_model(self, x: tf.Tensor) -> tf.Tensor:
+        """Data in their own units to the networks' units."""
+        if self.data_scale is None:
+            return x
+        return (x - self.data_mean.value) / self.data_scale.value
+
+    def to_data(self, x: tf.Tensor) -> tf.Tensor:
+        """The networks' units to the data's own."""
+        if self.data_scale is None:
+            return x
+        return x * self.data_scale.value + self.data_mean.value
+
+    # State.
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes all state: the model knows its shapes from its arguments."""
+        counter = {"shape": (), "initializer": "zeros", "trainable": False}
+        self.step = self.add_weight(
+            name="step",
+            dtype="int64",
+            aggregation="only_first_replica",
+            **counter,
+        )
+        self._evaluated = self.add_weight(
+            name="evaluated",
+            dtype="int64",
+            aggregation="only_first_replica",
+            **counter,
+        )
+        self.data_mean = self.data_scale = None
+        if len(self.data_shape) < 3 and self.likelihood.real_valued:
+            shape = self.data_shape[-1:]
+            self.data_mean = self.add_weight(
+                name="data_mean",
+                shape=shape,
+                initializer="zeros",
+                trainable=False,
+                dtype="float32",
+            )
+            self.data_scale = self.add_weight(
+                name="data_scale",
+                shape=shape,
+                initializer="ones",
+                trainable=False,
+                dtype="float32",
+            )
+        self.likelihood.build((None, *self.data_shape))
+        self.prior.build((None, self.latent_dim))
+        self.check_networks()
+        self.built = True
+
+    def check_networks(self) -> None:
+        """Calls the networks symbolically; raises a ValueError where a shape is off."""
+        x = keras.KerasTensor((None, *self.data_shape))
+        pair = keras.tree.flatten(self._output_shape("encoder", self.encoder, x))
+        wanted = (None, self.latent_dim)
+        if len(pair) != 2 or any(tuple(part.shape) != wanted for part in pair):
+            shapes = [tuple(part.shape) for part in pair]
+            raise ValueError(
+                "Invalid value for argument `encoder`. Expected a model that returns "
+                f"the pair (z_mean, z_log_var), each of shape {wanted}. Received one "
+                f"that returns shapes {shapes}."
+            )
+        z = keras.KerasTensor((None, self.latent_dim))
+        params = self._output_shape("decoder", self.decoder, z)
+        needed = (None, *self.likelihood.params_shape(self.data_shape))
+        if tuple(getattr(params, "shape", ())) != needed:
+            raise ValueError(
+                f"Invalid value for argument `decoder`. Expected a model that returns "
+                f"the parameters of {type(self.likelihood).__name__}, of shape "
+                f"{needed}. Received one that returns shape "
+                f"{getattr(params, 'shape', params)}."
+            )
+
+    def _output_shape(self, argument: str, network: Any, x: Any) -> Any:
+        try:
+            return network(x)
+        except Exception as error:
+            raise ValueError(
+                f"Invalid value for argument `{argument}`. Expected a model that can "
+                f"be called on shape {tuple(x.shape)}. Received one that fails there: "
+                f"{error}"
+            ) from error
+
+    def _make_likelihood(self, likelihood: str | Likelihood) -> Likelihood:
+        if not isinstance(likelihood, str):
+            return likelihood
+        kind = lookup("likelihood", likelihood, LIKELIHOODS)
+        return kind(image=len(self.data_shape) == 3)
+
+    def _make_networks(self, encoder: Any, decoder: Any) -> tuple[Any, Any]:
+        if isinstance(encoder, str):
+            make = lookup("encoder", encoder, networks.ENCODERS)
+            encoder = make(self.data_shape, self.latent_dim)
+        if isinstance(decoder, str):
+            make = lookup("decoder", decoder, networks.DECODERS)
+            params_shape = self.likelihood.params_shape(self.data_shape)
+            decoder = make(self.latent_dim, params_shape)
+        return encoder, decoder
+
+    def _has_own_penalty(self) -> bool:
+        overridden = type(self).latent_penalty is not VAE.latent_penalty
+        return overridden or self.free_bits > 0
+
+    def reset_metrics(self) -> None:
+        """Starts the figures anew, and the running index of evaluated examples."""
+        super().reset_metrics()
+        if self.built:
+            self._evaluated.assign(0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments; networks and other objects serialised."""
+        config = {
+            name: value
+            if isinstance(value, str)
+            else keras.saving.serialize_keras_object(value)
+            for name, value in self._given.items()
+        }
+        beta = self.beta
+        if callable(beta):
+            beta = keras.saving.serialize_keras_object(beta)
+        return {
+            **super().get_config(),
+            **config,
+            "latent_dim": self.latent_dim,
+            "input_shape": list(self.data_shape),
+            "posterior": self.posterior_family,
+            "beta": beta,
+            "num_samples": self.num_samples,
+            "free_bits": self.free_bits,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "VAE":
+        """Makes a model from what `get_config` returned."""
+        config = dict(config)
+        for name, value in config.items():
+            if isinstance(value, dict) and "class_name" in value:
+                config[name] = keras.saving.deserialize_keras_object(
+                    value, custom_objects=custom_objects
+                )
+        return cls(**config)
+
+
+def sum_over_dims(kl: tf.Tensor) -> tf.Tensor:
+    """(batch, latent_dim) or (batch,) to (batch,)."""
+    return kl if kl.shape.rank == 1 else tf.reduce_sum(kl, axis=-1)
+
+
+def as_unit(x: Any) -> tf.Tensor:
+    """uint8 and uint16 scaled to [0, 1], floats as they are; float32."""
+    x = tf.convert_to_tensor(x)
+    if x.dtype in (tf.uint8, tf.uint16):
+        return tf.cast(x, tf.float32) * (1.0 / x.dtype.max)
+    return tf.cast(x, tf.float32)
+
+
+def _at_least(argument: str, value: Any, minimum: int) -> Any:
+    if isinstance(value, bool) or not np.isreal(value) or not value >= minimum:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a number of at least "
+            f"{minimum}. Received: {argument}={value!r}."
+        )
+    return value
+
+
+def _checked_shape(input_shape: Any) -> tuple[int, ...]:
+    shape = tuple(int(size) for size in np.atleast_1d(input_shape))
+    if not 1 <= len(shape) <= 3 or min(shape) < 1:
+        raise ValueError(
+            "Invalid value for argument `input_shape`. Expected (height, width, "
+            "channels), (time, features) or (features,), each at least 1. Received: "
+            f"input_shape={input_shape!r}."
+        )
+    return shape

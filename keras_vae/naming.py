@@ -1,0 +1,29 @@
+"""Names for things: look one up, and say plainly what is known when it is not."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Returns `" Did you mean 'x'?"` for the known name nearest to `name`, or ""."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def lookup(argument: str, name: str, table: Mapping[str, T]) -> T:
+    """Returns `table[name]`.
+
+    Raises:
+        ValueError: If the name is not in the table; the message names `argument`, the
+            known names and the nearest of them.
+    """
+    if name in table:
+        return table[name]
+    known = ", ".join(repr(key) for key in table)
+    raise ValueError(
+        f"Invalid value for argument `{argument}`. Expected one of {known}. "
+        f"Received: {argument}={name!r}.{nearest(str(name), table)}"
+    )

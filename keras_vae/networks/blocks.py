@@ -1,0 +1,260 @@
+"""What all networks are put together from, and the checks of their arguments."""
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict
+
+import keras
+
+from keras_vae.naming import lookup
+from keras_vae.networks.layers import RowDropout
+
+# He et al. 2015 make up for what the rectifier cuts off; softplus, ELU and SELU keep
+# the second moment of a standard normal near 1, as LeCun's rule assumes.
+_INITIALIZERS = {
+    "relu": "he_normal",
+    "leaky_relu": "he_normal",
+    "silu": "he_normal",
+    "swish": "he_normal",
+    "gelu": "he_normal",
+    "softplus": "lecun_normal",
+    "elu": "lecun_normal",
+    "selu": "lecun_normal",
+}
+_DEFAULT_INITIALIZER = "glorot_uniform"
+_NORMALIZATIONS = {"batch": "batch", "layer": "layer"}
+_MAX_FILTERS = 256
+
+_CONV = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D}
+_TRANSPOSED = {1: keras.layers.Conv1DTranspose, 2: keras.layers.Conv2DTranspose}
+
+
+class Options(TypedDict, total=False):
+    """The options that all networks have.
+
+    activation: A name in `keras.activations`, or a function. "silu" by default.
+    initializer: Of all kernels: a name in `keras.initializers`, or an `Initializer`. By
+        default He normal before ReLU and its smooth kin, LeCun normal before softplus,
+        ELU and SELU, Glorot uniform before tanh, other activations and the last layer.
+    dropout: The share of features (of images and sequences: of channels) that is
+        dropped behind each hidden layer in training, in [0, 1).
+    normalization: None; "layer", each example by itself: a vector over its features, a
+        map over all positions and channels; or "batch", with which the result of
+        training depends on how a batch is split over replicas. It stands between a
+        layer and its activation.
+    name: Of the model; its layers' names start with it. Networks of one model that use
+        dropout need different names.
+    """
+
+    activation: str | Callable[[Any], Any]
+    initializer: Any
+    dropout: float
+    normalization: str | None
+    name: str | None
+
+
+class Blocks:
+    """Adds layers in one style, as `Options` say, and names them in order."""
+
+    def __init__(
+        self,
+        role: str,
+        activation: str | Callable[[Any], Any] = "silu",
+        initializer: Any = None,
+        dropout: float = 0.0,
+        normalization: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.name = name or role
+        self.activation = _checked_name("activation", activation, keras.activations)
+        self.initializer = _checked_name("initializer", initializer, keras.initializers)
+        self.dropout = _checked_rate(dropout)
+        if normalization is not None:
+            lookup("normalization", normalization, _NORMALIZATIONS)
+        self.normalization = normalization
+        self._counts: dict[str, int] = {}
+
+    def dense(self, x: Any, units: int, **kwargs: Any) -> Any:
+        """A linear layer in front of an activation."""
+        return keras.layers.Dense(units, **self._layer("dense", kwargs))(x)
+
+    def conv(self, x: Any, filters: int, strides: int = 1, **kwargs: Any) -> Any:
+        """A linear 3-tap convolution; a stride of 2 halves each side, rounding up."""
+        layer = _CONV[len(x.shape) - 2]
+        kwargs = {"strides": strides, "padding": "same", **self._layer("conv", kwargs)}
+        return layer(filters, 3, **kwargs)(x)
+
+    def upsample(self, x: Any, filters: int, size: Sequence[int]) -> Any:
+        """The way back of a convolution of stride 2, to maps of exactly `size`."""
+        layer = _TRANSPOSED[len(size)]
+        kwargs = {
+            "strides": 2,
+            "padding": "same",
+            "output_padding": tuple(1 - side % 2 for side in size),
+            **self._layer("upsample", {}),
+        }
+        return layer(filters, 3, **kwargs)(x)
+
+    def activate(self, x: Any) -> Any:
+        """Normalisation, activation, dropout: what follows a linear layer."""
+        if self.normalization == "batch":
+            x = keras.layers.BatchNormalization(name=self._label("normalization"))(x)
+        elif self.normalization == "layer" and len(x.shape) == 2:
+            x = keras.layers.LayerNormalization(name=self._label("normalization"))(x)
+        elif self.normalization == "layer":
+            label = self._label("normalization")
+            x = keras.layers.GroupNormalization(groups=1, name=label)(x)
+        label = self._label("activation")
+        x = keras.layers.Activation(self.activation, name=label)(x)
+        if self.dropout:
+            x = RowDropout(self.dropout, name=self._label("dropout"))(x)
+        return x
+
+    def hidden(self, x: Any, hidden_units: Sequence[int]) -> Any:
+        """Dense layers one after the other, each with its activation."""
+        for units in hidden_units:
+            x = self.activate(self.dense(x, units))
+        return x
+
+    def residual(self, x: Any, linear: Callable[..., Any]) -> Any:
+        """x + linear(f(linear(f(x)))), the pre-activation block of He et al. 2016.
+
+        The last layer starts at zero, the block as the identity (Zhang et al. 2019),
+        unless an initialiser is given.
+        """
+        width = x.shape[-1]
+        h = linear(self.activate(x), width)
+        start = {} if self.initializer is not None else {"kernel_initializer": "zeros"}
+        h = linear(self.activate(h), width, **start)
+        return keras.layers.Add(name=self._label("add"))([x, h])
+
+    def last(self) -> Any:
+        """The initialiser of a layer that no activation follows."""
+        return _DEFAULT_INITIALIZER if self.initializer is None else self.initializer
+
+    def encoder(self, x: Any, h: Any, latent_dim: int) -> keras.Model:
+        """Ends an encoder: one Dense layer that is split in two."""
+        head = keras.layers.Dense(
+            2 * latent_dim,
+            kernel_initializer=self.last(),
+            name=f"{self.name}_head",
+        )(h)
+        z_mean, z_log_var = keras.ops.split(head, 2, axis=-1)
+        return keras.Model(x, [z_mean, z_log_var], name=self.name)
+
+    def _label(self, kind: str) -> str:
+        # Keras counts names over the process; dropout's streams need names that are
+        # the same each time the model is made.
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        return f"{self.name}_{kind}_{self._counts[kind]}"
+
+    def _layer(self, kind: str, kwargs: dict[str, Any]) -> dict[str, Any]:
+        initializer = self.initializer
+        if initializer is None:
+            name = self.activation
+            name = name if isinstance(name, str) else getattr(name, "__name__", "")
+            initializer = _INITIALIZERS.get(name, _DEFAULT_INITIALIZER)
+        label = self._label(kind)
+        return {"kernel_initializer": initializer, "name": label, **kwargs}
+
+
+def default_filters(sides: Sequence[int]) -> tuple[int, ...]:
+    """32, 64, 128 ... up to 256: as many as bring the longest side to 8 or below."""
+    halvings = max(1, math.ceil(math.log2(max(sides) / 8)))
+    return tuple(min(32 * 2**k, _MAX_FILTERS) for k in range(halvings))
+
+
+def checked_size(argument: str, value: Any) -> int:
+    """Returns `value`, a whole number of at least 1.
+
+    Raises:
+        ValueError: If it is anything else.
+    """
+    if not _is_size(value):
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a whole number of at "
+            f"least 1. Received: {argument}={value!r}."
+        )
+    return operator.index(value)
+
+
+def checked_widths(
+    argument: str, value: Any, example: str, minimum: int = 0
+) -> tuple[int, ...]:
+    """Returns `value`, whole numbers of at least 1, as a tuple.
+
+    Raises:
+        ValueError: If it is anything else, or there are fewer than `minimum`.
+    """
+    is_sequence = isinstance(value, Sequence) and not isinstance(value, str)
+    if not is_sequence or len(value) < minimum or not all(map(_is_size, value)):
+        count = "at least one whole number" if minimum else "whole numbers"
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a tuple of {count} of "
+            f"at least 1, such as {example}. Received: {argument}={value!r}."
+        )
+    return tuple(operator.index(width) for width in value)
+
+
+def checked_shape(
+    argument: str, value: Any, ranks: Sequence[int] = (1, 2, 3), network: str = "mlp"
+) -> tuple[int, ...]:
+    """Returns `value`, the shape of an example, as a tuple.
+
+    Raises:
+        ValueError: If it is no shape, or of a kind that the network does not take.
+    """
+    kinds = {
+        1: ("(features,)", "mlp"),
+        2: ("(time, features)", "conv1d"),
+        3: ("(height, width, channels)", "conv"),
+    }
+    is_sequence = isinstance(value, Sequence) and not isinstance(value, str)
+    if is_sequence and len(value) in kinds and all(map(_is_size, value)):
+        if len(value) in ranks:
+            return tuple(operator.index(side) for side in value)
+        advice = f" For this shape use {kinds[len(value)][1]!r}."
+    else:
+        advice = " Each size is a whole number of at least 1, the batch is left out."
+    wanted = " or ".join(kinds[rank][0] for rank in sorted(ranks, reverse=True))
+    raise ValueError(
+        f"Invalid value for argument `{argument}`. Expected {wanted} for the network "
+        f"{network!r}. Received: {argument}={value!r}.{advice}"
+    )
+
+
+def _is_size(value: Any) -> bool:
+    if isinstance(value, bool):
+        return False
+    try:
+        return operator.index(value) >= 1
+    except TypeError:
+        return False
+
+
+def _checked_rate(value: Any) -> float:
+    if isinstance(value, bool) or not (
+        isinstance(value, (int, float)) and 0 <= value < 1
+    ):
+        raise ValueError(
+            "Invalid value for argument `dropout`. Expected a number of at least 0 and "
+            f"below 1. Received: dropout={value!r}."
+        )
+    return float(value)
+
+
+def _checked_name(argument: str, value: Any, module: Any) -> Any:
+    """Returns `value`; a name must be one that `module.get` of Keras knows."""
+    if isinstance(value, str):
+        known = {k: v for k, v in vars(module).items() if k[0].islower()}
+        for function in ("get", "serialize", "deserialize"):
+            known.pop(function, None)
+        known.update({k: v for k, v in vars(module).items() if k == value})
+        lookup(argument, value, known)
+    elif value is not None and not callable(value):
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a name or a function. "
+            f"Received: {argument}={value!r}."
+        )
+    return value

@@ -1,0 +1,138 @@
+"""Layers that Keras does not have: dropout by row, and a fast last convolution."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_vae.probability.noise import current_noise
+
+_BLOCK = 4  # output pixels a side that one position of the wide kernel gives
+_REACH = _BLOCK + 2  # input pixels a side that a 3x3 kernel needs for these
+# _SHIFTS[u, i, a] is 1 where output i sees input u through tap a of the kernel.
+_SHIFTS = np.array(
+    [
+        [[float(u == i + a) for a in range(3)] for i in range(_BLOCK)]
+        for u in range(_REACH)
+    ],
+    np.float32,
+)
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class RowDropout(keras.layers.Layer):
+    """Dropout whose mask depends on the example's row in the global batch alone.
+
+    Inside a `noise_scope` the mask comes from the scope's noise, in a stream that has
+    this layer's name: layers of one model need different names, and the same names
+    each time the model is made. Elsewhere `keras.random` draws it.
+
+    Of vectors single features are dropped, of images and sequences whole channels,
+    since neighbouring pixels tell of each other (Tompson et al. 2015).
+
+    Args:
+        rate: The share that is dropped in training, in [0, 1). What is kept is scaled
+            by 1 / (1 - rate).
+        seed: Of the draws outside of a `noise_scope`.
+
+    Raises:
+        ValueError: If `rate` is out of range.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(rate, bool) or not 0 <= rate < 1:
+            raise ValueError(
+                "Invalid value for argument `rate`. Expected a number of at least 0 "
+                f"and below 1. Received: rate={rate!r}."
+            )
+        self.rate = rate
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
+        """(batch, ..., features) to the same shape; the identity unless training."""
+        if not training or self.rate == 0:
+            return inputs
+        event = (1,) * (len(inputs.shape) - 2) + (inputs.shape[-1],)
+        rows = keras.ops.shape(inputs)[0]
+        noise = current_noise()
+        if noise is None:
+            numbers = keras.random.uniform((rows, *event), seed=self.seed_generator)
+            kept = numbers >= self.rate
+        else:
+            kept = noise.bits16(rows, event, self.name) >= round(self.rate * 2**16)
+        scale = keras.ops.cast(kept, self.compute_dtype) * (1 / (1 - self.rate))
+        return inputs * keras.ops.cast(scale, inputs.dtype)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape that came."""
+        return input_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class OutputConv2D(keras.layers.Conv2DTranspose):
+    """A `Conv2DTranspose` of 3x3, stride 1, that is fast for one or two filters.
+
+    The kernels for CPUs leave most of the vector unit idle where there is one output
+    channel. So 4x4 output pixels are made at once, as 16 channels of a convolution of
+    6x6 with stride 4. Its sums are the same ones in the same float type; the gradient
+    is taken by the plain kernels, which are fast in that direction. On a GPU, and for
+    more filters, this is what Keras does.
+
+    Args:
+        filters: Number of output channels.
+        **kwargs: As of `keras.layers.Layer`, and `kernel_initializer`.
+    """
+
+    def __init__(self, filters: int, **kwargs: Any) -> None:
+        super().__init__(filters, kernel_size=3, padding="same", **kwargs)
+
+    def call(self, inputs: Any) -> Any:
+        """(batch, height, width, channels) to (batch, height, width, filters)."""
+        height, width = inputs.shape[1:3]
+        large = None not in (height, width) and min(height, width) >= 2 * _BLOCK
+        if self.filters > 2 or not large or tf.config.list_physical_devices("GPU"):
+            return super().call(inputs)
+        kernel = keras.ops.convert_to_tensor(self.kernel)
+        return tf.nn.bias_add(_few_channels(inputs, kernel), self.bias)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        config = super().get_config()
+        for fixed in ("kernel_size", "strides", "padding", "output_padding"):
+            del config[fixed]
+        return config
+
+
+@tf.custom_gradient
+def _few_channels(x: tf.Tensor, kernel: tf.Tensor) -> Any:
+    """x `(n, h, w, c)` and kernel `(3, 3, filters, c)` to `(n, h, w, filters)`."""
+    height, width = x.shape[1:3]
+    channels, filters = x.shape[3], kernel.shape[2]
+    shifts = tf.constant(_SHIFTS, kernel.dtype)
+    # A transposed convolution is a convolution with the kernel turned around.
+    wide = tf.einsum("uia,vjb,aboc->uvcijo", shifts, shifts, kernel[::-1, ::-1])
+    wide = tf.reshape(wide, [_REACH, _REACH, channels, _BLOCK * _BLOCK * filters])
+    pads = [[1, 1 + -size % _BLOCK] for size in (height, width)]
+    blocks = tf.nn.conv2d(x, wide, _BLOCK, [[0, 0], *pads, [0, 0]])
+    y = tf.nn.depth_to_space(blocks, _BLOCK)[:, :height, :width]
+
+    def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        dx = tf.nn.conv2d(dy, kernel, 1, "SAME")
+        dkernel = tf.raw_ops.Conv2DBackpropFilter(
+            input=dy,
+            filter_sizes=kernel.shape,
+            out_backprop=x,
+            strides=[1, 1, 1, 1],
+            padding="SAME",
+        )
+        return dx, dkernel
+
+    return y, gradient

@@ -1,0 +1,1 @@
+"""The three probability statements of a VAE: posterior, likelihood and prior."""

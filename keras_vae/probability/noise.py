@@ -1,0 +1,142 @@
+"""Noise by row: the same numbers for the same example, however examples are batched.
+
+A training step on one device, on four, or a second time after a restart must see the
+same noise. So noise here is a pure function of (seed, domain, stream, step, row), where
+the row is the example's place in the global batch. It is drawn with the counter-based
+Philox generator (Salmon et al. 2011): the key is made of seed, domain and stream, the
+high half of the counter is the step and the low half counts rows, so that any range of
+rows costs just its own numbers.
+"""
+
+import contextlib
+import contextvars
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+_PHILOX = 1  # tf.random.Algorithm.PHILOX, the value of the kernels' `alg` input
+_NUMBERS_PER_COUNT = 4  # 32-bit numbers that one counter value of Philox gives
+
+
+def _key_of_name(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest())
+
+
+def _seed_to_uint64(seed: Any) -> tf.Tensor:
+    if isinstance(seed, int):
+        return tf.constant(seed % 2**64, tf.uint64)
+    return tf.bitcast(tf.cast(seed, tf.int32), tf.uint64)
+
+
+class RowNoise:
+    """Noise that depends on the seed, the step and the row alone.
+
+    Args:
+        seed: A Python int, or an int32 tensor of shape (2,).
+        step: Training step, or any number that tells draws apart; int or int64 scalar.
+        first_row: The place of the first row in the global batch; int or int64 scalar.
+        domain: What the noise is for ("training", "evaluation", ...): each domain is
+            independent of the others.
+    """
+
+    def __init__(
+        self,
+        seed: Any,
+        step: Any = 0,
+        first_row: Any = 0,
+        domain: str = "training",
+    ) -> None:
+        self.seed = seed
+        self.step = step
+        self.first_row = first_row
+        self.domain = domain
+
+    def normal(
+        self, rows: Any, event_shape: Sequence[int], stream: str = "z"
+    ) -> tf.Tensor:
+        """Returns standard normal noise, float32 of shape `(rows, *event_shape)`."""
+        return self._draw(
+            tf.raw_ops.StatelessRandomNormalV2, rows, event_shape, stream, tf.float32
+        )
+
+    def uniform(
+        self, rows: Any, event_shape: Sequence[int], stream: str = "u"
+    ) -> tf.Tensor:
+        """Returns noise uniform on [0, 1), float32 of shape `(rows, *event_shape)`."""
+        return self._draw(
+            tf.raw_ops.StatelessRandomUniformV2, rows, event_shape, stream, tf.float32
+        )
+
+    def bits16(
+        self, rows: Any, event_shape: Sequence[int], stream: str = "bits"
+    ) -> tf.Tensor:
+        """Returns integers uniform on 0 to 65,535, int32 `(rows, *event_shape)`.
+
+        Half the work of `uniform`, for draws that 16 bits decide.
+        """
+        size = math.prod(event_shape)
+        pairs = self._draw(
+            tf.raw_ops.StatelessRandomUniformFullIntV2,
+            rows,
+            (-(-size // 2),),
+            stream,
+            tf.uint32,
+        )
+        halves = tf.reshape(tf.bitcast(pairs, tf.uint16), [rows, -(-size // 2) * 2])
+        if size % 2:
+            halves = halves[:, :size]
+        return tf.cast(tf.reshape(halves, [rows, *event_shape]), tf.int32)
+
+    def _draw(
+        self,
+        op: Any,
+        rows: Any,
+        event_shape: Sequence[int],
+        stream: str,
+        dtype: tf.DType,
+    ) -> tf.Tensor:
+        size = math.prod(event_shape)
+        counts = max(1, -(-size // _NUMBERS_PER_COUNT))
+        key = tf.bitwise.bitwise_xor(
+            _seed_to_uint64(self.seed),
+            tf.constant(_key_of_name(f"{self.domain}/{stream}"), tf.uint64),
+        )
+        first = tf.cast(self.first_row, tf.int64) * counts
+        counter = [tf.cast(first, tf.uint64), tf.cast(self.step, tf.uint64)]
+        numbers = op(
+            shape=tf.stack([rows, counts * _NUMBERS_PER_COUNT]),
+            key=key[tf.newaxis],
+            counter=tf.stack(counter),
+            alg=tf.constant(_PHILOX, tf.int32),
+            dtype=dtype,
+        )
+        if size != counts * _NUMBERS_PER_COUNT:
+            numbers = numbers[:, :size]
+        return tf.reshape(numbers, [rows, *event_shape])
+
+
+_current: contextvars.ContextVar[RowNoise | None] = contextvars.ContextVar(
+    "keras_vae_noise", default=None
+)
+
+
+@contextlib.contextmanager
+def noise_scope(noise: RowNoise) -> Iterator[None]:
+    """Makes `noise` the one that layers called inside draw from (dropout, say).
+
+    The scope belongs to the thread, so replicas that are traced side by side each have
+    their own.
+    """
+    token = _current.set(noise)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_noise() -> RowNoise | None:
+    """Returns the noise of the innermost `noise_scope`, or None outside of any."""
+    return _current.get()

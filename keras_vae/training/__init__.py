@@ -1,0 +1,1 @@
+"""How a model is trained: configuration, flags, strategies, callbacks and the run."""

@@ -1,0 +1,430 @@
+"""What a training run is: every choice in one frozen dataclass.
+
+One field is one flag of `scripts/train.py` and one key of a run's `config.json`.
+Nothing here imports TensorFlow.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from keras_vae.training import choices
+from keras_vae.training.options import Options, checked, option
+
+LARGE = 1_000_000  # bounds counts and factors that no sensible run comes near
+
+_INPUT_NOISE = re.compile(r"(gaussian|masking):([0-9]*\.?[0-9]+)")
+_ADDRESS = re.compile(r"[^\s:]+:[0-9]{1,5}")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig(Options):
+    """The settings of a training run.
+
+    The constructor takes every value as it is. `TrainConfig.resolve(given)`, which the
+    program uses, also applies the preset and the model's own defaults to what is not
+    given, and refuses what has no effect.
+
+    Raises:
+        ValueError: If a value is of the wrong type, not finite, out of range, no known
+            name or at odds with another one.
+    """
+
+    dataset: str = option(
+        "digits",
+        "digits, mnist, fashion_mnist, shapes or swiss_roll; or the path of an .npz, "
+        ".npy or .csv file or of a folder of images",
+        group="Data",
+    )
+    data_kind: str = option(
+        "auto",
+        "what the numbers are; auto reads three axes as grey images, two as vectors",
+        choices=("auto", "images", "sequences", "vectors"),
+    )
+    label_column: str | None = option(
+        None, "name or number of the column of a .csv file that holds the label"
+    )
+    validation_fraction: float = option(
+        0.0,
+        "part of the training data set aside to select by; 0.1 where early stopping "
+        "needs it",
+        minimum=0,
+        maximum=0.9,
+    )
+    binarize: str = option(
+        "none",
+        "make pixels 0 or 1: at one half, drawn once, or drawn afresh each time an "
+        "image is shown",
+        choices=("none", "threshold", "static", "dynamic"),
+    )
+    augment: str = option(
+        "none",
+        "small random rotations, scalings and shifts of training images",
+        choices=("none", "affine"),
+    )
+
+    model: str = option(
+        "vae",
+        "what is trained",
+        group="Model",
+        choices={name: model.about for name, model in choices.MODELS.items()},
+    )
+    latent_dim: int = option(20, "latent dimensions", minimum=1, maximum=10_000)
+    encoder: str = option(
+        "mlp", "encoder network", choices=("mlp", "conv", "resnet", "conv1d")
+    )
+    decoder: str | None = option(
+        None,
+        "decoder network; the encoder's name if not given",
+        choices=("mlp", "conv", "resnet", "conv1d"),
+    )
+    hidden_units: tuple[int, ...] | None = option(
+        None,
+        "widths of the encoder's layers, first to last, as in 500,500; the decoder has "
+        "them in reverse; each network has its own default",
+        minimum=1,
+        maximum=8_192,
+    )
+    activation: str = option(
+        "silu",
+        "activation of the hidden layers",
+        choices=("relu", "silu", "tanh", "softplus", "elu", "gelu", "leaky_relu"),
+    )
+    initializer: str | None = option(
+        None,
+        "initialiser of the weights; the network's own if not given",
+        choices=(
+            "glorot_uniform",
+            "glorot_normal",
+            "he_uniform",
+            "he_normal",
+            "lecun_uniform",
+            "lecun_normal",
+            "orthogonal",
+        ),
+    )
+    dropout: float = option(
+        0.0, "part of the hidden units dropped in training", minimum=0, below=1
+    )
+    batch_norm: bool = option(False, "batch normalisation after the hidden layers")
+    likelihood: str = option(
+        "auto",
+        "p(x|z); auto is bernoulli for images and gaussian for other data",
+        choices=(
+            "auto",
+            "bernoulli",
+            "continuous_bernoulli",
+            "gaussian",
+            "gaussian_fixed",
+            "gaussian_per_pixel",
+            "discretized_logistic",
+        ),
+    )
+    likelihood_scale: float = option(
+        1.0,
+        "standard deviation of gaussian_fixed",
+        above=0,
+        maximum=LARGE,
+        only_with={"likelihood": ("gaussian_fixed",)},
+    )
+    prior: str = option(
+        "standard_normal",
+        "p(z)",
+        choices=("standard_normal", "gaussian_mixture", "vamp"),
+    )
+    prior_components: int = option(
+        100,
+        "components of the prior",
+        minimum=1,
+        maximum=10_000,
+        only_with={"prior": ("gaussian_mixture", "vamp")},
+    )
+    posterior: str = option(
+        "diagonal",
+        "q(z|x): a variance for each dimension, or one for all",
+        choices=("diagonal", "isotropic"),
+    )
+    beta: float = option(1.0, "weight of the KL", minimum=0, maximum=LARGE)
+    kl_schedule: str = option(
+        "constant",
+        "how the weight of the KL reaches beta: at once, in a line, or in a line again "
+        "and again, with as long at the full weight after each",
+        choices=("constant", "linear", "cyclical"),
+    )
+    kl_warmup_epochs: float = option(
+        10.0,
+        "epochs from nothing to the full weight of the KL",
+        above=0,
+        maximum=LARGE,
+        only_with={"kl_schedule": ("linear", "cyclical")},
+    )
+    num_samples: int = option(
+        1, "draws of z for each example", minimum=1, maximum=10_000
+    )
+    free_bits: float = option(
+        0.0,
+        "nats of KL that each latent dimension of each example has for nothing",
+        minimum=0,
+        maximum=1_000,
+    )
+    condition: str | None = option(
+        None,
+        "what a conditional model is given",
+        choices=(
+            "label",
+            "vector",
+            "left_half",
+            "right_half",
+            "top_half",
+            "bottom_half",
+            "mask",
+        ),
+    )
+    input_noise: str = option(
+        "none",
+        "noise on the encoder's input in training: gaussian:0.3 (its standard "
+        "deviation) or masking:0.25 (the part set to 0)",
+    )
+    gamma: float | None = option(
+        None, "weight of a model's own penalty", minimum=0, maximum=LARGE
+    )
+    capacity: float | None = option(
+        None, "KL in nats that is aimed for", minimum=0, maximum=LARGE
+    )
+    alpha: float | None = option(
+        None,
+        "weight of the classification (m2, m1m2) or of the information (info_vae)",
+        minimum=-LARGE,
+        maximum=LARGE,
+    )
+    num_labels: int | None = option(
+        None, "labels that are used, the same number of each class", minimum=1
+    )
+
+    preset: str = option(
+        "none",
+        "values for the flags that are not given",
+        group="Training",
+        choices=choices.PRESET_LINES,
+        shapes_result=False,
+    )
+    epochs: int = option(100, "passes over the training data", minimum=1, maximum=LARGE)
+    batch_size: int = option(
+        128, "examples a step, over all devices", minimum=1, maximum=LARGE
+    )
+    accumulate_steps: int = option(
+        1, "steps whose gradients make one update", minimum=1, maximum=10_000
+    )
+    learning_rate: float = option(1e-3, "of Adam, at its highest", above=0, maximum=10)
+    learning_rate_schedule: str = option(
+        "cosine",
+        "how the learning rate goes on: the same, or down to 0 along a cosine",
+        choices=("constant", "cosine"),
+    )
+    weight_decay: float = option(
+        0.0, "decoupled weight decay, as in AdamW", minimum=0, maximum=1
+    )
+    weight_average: float = option(
+        0.0,
+        "decay of the averaged weights that are evaluated and saved, as in 0.999; 0: "
+        "no averaging",
+        minimum=0,
+        below=1,
+    )
+    clipnorm: float = option(
+        0.0, "largest norm of the whole gradient; 0: any", minimum=0, maximum=10**9
+    )
+    early_stopping_patience: int = option(
+        0,
+        "epochs without a better validation loss before training stops; 0: never",
+        minimum=0,
+        maximum=LARGE,
+    )
+    seed: int = option(0, "of weights, noise and order", minimum=0, maximum=2**31 - 1)
+    deterministic: bool = option(
+        False, "bit for bit the same result on the same device; slower"
+    )
+
+    strategy: str = option(
+        "auto",
+        "which devices train; auto takes every GPU where there are two or more",
+        group="Devices",
+        choices=("auto", "one_device", "mirrored", "multi_worker"),
+    )
+    virtual_devices: int = option(
+        0,
+        "logical CPU devices to train on as if they were GPUs; 0: none",
+        minimum=0,
+        maximum=64,
+        only_with={"strategy": ("auto", "mirrored")},
+    )
+    workers: tuple[str, ...] | None = option(
+        None,
+        "host:port of every worker of this job, the same list for each",
+        only_with={"strategy": ("auto", "multi_worker")},
+        shapes_result=False,
+    )
+    worker_index: int | None = option(
+        None,
+        "which of the workers this process is; the first, 0, writes the files",
+        minimum=0,
+        only_with={"strategy": ("auto", "multi_worker")},
+        shapes_result=False,
+    )
+    mixed_precision: str = option(
+        "none",
+        "type that the networks compute in; weights, KL and likelihood stay float32",
+        choices=("none", "bfloat16", "float16"),
+    )
+    jit_compile: bool = option(False, "compile the step with XLA")
+
+    image_every: int = option(
+        1, "epochs between pictures; 0: none", group="Output", minimum=0, maximum=LARGE
+    )
+    output_dir: str | None = option(
+        None,
+        "folder of the run; saved_models/<dataset>-<model>-z<latent_dim> if not given",
+        shapes_result=False,
+    )
+    overwrite: bool = option(
+        False, "throw away what the folder of the run holds", shapes_result=False
+    )
+    init_from: str | None = option(None, "folder of a run whose networks are the start")
+
+    def __post_init__(self) -> None:
+        """Checks each value by itself and those that depend on one another."""
+        if self.decoder is None:
+            object.__setattr__(self, "decoder", self.encoder)
+        super().__post_init__()
+        for name, default in choices.MODELS[self.model].defaults.items():
+            if getattr(self, name) is None:
+                raise ValueError(
+                    f"--{name} must be set for --model {self.model}, as in {default}."
+                )
+        if self.early_stopping_patience and not self.validation_fraction:
+            raise ValueError(
+                "--early_stopping_patience needs data to select by that are not the "
+                "test data: set --validation_fraction, as in 0.1."
+            )
+        if self.input_noise != "none":
+            self._check_input_noise()
+        self._check_workers()
+
+    def _check_input_noise(self) -> None:
+        match = _INPUT_NOISE.fullmatch(self.input_noise)
+        if not match or (match[1] == "masking" and float(match[2]) >= 1):
+            raise ValueError(
+                "--input_noise: expected none, gaussian:S with a standard deviation S, "
+                f"or masking:P with a part P below 1, got {self.input_noise!r}."
+            )
+
+    def _check_workers(self) -> None:
+        if (self.workers is None) != (self.worker_index is None):
+            raise ValueError("--workers and --worker_index go together: set both.")
+        if self.workers is None or self.worker_index is None:
+            return
+        for address in self.workers:
+            if not _ADDRESS.fullmatch(address):
+                raise ValueError(
+                    f"--workers: expected host:port for each, got {address!r}."
+                )
+        if len(set(self.workers)) < len(self.workers):
+            raise ValueError("--workers: expected each host:port once.")
+        if self.worker_index >= len(self.workers):
+            raise ValueError(
+                f"--worker_index: expected an integer below {len(self.workers)}, the "
+                f"number of workers, got {self.worker_index}."
+            )
+
+    @classmethod
+    def resolve(cls, given: Mapping[str, Any]) -> Self:
+        """Returns the configuration for the flags that were given, by name.
+
+        What is not given comes from the preset, else from the model, else it is the
+        default. Of a preset only what the model uses is taken.
+
+        Raises:
+            ValueError: As the class, and if a name is unknown or if a flag that was
+                given has no effect beside the others.
+        """
+        cls.check_names(given)
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        model, preset = (
+            checked(fields[name], given.get(name, fields[name].default))
+            for name in ("model", "preset")
+        )
+        preset_values = choices.PRESETS[preset]
+        values = {**choices.MODELS[model].defaults, **preset_values, **given}
+        if values.get("early_stopping_patience"):
+            values.setdefault("validation_fraction", 0.1)
+        config = cls(**values)
+        config.refuse_unused(given)
+        idle = {name for name in preset_values if config.unused(name)}
+        for name in idle - given.keys():
+            del values[name]
+        return cls(**values)
+
+    def unused(self, name: str) -> str:
+        """Says why the flag of this name has no effect here; empty if it has one."""
+        if name in choices.MODEL_FLAGS and name not in choices.MODELS[self.model].uses:
+            users = [key for key, model in choices.MODELS.items() if name in model.uses]
+            return (
+                f"--{name} has no effect with --model {self.model}: leave it out, or "
+                f"choose a model that uses it ({', '.join(users)})."
+            )
+        return super().unused(name)
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run's folder: `<dataset>-<model>-z<latent_dim>`."""
+        path = Path(self.dataset).absolute()
+        stem = path.stem if path.suffix in (".npz", ".npy", ".csv") else path.name
+        dataset = re.sub(r"[^\w.-]+", "_", stem).lstrip(".")[:80] or "data"
+        return f"{dataset}-{self.model}-z{self.latent_dim}"
+
+    def to_json(self, environment: Mapping[str, Any] | None = None) -> str:
+        """Returns the text of a `config.json`: a key for each flag.
+
+        Args:
+            environment: What else is to be kept under that key (versions, devices);
+                `from_json` does not read it.
+        """
+        content = dataclasses.asdict(self)
+        if environment is not None:
+            content["environment"] = dict(environment)
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Returns the configuration that `to_json` made `text` of.
+
+        Raises:
+            ValueError: If it is not JSON, not an object, or holds an unknown key or a
+                value that is not allowed.
+        """
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"The configuration is not JSON: {error}.") from error
+        if not isinstance(content, dict):
+            raise ValueError(
+                "The configuration is not a JSON object with a key for each flag."
+            )
+        content.pop("environment", None)
+        cls.check_names(content)
+        return cls(**content)
+
+    def differences(self, other: "TrainConfig") -> dict[str, tuple[Any, Any]]:
+        """Returns what makes another run of it: name to this and the other value.
+
+        Where the files go and which worker this is make no other run.
+        """
+        pairs = {
+            field.name: (getattr(self, field.name), getattr(other, field.name))
+            for field in dataclasses.fields(self)
+            if field.metadata["shapes_result"]
+        }
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}

@@ -1,0 +1,195 @@
+"""Options as command-line flags: reads them, prints help and answers bad input.
+
+A program declares its options as a dataclass (see `options`) and hands its work to
+`run_main`; absl reads the flags, `--flagfile` included. Importing this module, or
+reading flags with it, does not import TensorFlow.
+"""
+
+import dataclasses
+import os
+import signal
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from absl import flags as absl_flags
+
+from keras_vae import naming
+from keras_vae.training import options
+from keras_vae.training.options import Options
+
+BAD_INPUT = 2
+INTERRUPTED = 128 + signal.SIGINT
+TERMINATED = 128 + signal.SIGTERM
+
+_HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
+
+
+class Terminated(KeyboardInterrupt):
+    """Raised in the main thread on SIGTERM: what saves on Ctrl-C saves on this too."""
+
+
+def define_flags(program: type[Options]) -> absl_flags.FlagValues:
+    """Returns absl flags, one for each option; they keep their text until `parse`."""
+    values = absl_flags.FlagValues()
+    for field in dataclasses.fields(program):
+        define = (
+            absl_flags.DEFINE_boolean
+            if options.is_boolean(field)
+            else absl_flags.DEFINE_string
+        )
+        define(field.name, None, field.metadata["help"], flag_values=values)
+    return values
+
+
+def parse(program: type[Options], argv: Sequence[str]) -> dict[str, Any]:
+    """Returns the options that `argv` gives, by name; what it leaves out is not there.
+
+    Args:
+        program: The options to read.
+        argv: The program's name and its arguments.
+
+    Raises:
+        ValueError: If there is no such flag, a value is missing or not allowed, or
+            something is not a flag.
+    """
+    values = define_flags(program)
+    try:
+        _, *rest = values(argv)
+    except absl_flags.UnrecognizedFlagError as error:
+        names = [field.name for field in dataclasses.fields(program)]
+        hint = naming.nearest(error.flagname, [*names, "flagfile"])
+        raise ValueError(
+            f"There is no flag --{error.flagname}.{hint} --help lists them all."
+        ) from None
+    except absl_flags.CantOpenFlagFileError as error:
+        reason = str(error).removeprefix("ERROR:: Unable to open flagfile: ")
+        raise ValueError(f"--flagfile cannot be read: {reason}.") from None
+    except UnicodeDecodeError:
+        raise ValueError("--flagfile: expected a text file.") from None
+    except absl_flags.IllegalFlagValueError as error:
+        # Values are read as text, so only a switch's can be illegal for absl.
+        flag, *_ = str(error).removeprefix("flag ").split(": ")
+        raise ValueError(f"{flag}: expected true or false.") from None
+    except (absl_flags.Error, ValueError) as error:
+        raise ValueError(f"{error}.") from None
+    if rest:
+        raise ValueError(
+            f"Unexpected argument {rest[0]!r}: flags are written --name value, and "
+            "switches --name or --noname."
+        )
+    given: dict[str, Any] = {}
+    for field in dataclasses.fields(program):
+        flag = values[field.name]
+        if not flag.present:
+            continue
+        if isinstance(flag.value, str):
+            if flag.value.startswith("--"):
+                raise ValueError(
+                    f"--{field.name} has no value: {flag.value} comes right after it."
+                )
+            given[field.name] = options.parse(field, flag.value)
+        else:
+            given[field.name] = flag.value
+    return given
+
+
+def help_text(program: type[Options], description: str, name: str) -> str:
+    """Returns what `--help` prints.
+
+    Args:
+        program: The options to list.
+        description: What the program does.
+        name: Of the program.
+    """
+    lines = [f"usage: python {name} [--flag value ...]", "", description.strip()]
+    for field in dataclasses.fields(program):
+        about = field.metadata
+        if about["group"]:
+            lines += ["", about["group"]]
+        shows = field.default not in (None, False, dataclasses.MISSING)
+        lines.append(f"  --{field.name}" + f" ({field.default})" * shows)
+        lines += _wrapped(about["help"])
+        choices = about["choices"]
+        if isinstance(choices, Mapping):
+            width = max(map(len, choices))
+            for choice, line in choices.items():
+                lines.append(f"      {choice:<{width}}  {line}")
+        elif not options.takes_any(field):
+            lines += _wrapped(options.expected(field))
+    lines += ["", "Other", "  --flagfile", *_wrapped("a file with a flag on each line")]
+    return "\n".join(lines)
+
+
+def _wrapped(text: str) -> list[str]:
+    indent = " " * 6
+    return textwrap.wrap(text, 88, initial_indent=indent, subsequent_indent=indent)
+
+
+def run_main(
+    main: Callable[[dict[str, Any]], int | None],
+    program: type[Options],
+    description: str | None,
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Runs a program on its command line and returns its exit code.
+
+    Bad input, which is a `ValueError` or an `OSError`, ends in one sentence on stderr
+    and code 2; Ctrl-C in 130 and SIGTERM in 143. With the environment variable
+    KERAS_VAE_TRACEBACK set, the traceback of bad input is shown.
+
+    Args:
+        main: The work; called with the options that were given, by name.
+        program: The options.
+        description: What the program does, for `--help`.
+        argv: The program's name and its arguments; `sys.argv` if None.
+    """
+    argv = sys.argv if argv is None else argv
+    name = Path(argv[0]).name
+    if _HELP.intersection(argv[1:]):
+        sys.stdout.write(help_text(program, description or "", argv[0]) + "\n")
+        return 0
+    # TensorFlow's notes on the CPU that it found say nothing about the user's run.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        with _sigterm_raises():
+            return main(parse(program, argv)) or 0
+    except (ValueError, OSError) as error:
+        if os.environ.get("KERAS_VAE_TRACEBACK"):
+            raise
+        sys.stderr.write(f"{name}: {_sentence(error)}\n")
+        return BAD_INPUT
+    except Terminated:
+        sys.stderr.write(f"{name}: terminated\n")
+        return TERMINATED
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{name}: interrupted\n")
+        return INTERRUPTED
+
+
+def _sentence(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}."
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Makes SIGTERM raise `Terminated` meanwhile; only a main thread can do that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

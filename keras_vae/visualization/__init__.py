@@ -1,0 +1,1 @@
+"""What it looks like: arrays in, picture files out. Knows no model."""

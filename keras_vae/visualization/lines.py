@@ -1,0 +1,130 @@
+"""Pictures of examples that are no images: sequences and vectors drawn as lines.
+
+All cells share one set of axes, which is what makes them quick to draw.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from keras_vae.visualization.grids import Picture, require
+
+# Okabe and Ito's colours, told apart by colour-blind eyes.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+def line_grid(
+    *series: ArrayLike,
+    labels: Sequence[str] = (),
+    reference: ArrayLike | None = None,
+    columns: int | None = None,
+    titles: Sequence[str] | None = None,
+) -> Picture:
+    """Draws sequences or vectors as lines, one cell per example.
+
+    A vector's features, and each channel of a sequence, are shown between their own
+    lowest and highest value in `reference`, since their units may differ. Of more than
+    six channels the first six are drawn.
+
+    Args:
+        *series: One or two arrays of one shape, `(n, features)` or
+            `(n, steps, channels)`; the first of two is drawn broad and pale, the second
+            thin and dark over it.
+        labels: A name for each of the series.
+        reference: The data that set the range; by default the first of the series.
+        columns: Cells per row; by default five, or as many as there are rows.
+        titles: One short text per example.
+
+    Returns:
+        The picture, uint8 `(height, width, 3)`.
+
+    Raises:
+        ValueError: If the shapes differ or are of another rank.
+    """
+    arrays = [np.asarray(array, np.float32) for array in series]
+    shapes = [array.shape for array in arrays]
+    if len(set(shapes)) != 1 or len(shapes[0]) not in (2, 3) or 0 in shapes[0]:
+        raise ValueError(
+            "Invalid value for argument `series`. Expected arrays of one shape, "
+            f"(n, features) or (n, steps, channels). Received shapes: {shapes}."
+        )
+    n = shapes[0][0]
+    columns = columns or max(min(n, 5), math.ceil(math.sqrt(n)))
+    require(columns >= 1, "columns", "at least 1", columns)
+    require(titles is None or len(titles) == n, "titles", f"{n} texts", titles)
+    known = arrays[0] if reference is None else np.asarray(reference, np.float32)
+    known = known.reshape(-1, known.shape[-1])
+    finite = np.isfinite(known)
+    low = known.min(axis=0, initial=np.inf, where=finite)
+    high = known.max(axis=0, initial=-np.inf, where=finite)
+    low, high = np.where(finite.any(axis=0), (low, high), 0.0)  # a diverged model's
+    middle = (low + high) / 2
+    span = np.where(high > low, high - low, np.maximum(np.abs(low), 1.0))
+    lines = []
+    for array in arrays:
+        unit = np.clip((array - middle) / span + 0.5, -0.05, 1.05)
+        unit = unit[..., np.newaxis] if unit.ndim == 2 else unit
+        lines.append(unit.repeat(2, axis=1) if unit.shape[1] == 1 else unit)
+    return _draw(lines, list(labels), columns, titles)
+
+
+def _draw(
+    lines: list[NDArray[np.float32]],
+    labels: list[str],
+    columns: int,
+    titles: Sequence[str] | None,
+) -> Picture:
+    """Draws `lines`, each `(n, steps, channels)` in [0, 1], in one set of axes."""
+    # Imported here: whoever draws images only need not wait for matplotlib.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.collections import LineCollection
+    from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
+
+    n, steps, channels = lines[0].shape
+    rows = math.ceil(n / columns)
+    foot = 0.3 if labels else 0.0  # inches
+    figure = Figure((1.6 * columns, 1.2 * rows + foot), dpi=100, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    bottom = foot / (1.2 * rows + foot)
+    axes = figure.add_axes((0.0, bottom, 1.0, 1.0 - bottom))
+    axes.set(xlim=(0, columns), ylim=(rows, 0))
+    axes.set_axis_off()
+    cell = np.arange(n)
+    left, top = cell % columns + 0.05, cell // columns + (0.2 if titles else 0.08)
+    height = cell // columns + 0.92 - top
+    corners = np.array([(0, 0), (0.9, 0), (0.9, 1), (0, 1), (0, 0)])
+    frames = (
+        np.stack([left, top], axis=-1)[:, np.newaxis]
+        + corners * np.stack([np.ones(n), height], axis=-1)[:, np.newaxis]
+    )
+    axes.add_collection(LineCollection(list(frames), colors="0.8", linewidths=0.8))
+    x = left[:, np.newaxis] + 0.03 + np.linspace(0.0, 0.84, steps)
+    styles = [(4.0, 0.35), (1.3, 1.0)] if len(lines) > 1 else [(1.3, 1.0)]
+    for unit, (linewidth, alpha) in zip(lines, styles, strict=True):
+        for channel, color in zip(range(channels), COLORS, strict=False):
+            share = 0.94 - 0.88 * unit[..., channel]
+            y = top[:, np.newaxis] + height[:, np.newaxis] * share
+            axes.add_collection(
+                LineCollection(
+                    list(np.stack([x, y], axis=-1)),
+                    colors=color,
+                    linewidths=linewidth,
+                    alpha=alpha,
+                )
+            )
+    for i, title in enumerate(titles or ()):
+        at = left[i] + 0.45, top[i] - 0.03
+        axes.text(*at, title, ha="center", va="bottom", fontsize=8)
+    if labels:
+        handles = [
+            Line2D([], [], color=COLORS[0], linewidth=width, alpha=alpha)
+            for width, alpha in styles
+        ]
+        figure.legend(
+            handles, labels, loc="lower center", ncols=2, frameon=False, fontsize=8
+        )
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from keras_vae.visualization import lines
+
+
+def inked(picture):
+    """Where something darker than the cells' frames is drawn."""
+    return picture.min(axis=-1) < 150
+
+
+def test_a_higher_value_is_drawn_higher():
+    rising = np.linspace(0, 1, 20)[None, :, None]
+    picture = lines.line_grid(rising, columns=1)
+    ink = inked(picture)
+    rows = [np.flatnonzero(ink[:, column]).mean() for column in range(20, 130, 10)]
+    assert (np.diff(rows) < 0).all()
+
+
+def test_the_reference_fixes_the_range():
+    reference = np.array([[-1.0], [1.0]])[:, None] * np.ones((1, 5, 1))
+    small = lines.line_grid(np.full((1, 5, 1), 0.0), reference=reference)
+    rows = np.flatnonzero(inked(small).any(axis=1))
+    assert abs(rows.mean() / small.shape[0] - 0.5) < 0.02
+    beyond = lines.line_grid(np.full((1, 5, 1), 9.0), reference=reference)
+    assert np.flatnonzero(inked(beyond).any(axis=1)).max() < small.shape[0] * 0.15
+
+
+def test_features_in_different_units_share_one_cell():
+    x = np.array([[0.0, 1000.0, 0.001], [1.0, 3000.0, 0.003], [0.5, 2000.0, 0.002]])
+    middle = inked(lines.line_grid(x, columns=1))[240:]
+    assert np.ptp(np.flatnonzero(middle.any(axis=1))) <= 3
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (7, 3), (1, 1, 1), (3, 50, 1), (2, 9, 20), (64, 4, 2)]
+)
+def test_any_number_of_examples_steps_and_channels_is_drawn(shape):
+    x = np.random.default_rng(0).normal(size=shape)
+    picture = lines.line_grid(x, x + 0.1, labels=("original", "reconstruction"))
+    assert picture.dtype == np.uint8
+    assert picture.ndim == 3
+    assert inked(picture).any()
+
+
+def test_a_model_that_gives_nan_still_makes_a_picture():
+    x = np.random.default_rng(0).normal(size=(4, 6))
+    nan = lines.line_grid(x, np.full_like(x, np.nan))
+    assert (nan != lines.line_grid(x, x)).any()
+    assert lines.line_grid(np.full_like(x, np.nan)).shape == nan.shape
+
+
+def test_titles_and_labels_are_drawn():
+    x = np.zeros((2, 5, 1))
+    plain = lines.line_grid(x)
+    assert (lines.line_grid(x, titles=["t=0.00", "t=1.00"]) != plain).any()
+    assert lines.line_grid(x, labels=["original"]).shape[0] > plain.shape[0]
+
+
+def test_no_pyplot_state_is_left_behind():
+    import matplotlib.pyplot as plt
+
+    lines.line_grid(np.zeros((2, 5)))
+    assert plt.get_fignums() == []
+
+
+@pytest.mark.parametrize(
+    ("series", "options", "message"),
+    [
+        ([np.zeros((2, 5)), np.zeros((3, 5))], {}, r"\(2, 5\), \(3, 5\)"),
+        ([np.zeros((2, 5, 1, 1))], {}, r"\(2, 5, 1, 1\)"),
+        ([np.zeros((0, 5))], {}, r"\(0, 5\)"),
+        ([np.zeros((2, 5))], {"columns": -1}, "`columns`"),
+        ([np.zeros((2, 5))], {"titles": ["one"]}, "`titles`"),
+    ],
+)
+def test_what_cannot_be_drawn_is_named(series, options, message):
+    with pytest.raises(ValueError, match=message):
+        lines.line_grid(*series, **options)
