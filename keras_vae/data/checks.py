@@ -120,10 +120,12 @@ def check_finite(where: str, x: np.ndarray) -> np.ndarray:
         DataError: If a number is NaN, infinite or beyond `MAX_MAGNITUDE`; the message
             names the row and the place in it.
     """
-    checked = np.empty(x.shape, np.float32)
+    ready = x.dtype == np.dtype("=f4") and x.flags.c_contiguous
+    checked = x if ready else np.empty(x.shape, np.float32)
     for rows in chunks(x):
-        with np.errstate(over="ignore", invalid="ignore"):
-            checked[rows] = x[rows]
+        if not ready:
+            with np.errstate(over="ignore", invalid="ignore"):
+                checked[rows] = x[rows]
         bad = first_unusable(checked[rows])
         if bad is not None:
             row, place = rows.start + bad[0], bad[1:]
@@ -142,7 +144,7 @@ USABLE = (
 
 
 def first_unusable(x: np.ndarray) -> tuple[int, ...] | None:
-    """Returns the index of the first NaN, infinite or huge number, None if there is none."""
+    """Returns the index of the first NaN, infinite or huge number, or None."""
     usable = np.abs(x) <= MAX_MAGNITUDE  # False for NaN
     if usable.all():
         return None
@@ -184,8 +186,8 @@ def check_labels(where: str, y: np.ndarray) -> np.ndarray:
     if not good.all():
         row = int(np.argmin(good))
         raise DataError(
-            f"dataset: {where} has label {y[row]} at row {row} (counted from 0); labels "
-            f"are whole numbers from 0 to {MAX_LABEL}, or -1 for none."
+            f"dataset: {where} has label {y[row]} at row {row} (counted from 0); "
+            f"labels are whole numbers from 0 to {MAX_LABEL}, or -1 for none."
         )
     return y.astype(np.int32)
 
@@ -215,8 +217,8 @@ def encode_labels(
     names = names[names != ""]
     if len(names) > MAX_LABEL + 1:
         raise DataError(
-            f"dataset: {' and '.join(labels)} have {len(names):,} different labels, more "
-            f"than {MAX_LABEL + 1:,}; choose a column of classes."
+            f"dataset: {' and '.join(labels)} have {len(names):,} different labels, "
+            f"more than {MAX_LABEL + 1:,}; choose a column of classes."
         )
     codes = {}
     for part, y in labels.items():

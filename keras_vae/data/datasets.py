@@ -1,9 +1,7 @@
 """What is trained on: by name or by path, with every check on the way in."""
 
-import difflib
-import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,14 +14,15 @@ from keras_vae.data.checks import (
     check_finite,
     check_labels,
     encode_labels,
-    one_line,
     require_numbers,
     require_size,
     to_unit,
 )
-from keras_vae.data.files import Arrays, read_csv, read_npy, read_npz
+from keras_vae.data.files import Arrays, read_npy, read_npz
 from keras_vae.data.folder import ImageFolder, read_folder
-from keras_vae.naming import lookup
+from keras_vae.data.named import DATASETS
+from keras_vae.data.tables import read_csv
+from keras_vae.naming import lookup, nearest
 
 __all__ = ["DATASETS", "Data", "ImageFolder", "Split", "Streamed", "load", "to_unit"]
 
@@ -61,8 +60,8 @@ class Split:
             axis of channels.
         y: int32 `(n,)` labels from 0, -1 where an example has none; or None.
         condition: float32 `(n, ...)` or None; uint8 and uint16 are scaled to [0, 1].
-        factors: float32 `(n, k)`, the ground truth that a generator of data knows, as
-            the position along the swiss roll; or None.
+        factors: `(n, k)` numbers, the ground truth that a generator of data knows: the
+            position along the swiss roll, the factors of `shapes`; or None.
     """
 
     x: Any
@@ -118,7 +117,7 @@ def load(
     Args:
         name_or_path: A name of `DATASETS`; or an `.npz` (`x_train`, and if there
             `y_train`, `x_test`, `y_test`, `condition_train`, `condition_test`; or one
-            array), an `.npy`, a `.csv` (see `files.read_csv`), a folder of images (see
+            array), an `.npy`, a `.csv` (see `tables.read_csv`), a folder of images (see
             `folder.read_folder`).
         data_kind: One of `DATA_KINDS`. Images of three axes are grey; sequences of two
             axes have one feature; vectors are flattened from any number of axes.
@@ -134,7 +133,6 @@ def load(
             message is a sentence that says which value and where it is.
 
     Example:
-
     ```python
     data = load("digits", validation_fraction=0.1)
     data.train.x.shape  # (1350, 8, 8, 1)
@@ -143,8 +141,8 @@ def load(
     lookup("data_kind", data_kind, dict.fromkeys(DATA_KINDS))
     if not 0.0 <= validation_fraction < 1.0:
         raise ValueError(
-            "Invalid value for argument `validation_fraction`. Expected a number from 0 "
-            f"to below 1. Received: validation_fraction={validation_fraction}."
+            "Invalid value for argument `validation_fraction`. Expected a number in "
+            f"[0, 1). Received: validation_fraction={validation_fraction}."
         )
     name, arrays = _read(name_or_path, label_column)
     data = _assemble(name, arrays, data_kind)
@@ -162,8 +160,13 @@ def _read(
     name_or_path: str | os.PathLike[str], label_column: str | int | None
 ) -> tuple[str, Arrays]:
     """Returns the name of a dataset and its arrays as they come."""
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise ValueError(
+            "Invalid value for argument `dataset`. Expected a name or a path; arrays go "
+            f"to `fit` as they are. Received: {type(name_or_path).__name__}."
+        )
     name = os.fsdecode(name_or_path)
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))
     is_csv = path.suffix.lower() == ".csv"
     if label_column is not None and (name in DATASETS or not is_csv):
         raise ValueError(
@@ -172,23 +175,20 @@ def _read(
         )
     if name in DATASETS:
         return name, DATASETS[name]()
-    title = path.stem or path.resolve().name or "data"
     if os.path.isdir(path):
-        return path.resolve().name or "data", read_folder(path)
+        return os.path.basename(os.path.abspath(path)) or "root", read_folder(path)
     if not os.path.exists(path):
         # One sentence serves a name that is unknown and a path that is not there.
-        close = difflib.get_close_matches(name, DATASETS, n=1)
         raise DataError(
             f"dataset: {name!r} is neither one of {', '.join(DATASETS)} nor a file or "
-            "folder that is there"
-            + (f"; did you mean {close[0]!r}?" if close else "; check the path.")
+            f"folder that is there; check the name.{nearest(name, DATASETS)}"
         )
     if not os.path.isfile(path):
         raise DataError(
             f"dataset: {name!r} is no regular file; give a file or a folder."
         )
     if is_csv:
-        return title, read_csv(path, label_column)
+        return path.stem, read_csv(path, label_column)
     ending = path.suffix.lower()
     if ending in _SPREADSHEETS:
         raise DataError(f"dataset: {name!r} is a spreadsheet; save it as CSV.")
@@ -197,7 +197,7 @@ def _read(
             f"dataset: {name!r} ends in {ending!r}; expected a file that ends in .npz, "
             ".npy or .csv, or a folder of images."
         )
-    return title, _READERS[ending](path)
+    return path.stem, _READERS[ending](path)
 
 
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
@@ -205,8 +205,11 @@ _READERS: dict[str, Callable[[Path], Arrays]] = {".npz": read_npz, ".npy": read_
 
 
 def _assemble(name: str, arrays: Arrays, data_kind: str) -> Data:
-    """Checks arrays, gives examples the shape of their kind, and puts parts together."""
+    """Checks arrays and puts them together, examples in the shape of their kind."""
     kind = _kind(name, arrays["x_train"], data_kind)
+    for part in ("validation", "test"):
+        if f"x_{part}" in arrays:
+            _kind(name, arrays[f"x_{part}"], data_kind)
     checked = {
         key: check_labels(f"{key} of {name!r}", values)
         for key, values in arrays.items()
@@ -311,8 +314,8 @@ def _require_alike(name: str, part: str, split: Split, train: Split) -> None:
         one, other = getattr(train, field), getattr(split, field)
         if (one is None) != (other is None):
             raise DataError(
-                f"dataset: {name!r} has {field} for one of train and {part} and not for "
-                "the other; give both or none."
+                f"dataset: {name!r} has {field}_train or {field}_{part} without the "
+                "other; give both or none."
             )
         if one is None:
             continue
@@ -320,7 +323,7 @@ def _require_alike(name: str, part: str, split: Split, train: Split) -> None:
         if first != second:
             raise DataError(
                 f"dataset: {name!r} has {field}_train of {first[0]} {first[1]} and "
-                f"{field}_{part} of {second[0]} {second[1]} for an example; they must be "
+                f"{field}_{part} of {second[0]} {second[1]} for an example; make them "
                 "alike."
             )
 
@@ -331,89 +334,9 @@ def _hold_out(data: Data, fraction: float, seed: int) -> Data:
     if count >= len(data.train):
         raise ValueError(
             "Invalid value for argument `validation_fraction`. Expected one that leaves "
-            f"examples to train on, of {len(data.train)}. Received: {fraction}."
+            f"some of the {len(data.train)} examples to train on. Received: {fraction}."
         )
     order = np.random.default_rng(seed % 2**64).permutation(len(data.train))
     aside, rest = np.sort(order[:count]), np.sort(order[count:])
     values = {**data.__dict__, "train": data.train.take(rest)}
     return Data(**{**values, "validation": data.train.take(aside)})
-
-
-def _digits() -> Arrays:
-    """1,797 handwritten digits of scikit-learn, 8x8, as bytes; the last 297 are test.
-
-    Their grey values k of 0 to 16 become round(k * 255 / 16), so that they are pictures
-    as any others, also for a likelihood of 256 values.
-    """
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    # RandomState's stream of numbers is frozen: the split is the same everywhere.
-    order = np.random.RandomState(0).permutation(len(bunch.target))
-    x = np.rint(bunch.images[order] * (255 / 16)).astype(np.uint8)
-    return _parts(x, bunch.target[order], 1500) | {"label_names": tuple("0123456789")}
-
-
-def _mnist() -> Arrays:
-    return _keras_dataset("mnist", tuple("0123456789"))
-
-
-def _fashion_mnist() -> Arrays:
-    names = (
-        "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
-    )
-    return _keras_dataset("fashion_mnist", tuple(names.split(",")))
-
-
-def _keras_dataset(name: str, label_names: Sequence[str]) -> Arrays:
-    """Fetches a dataset by `keras.datasets`, or reads what that fetched before."""
-    import keras
-
-    try:
-        train, test = getattr(keras.datasets, name).load_data()
-    except Exception as error:  # Keras raises plain exceptions when a download fails
-        raise DataError(
-            f"dataset: {name!r} could not be fetched or read ({one_line(error)}); "
-            "connect to the network, or empty the folder 'datasets' in "
-            f"{keras.config.keras_home()!r} if a download was cut off, or use 'digits', "
-            "which needs no network."
-        ) from error
-    parts = {"x_train": train[0], "y_train": train[1]}
-    return parts | {"x_test": test[0], "y_test": test[1], "label_names": label_names}
-
-
-def _swiss_roll() -> Arrays:
-    """5,000 and 1,000 points of a rolled plane; the factor is the position along it.
-
-    Source: scikit-learn's `make_swiss_roll`, after Marsland, Machine Learning, 2009.
-    """
-    from sklearn.datasets import make_swiss_roll
-
-    x, position = make_swiss_roll(6000, random_state=0)
-    factors = position[:, np.newaxis].astype(np.float32)
-    return {
-        "x_train": x[:5000],
-        "x_test": x[5000:],
-        "factors_train": factors[:5000],
-        "factors_test": factors[5000:],
-        "factor_names": ("position",),
-    }
-
-
-def _parts(x: np.ndarray, y: np.ndarray, count: int) -> Arrays:
-    return {
-        "x_train": x[:count],
-        "y_train": y[:count],
-        "x_test": x[count:],
-        "y_test": y[count:],
-    }
-
-
-DATASETS: dict[str, Callable[[], Arrays]] = {
-    "digits": _digits,
-    "mnist": _mnist,
-    "fashion_mnist": _fashion_mnist,
-    "swiss_roll": _swiss_roll,
-}
-"""Datasets by name. Each returns `x_train` and what else there is, by the names of an
-`.npz`; `x_` may be `Streamed`."""

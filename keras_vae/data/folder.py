@@ -2,28 +2,19 @@
 
 import copy
 import os
-import stat
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
-from keras_vae.data.checks import DataError, one_line, require_size
+from keras_vae.data.checks import DataError, require_size
+from keras_vae.data.image_files import Headers, find_images
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
-"""The files of a folder that are examples, in any case of letters."""
-
-_OTHER_ENDINGS = (".webp", ".tif", ".tiff", ".jp2", ".avif", ".heic", ".ppm", ".pgm")
-_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF")  # MPO: JPEG of some cameras
-_GREY_MODES = ("1", "L", "LA", "I;16", "I")
-_COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "CMYK")
 _PARALLEL = 16  # images of a batch that are decoded at the same time
 _CHUNK = 256  # images held twice while they are copied into one array
 
@@ -34,8 +25,8 @@ class ImageFolder:
     Files are PNG, JPEG, BMP or GIF, in the order of their names; hidden ones are left
     out, and so is a folder that a link leads to a second time. On opening only the
     headers are read. The images are grey, `(h, w, 1)`, if all files are, else colour,
-    `(h, w, 3)`. 16 bits are reduced to the upper 8, transparency is laid on black, of an
-    animation the first picture is taken.
+    `(h, w, 3)`. Of 16 bits the upper 8 are taken, of an animation the first picture;
+    what is transparent is laid on black.
 
     Args:
         path: The folder.
@@ -51,7 +42,6 @@ class ImageFolder:
             message names the file.
 
     Example:
-
     ```python
     folder = ImageFolder("tiles")
     first = folder.head(10)  # uint8 (10, h, w, c)
@@ -62,8 +52,8 @@ class ImageFolder:
 
     def __init__(self, path: str | os.PathLike[str]):
         self.root = os.path.abspath(path)
-        self.files: tuple[str, ...] = tuple(_find_images(self.root))
-        headers = _Headers(self.root, self.files)
+        self.files: tuple[str, ...] = tuple(find_images(self.root))
+        headers = Headers(self.root, self.files)
         self.shape = (headers.height, headers.width, 1 if headers.grey else 3)
         self._plain = headers.plain
         self._paths: tf.Tensor | None = None
@@ -150,7 +140,7 @@ class ImageFolder:
     def first_broken(
         self, rows: Sequence[int] | np.ndarray | None = None
     ) -> str | None:
-        """Returns a sentence on the first image that cannot be decoded, None if all can."""
+        """Returns a sentence on the first file that cannot be decoded, or None."""
         import tensorflow as tf
 
         decode = tf.function(
@@ -164,8 +154,8 @@ class ImageFolder:
                 return f"dataset: image {path!r} is no longer there; put it back."
             except tf.errors.OpError:
                 return (
-                    f"dataset: image {path!r} cannot be decoded: it is cut off, damaged "
-                    "or was changed while in use; replace or remove it."
+                    f"dataset: image {path!r} cannot be decoded: it is cut off, "
+                    "damaged or was changed while in use; replace or remove it."
                 )
         return None
 
@@ -222,118 +212,3 @@ _PARTS["val"] = "validation"
 def _labels(part: str, steps: Sequence[tuple[str, ...]]) -> dict[str, np.ndarray]:
     names = [step[0] if len(step) > 1 else "" for step in steps]
     return {f"y_{part}": np.array(names)} if any(names) else {}
-
-
-def _find_images(root: str) -> list[str]:
-    """Returns the images below `root`, relative to it, sorted."""
-    found: list[str] = []
-    seen: set[tuple[int, int]] = set()
-
-    def refuse(error: OSError) -> None:
-        raise DataError(
-            f"dataset: folder {error.filename!r} may not be read "
-            f"({error.strerror}); change its permissions or remove it."
-        )
-
-    for folder, subfolders, files in os.walk(root, onerror=refuse, followlinks=True):
-        here = os.stat(folder)
-        if (here.st_dev, here.st_ino) in seen:  # a link back, perhaps without an end
-            subfolders.clear()
-            continue
-        seen.add((here.st_dev, here.st_ino))
-        subfolders[:] = sorted(name for name in subfolders if _visible(name))
-        for name in filter(_visible, files):
-            path = os.path.join(folder, name)
-            if name.lower().endswith(_OTHER_ENDINGS):
-                raise DataError(
-                    f"dataset: {path!r} is an image of a kind that is not read; convert "
-                    f"it to PNG, or remove it."
-                )
-            if name.lower().endswith(ENDINGS):
-                found.append(os.path.relpath(path, root))
-    if not found:
-        raise DataError(
-            f"dataset: folder {root!r} has no images; put files in it that end in "
-            f"{', '.join(ENDINGS)}."
-        )
-    return sorted(found)
-
-
-def _visible(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"
-
-
-class _Header(NamedTuple):
-    size: tuple[int, int]
-    grey: bool
-    plain: bool  # the decoder makes it grey or coloured by itself
-
-
-class _Headers:
-    """What the headers of all files say together; refuses what does not go together."""
-
-    def __init__(self, root: str, files: Sequence[str]):
-        first: tuple[str, tuple[int, int]] | None = None
-        self.grey = self.plain = True
-        with warnings.catch_warnings():
-            # Of the size of an image; `require_size` has a limit of its own.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            for file in files:
-                path = os.path.join(root, file)
-                header = _header(path)
-                first = first or (path, header.size)
-                if header.size != first[1]:
-                    raise DataError(
-                        "dataset: images must have one size, but "
-                        f"{first[0]!r} has {_times(first[1])} pixels and {path!r} has "
-                        f"{_times(header.size)}; crop or resize them."
-                    )
-                self.grey &= header.grey
-                self.plain &= header.plain
-        self.width, self.height = first[1] if first else (0, 0)
-
-
-def _times(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
-
-
-def _header(path: str) -> _Header:
-    """Reads the header of one file; raises a `DataError` if it is no usable image."""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise DataError(f"dataset: {path!r} is no regular file; remove it.")
-        with Image.open(path, formats=_FORMATS) as image:
-            mode, kind = image.mode, image.format
-            grey = mode in _GREY_MODES
-            if not grey and mode not in _COLOUR_MODES:
-                raise DataError(
-                    f"dataset: image {path!r} has pixels of a kind that is not read, "
-                    f"{mode}; convert it to RGB."
-                )
-            if kind == "BMP" and _raw_mode(image) not in ("BGR", "L"):
-                raise DataError(
-                    f"dataset: image {path!r} is a BMP file that is neither grey nor of "
-                    "24 bits; convert it to PNG."
-                )
-            # BMP and GIF decoders refuse a wish for channels, others drop transparency.
-            transparent = mode in ("LA", "PA", "RGBA") or "transparency" in image.info
-            return _Header(
-                image.size, grey, kind not in ("BMP", "GIF") and not transparent
-            )
-    except DataError:
-        raise
-    except OSError as error:
-        if isinstance(error, UnidentifiedImageError):
-            reason = "it is cut off, damaged or no PNG, JPEG, BMP or GIF"
-        else:
-            reason = error.strerror or one_line(error)
-    except Exception as error:  # whatever a parser meets in a damaged file
-        reason = one_line(error)
-    raise DataError(
-        f"dataset: image {path!r} cannot be read ({reason}); replace or remove it."
-    )
-
-
-def _raw_mode(image: Any) -> str | None:
-    codec, _, _, arguments = image.tile[0]
-    return arguments[0] if codec == "raw" else None

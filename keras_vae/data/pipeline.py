@@ -106,10 +106,9 @@ def batches(
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.DATA
     )
-    streamed = not isinstance(x, np.ndarray)
-    dataset = counter.map(
-        batch, num_parallel_calls=2 if streamed else None, deterministic=True
-    )
+    # Reading from disk gains from a second batch under way; memory does not.
+    parallel = None if isinstance(x, np.ndarray) else 2
+    dataset = counter.map(batch, num_parallel_calls=parallel)
     return dataset.prefetch(2).with_options(options)
 
 

@@ -103,9 +103,7 @@ def beta_vae(
     Source: Higgins et al. 2017, "beta-VAE", section 3.
 
     Args:
-        latents: float `(n, d)`.
-        factors: int `(n, k)`, at least two columns that vary.
-        random_state: A seed or a generator.
+        latents, factors, random_state: As in `all_scores`.
         num_points: Points to train on, and again to test on.
         num_pairs: Pairs in a point.
 
@@ -155,9 +153,7 @@ def factor_vae(
     Source: Kim and Mnih 2018, "Disentangling by factorising", section 4.
 
     Args:
-        latents: float `(n, d)`.
-        factors: int `(n, k)`, at least two columns that vary.
-        random_state: A seed or a generator.
+        latents, factors, random_state: As in `all_scores`.
         num_votes: Votes to decide by, and again to score.
         group_size: Rows in a vote, drawn with replacement.
 
@@ -203,9 +199,7 @@ def mig(
     4.1, with the rows' latents in the place of draws from the posterior.
 
     Args:
-        latents: float `(n, d)`.
-        factors: int `(n, k)`, at least two columns that vary.
-        random_state: Not used; nothing is drawn.
+        latents, factors, random_state: As in `all_scores`; nothing is drawn.
 
     Returns:
         `mig`.
@@ -244,9 +238,7 @@ def dci(
     disentangled representations", section 2, with forests that classify.
 
     Args:
-        latents: float `(n, d)`. The cost grows with n; 10,000 rows are plenty.
-        factors: int `(n, k)`, at least two columns that vary.
-        random_state: A seed or a generator.
+        latents, factors, random_state: As in `all_scores`; 10,000 rows are plenty.
         num_trees: Trees in a forest.
 
     Returns:
@@ -256,24 +248,8 @@ def dci(
         ValueError: If the arrays are not as described.
     """
     z, values = _checked(latents, factors)
-    majority = _majority_share(values)
-    d, k = z.shape[1], values.shape[1]
-    importance, accuracy = np.zeros((d, k)), majority.copy()
     generator = np.random.default_rng(random_state)
-    order = generator.permutation(len(z))
-    train, test = np.split(order, [max(1, len(z) * 4 // 5)])
-    for factor in range(k if d else 0):
-        forest = RandomForestClassifier(
-            num_trees,
-            max_features=None,
-            random_state=int(generator.integers(2**31)),
-        )
-        forest.fit(z[train], values[train, factor])
-        accuracy[factor] = forest.score(z[test], values[test, factor])
-        share = majority[factor]
-        standard_error = np.sqrt(share * (1 - share) / len(test))
-        if accuracy[factor] > share + 3 * standard_error:
-            importance[:, factor] = forest.feature_importances_
+    importance, accuracy = _forests(z, values, num_trees, generator)
     of_latent = importance.sum(axis=1)
     disentanglement = 0.0
     if of_latent.any():
@@ -284,6 +260,29 @@ def dci(
         "dci_completeness": float(np.mean(_concentration(importance.T))),
         "dci_informativeness": float(np.mean(accuracy)),
     }
+
+
+def _forests(
+    z: np.ndarray, values: np.ndarray, num_trees: int, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the forests' importances `(d, k)` and test accuracies `(k,)`."""
+    majority = _majority_share(values)
+    importance, accuracy = np.zeros((z.shape[1], values.shape[1])), majority.copy()
+    if not z.shape[1]:
+        return importance, accuracy
+    train, test = np.split(generator.permutation(len(z)), [max(1, len(z) * 4 // 5)])
+    for factor, share in enumerate(majority):
+        forest = RandomForestClassifier(
+            num_trees,
+            max_features=None,
+            random_state=int(generator.integers(2**31)),
+        )
+        forest.fit(z[train], values[train, factor])
+        accuracy[factor] = forest.score(z[test], values[test, factor])
+        standard_error = np.sqrt(share * (1 - share) / len(test))
+        if accuracy[factor] > share + 3 * standard_error:
+            importance[:, factor] = forest.feature_importances_
+    return importance, accuracy
 
 
 def sap(
@@ -301,9 +300,7 @@ def sap(
     from unlabeled observations", section 3.
 
     Args:
-        latents: float `(n, d)`.
-        factors: int `(n, k)`, at least two columns that vary.
-        random_state: Not used; nothing is drawn.
+        latents, factors, random_state: As in `all_scores`; nothing is drawn.
 
     Returns:
         `sap`.
@@ -340,9 +337,7 @@ def modularity(
     F-statistic loss"; the G test is an addition.
 
     Args:
-        latents: float `(n, d)`.
-        factors: int `(n, k)`, at least two columns that vary.
-        random_state: A seed or a generator.
+        latents, factors, random_state: As in `all_scores`.
         num_shuffles: Shuffles of the rows that scale the test.
 
     Returns:

@@ -1,5 +1,6 @@
 """What one does with a model: arrays or datasets of any size in, arrays out."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import networks
+from keras_vae.export import export
 from keras_vae.probability.distributions import interpolate_latents
 from keras_vae.probability.noise import RowNoise
 
@@ -167,6 +169,10 @@ class Inference:
         if start is not None:
             bias.assign(np.reshape(start, bias.shape))
 
+    def export(self, path: str | os.PathLike[str]) -> None:  # type: ignore[override]
+        """Writes a SavedModel for generation; see `keras_vae.export.export`."""
+        export(self, path)
+
     def check_examples(self, x: Any) -> None:
         """Raises a ValueError where examples do not fit the model or its likelihood."""
         self._check_shape(x)
@@ -191,6 +197,11 @@ class Inference:
                 f"shape the model was made for, (n, {str(self.data_shape)[1:]}. "
                 f"Received: shape {tuple(x.shape)}."
             )
+
+    @property
+    def condition_spec(self) -> tf.TensorSpec | None:
+        """What a condition looks like in a graph; None for models without."""
+        return None
 
     # Graphs: traced once a model, for any number of rows.
 

@@ -18,13 +18,10 @@ from keras_vae.optimizers import OPTIMIZERS
 _BATCH_SIZE = 128
 
 
-class PerExample(keras.metrics.Mean):
-    """The mean over examples of a figure that comes as a sum over some of them."""
-
-    def add(self, total: tf.Tensor, count: tf.Tensor) -> None:
-        """Adds a sum over `count` examples (none at all is allowed)."""
-        self.total.assign_add(tf.cast(total, self.total.dtype))
-        self.count.assign_add(tf.cast(count, self.count.dtype))
+def add_to_mean(mean: keras.metrics.Mean, total: tf.Tensor, count: tf.Tensor) -> None:
+    """Adds to a mean over examples a sum over `count` of them, which may be 0."""
+    mean.total.assign_add(tf.cast(total, mean.total.dtype))
+    mean.count.assign_add(tf.cast(count, mean.count.dtype))
 
 
 class BatchPart(NamedTuple):
@@ -118,7 +115,6 @@ class ChunkedTrainer(keras.Model):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
-        self._loss_tracker = PerExample(name="loss")
         self._steps_per_call = steps_per_execution
 
     def get_compile_config(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.models.inference import Inference
-from keras_vae.models.trainer import BatchPart, ChunkedTrainer, PerExample, batch_part
+from keras_vae.models.trainer import BatchPart, ChunkedTrainer, add_to_mean, batch_part
 from keras_vae.naming import lookup
 from keras_vae.probability.distributions import NormalByRow, bound_log_var, widened
 from keras_vae.probability.likelihoods import LIKELIHOODS, Likelihood
@@ -118,10 +118,10 @@ class VAE(Inference, ChunkedTrainer):
             lookup("prior", prior, PRIORS)() if isinstance(prior, str) else prior
         )
         self.encoder, self.decoder = self._make_networks(encoder, decoder)
-        self._reconstruction_tracker = PerExample(name="reconstruction_loss")
-        self._kl_tracker = PerExample(name="kl_loss")
+        self._reconstruction_tracker = keras.metrics.Mean(name="reconstruction_loss")
+        self._kl_tracker = keras.metrics.Mean(name="kl_loss")
         self._penalty_tracker = (
-            PerExample(name="penalty_loss") if self._has_own_penalty() else None
+            keras.metrics.Mean(name="penalty_loss") if self._has_own_penalty() else None
         )
 
     # The model, statement by statement.
@@ -298,11 +298,12 @@ class VAE(Inference, ChunkedTrainer):
         weight: tf.Tensor | None,
         part: BatchPart,
     ) -> None:
-        def add(tracker: PerExample, figure: tf.Tensor) -> None:
+        def add(tracker: keras.metrics.Mean, figure: tf.Tensor) -> None:
             figure = figure if weight is None else weight * figure
-            tracker.add(tf.reduce_sum(figure), part.count)
+            add_to_mean(tracker, tf.reduce_sum(figure), part.count)
 
-        self._loss_tracker.add(loss * tf.cast(part.total, tf.float32), part.count)
+        total = loss * tf.cast(part.total, loss.dtype)
+        add_to_mean(self._loss_tracker, total, part.count)
         add(
             self._reconstruction_tracker,
             self.reconstruction_loss(x, output.params),

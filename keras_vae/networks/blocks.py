@@ -99,7 +99,9 @@ class Blocks:
     def activate(self, x: Any) -> Any:
         """Normalisation, activation, dropout: what follows a linear layer."""
         if self.normalization == "batch":
-            x = keras.layers.BatchNormalization(name=self._label("normalization"))(x)
+            # Keras' momentum of 0.99 needs hundreds of steps to forget its start.
+            label = self._label("normalization")
+            x = keras.layers.BatchNormalization(momentum=0.9, name=label)(x)
         elif self.normalization == "layer" and len(x.shape) == 2:
             x = keras.layers.LayerNormalization(name=self._label("normalization"))(x)
         elif self.normalization == "layer":
@@ -118,7 +120,7 @@ class Blocks:
         return x
 
     def residual(self, x: Any, linear: Callable[..., Any]) -> Any:
-        """x + linear(f(linear(f(x)))), the pre-activation block of He et al. 2016.
+        """Adds linear(f(linear(f(x)))) to x: He et al. 2016, pre-activation.
 
         The last layer starts at zero, the block as the identity (Zhang et al. 2019),
         unless an initialiser is given.
@@ -245,13 +247,12 @@ def _checked_rate(value: Any) -> float:
 
 
 def _checked_name(argument: str, value: Any, module: Any) -> Any:
-    """Returns `value`; a name must be one that `module.get` of Keras knows."""
+    """Returns `value`: None, a function, or a name that `module.get` of Keras knows."""
     if isinstance(value, str):
-        known = {k: v for k, v in vars(module).items() if k[0].islower()}
-        for function in ("get", "serialize", "deserialize"):
-            known.pop(function, None)
-        known.update({k: v for k, v in vars(module).items() if k == value})
-        lookup(argument, value, known)
+        functions = {"get", "serialize", "deserialize"}
+        names = [k for k in dir(module) if k[0].isalpha() and k not in functions]
+        if value not in names:
+            lookup(argument, value, dict.fromkeys(filter(str.islower, names)))
     elif value is not None and not callable(value):
         raise ValueError(
             f"Invalid value for argument `{argument}`. Expected a name or a function. "

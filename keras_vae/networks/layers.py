@@ -64,8 +64,7 @@ class RowDropout(keras.layers.Layer):
             kept = numbers >= self.rate
         else:
             kept = noise.bits16(rows, event, self.name) >= round(self.rate * 2**16)
-        scale = keras.ops.cast(kept, self.compute_dtype) * (1 / (1 - self.rate))
-        return inputs * keras.ops.cast(scale, inputs.dtype)
+        return inputs * (keras.ops.cast(kept, inputs.dtype) / (1 - self.rate))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """The shape that came."""
@@ -113,7 +112,7 @@ class OutputConv2D(keras.layers.Conv2DTranspose):
 
 @tf.custom_gradient
 def _few_channels(x: tf.Tensor, kernel: tf.Tensor) -> Any:
-    """x `(n, h, w, c)` and kernel `(3, 3, filters, c)` to `(n, h, w, filters)`."""
+    """Convolves x (n, h, w, c) with kernel (3, 3, filters, c), transposed."""
     height, width = x.shape[1:3]
     channels, filters = x.shape[3], kernel.shape[2]
     shifts = tf.constant(_SHIFTS, kernel.dtype)

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
+from keras_vae.data.checks import to_unit
 from keras_vae.visualization import grids, lines
 
 MOST = 256  # examples in one picture
@@ -45,20 +46,19 @@ def _numbers(argument: str, value: ArrayLike) -> NDArray[np.float32]:
             f"Invalid value for argument `{argument}`. Expected finite numbers. "
             "Received NaN or infinity; take other examples or clean the data."
         )
-    if x.dtype in (np.uint8, np.uint16):
-        return x / np.float32(np.iinfo(x.dtype).max)
-    return x.astype(np.float32)
+    return np.array(to_unit(x))
 
 
-def _make_writable(folder: Path) -> None:
+def _make_writable(argument: str, folder: Path) -> None:
     """Makes the folder and tries it out: better told now than after an epoch."""
     try:
         grids.write_bytes(folder / ".writable", b"")
         (folder / ".writable").unlink()
     except OSError as error:
         raise ValueError(
-            f"Invalid value for argument `path`. Expected a folder that can be written "
-            f"to. Received: path={str(folder)!r} ({error.strerror}). Choose another."
+            f"Invalid value for argument `{argument}`. Expected a folder that can be "
+            f"written to. Received: {argument}={str(folder)!r} ({error.strerror}). "
+            "Choose another."
         ) from error
 
 
@@ -137,9 +137,9 @@ class PictureCallback(keras.callbacks.Callback):
         # Named as TensorFlow names it: true for one process, and for the chief of many.
         self._chief = self.model.distribute_strategy.extended.should_save_summary
         if self._chief:
-            _make_writable(self.path)
+            _make_writable("path", self.path)
             if self.log_dir is not None:
-                _make_writable(self.log_dir / self.tag)
+                _make_writable("log_dir", self.log_dir / self.tag)
                 self._writer = tf.summary.create_file_writer(
                     str(self.log_dir / self.tag)
                 )

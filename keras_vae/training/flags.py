@@ -83,20 +83,19 @@ def parse(program: type[Options], argv: Sequence[str]) -> dict[str, Any]:
             f"Unexpected argument {rest[0]!r}: flags are written --name value, and "
             "switches --name or --noname."
         )
-    given: dict[str, Any] = {}
-    for field in dataclasses.fields(program):
-        flag = values[field.name]
-        if not flag.present:
-            continue
-        if isinstance(flag.value, str):
-            if flag.value.startswith("--"):
-                raise ValueError(
-                    f"--{field.name} has no value: {flag.value} comes right after it."
-                )
-            given[field.name] = options.parse(field, flag.value)
-        else:
-            given[field.name] = flag.value
-    return given
+    return {
+        field.name: _value(field, values[field.name].value)
+        for field in dataclasses.fields(program)
+        if values[field.name].present
+    }
+
+
+def _value(field: dataclasses.Field[Any], parsed: str | bool) -> Any:
+    if isinstance(parsed, bool):
+        return parsed
+    if parsed.startswith("--"):
+        raise ValueError(f"--{field.name} has no value: {parsed} comes right after it.")
+    return options.parse(field, parsed)
 
 
 def help_text(program: type[Options], description: str, name: str) -> str:

@@ -162,10 +162,12 @@ def test_beta_vae_and_factor_vae_see_one_factor_that_is_missing() -> None:
     assert metrics.beta_vae(without_one, factors)["beta_vae_score"] > 0.99
     assert 0.85 < metrics.factor_vae(without_one, factors)["factor_vae_score"] < 0.99
     only_one = np.concatenate([factors[:, :1], noise(4000, 3)], axis=1)
-    # What is left is a guess between two: (1 + 1/2 + 1/2) / 3.
-    for metric in (metrics.beta_vae, metrics.factor_vae):
-        (score,) = metric(only_one, factors, 0).values()
-        assert score == pytest.approx(2 / 3, abs=0.04)
+    # What is left is a guess between two: (1 + 1/2 + 1/2) / 3. Of the votes, the known
+    # latent takes some when it is not its turn.
+    assert metrics.beta_vae(only_one, factors)["beta_vae_score"] == pytest.approx(
+        2 / 3, abs=0.04
+    )
+    assert 0.5 < metrics.factor_vae(only_one, factors)["factor_vae_score"] < 0.7
 
 
 def test_scores_from_few_rows_do_not_know_the_rows() -> None:

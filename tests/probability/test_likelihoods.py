@@ -1,5 +1,7 @@
 """Each likelihood against tfp, numerical integration and finite differences."""
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -81,7 +83,7 @@ def test_bernoulli_is_minus_the_cross_entropy_also_at_the_ends():
     want = -(PIXELS * np.logaddexp(0, -logits) + (1 - PIXELS) * np.logaddexp(0, logits))
     got = elementwise(Bernoulli(), PIXELS, LOGITS)
     np.testing.assert_allclose(got, want, rtol=3e-7, atol=1e-6)
-    tfp_says = tfd.Bernoulli(logits=LOGITS[:, None]).log_prob(PIXELS)
+    tfp_says = tfd.Bernoulli(LOGITS[:, None], dtype=tf.float32).log_prob(PIXELS)
     np.testing.assert_allclose(got, tfp_says, rtol=1e-6, atol=1e-6)
 
 
@@ -174,7 +176,7 @@ def test_continuous_bernoulli_bounds_its_logits_and_leaves_a_way_back():
     logits = tf.constant([[-1e30], [-50.0], [50.0], [1e30]])
     wanted_means = [1 / 15, 1 / 15, 14 / 15, 14 / 15]
     np.testing.assert_allclose(likelihood.mean(logits)[:, 0], wanted_means, atol=2e-4)
-    assert np.all(likelihood.log_prob(tf.zeros((4, 1)), logits) <= np.log(15.0))
+    assert np.all(likelihood.log_prob(tf.zeros((4, 1)), logits) <= np.log(15.0) + 1e-6)
     logits = logits[1:3]
     with tf.GradientTape() as tape:
         tape.watch(logits)
@@ -368,7 +370,7 @@ def test_mean_and_draw_have_the_shape_of_the_data(name, input_shape):
     draw = likelihood.sample(params[0], RowNoise(seed=1))
     assert draw.shape == x.shape and draw.dtype == tf.float32
     later_rows = likelihood.sample(params[0][4:], RowNoise(seed=1, first_row=4))
-    np.testing.assert_array_equal(draw[4:], later_rows)
+    np.testing.assert_allclose(draw[4:], later_rows, rtol=1e-6)
     assert np.any(draw != likelihood.sample(params[0], RowNoise(seed=2)))
 
 
@@ -387,12 +389,17 @@ def test_half_precision_outputs_are_computed_in_float32(name, dtype):
         np.testing.assert_array_equal(method(half), method(tf.cast(half, tf.float32)))
 
 
-def test_the_learned_scale_stays_float32_under_mixed_precision():
-    with keras.src.backend.AutocastScope("float16"):
-        likelihood = built("gaussian")
-        likelihood.log_scale.assign(1.2345)
-        inside = likelihood.log_prob([[1.0]], [[0.0]])
-    assert inside == likelihood.log_prob([[1.0]], [[0.0]])
+def test_the_learned_scale_stays_float32_inside_a_float16_model():
+    likelihood = built("gaussian")
+    likelihood.log_scale.assign(1.2345)
+
+    class Owner(keras.layers.Layer):
+        def call(self, x):
+            return likelihood.log_prob(x, tf.zeros_like(x))
+
+    x = tf.constant([[1.0]])
+    inside = Owner(dtype="mixed_float16", autocast=False)(x)
+    assert inside == likelihood.log_prob(x, tf.zeros_like(x))
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
@@ -416,17 +423,17 @@ def test_compiled_for_any_batch_size_they_give_the_same(name, jit):
     likelihood, x, params = example(name, (3, 2, 2))
 
     def everything(x, params):
+        with tf.GradientTape() as tape:
+            tape.watch(params)
+            value = likelihood.log_prob(x, params)
         draw = likelihood.sample(params, RowNoise(seed=1))
-        return likelihood.log_prob(x, params), likelihood.mean(params), draw
+        return value, tape.gradient(value, params), likelihood.mean(params), draw
 
     any_batch = [tf.TensorSpec((None, *a.shape[1:]), tf.float32) for a in (x, params)]
     compiled = tf.function(everything, input_signature=any_batch, jit_compile=jit)
     for rows in (6, 1):
-        for got, want in zip(
-            compiled(x[:rows], params[:rows]),
-            everything(x[:rows], params[:rows]),
-            strict=True,
-        ):
+        some = tf.constant(x[:rows]), tf.constant(params[:rows])
+        for got, want in zip(compiled(*some), everything(*some), strict=True):
             np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
 
 
@@ -545,6 +552,17 @@ def test_every_chunk_of_an_array_is_read(monkeypatch):
     assert ContinuousBernoulli().check(binarised) is None
 
 
+@pytest.mark.parametrize("name", LIKELIHOODS)
+def test_checking_takes_little_memory(name):
+    x = np.zeros((8192, 32, 32, 1), np.float32)  # 32 MiB
+    x[-1] = 1 / 255
+    tracemalloc.start()
+    LIKELIHOODS[name]().check(x)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 24 * 2**20
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, bool])
 def test_binarised_data_are_refused_by_the_continuous_bernoulli_alone(dtype):
     top = np.iinfo(dtype).max if np.dtype(dtype).kind == "u" else 1
@@ -576,7 +594,5 @@ def test_text_is_refused():
 
 
 def test_the_names_are_those_of_the_classes():
-    assert LIKELIHOODS["gaussian_per_pixel"] is GaussianPerPixel
-    assert {
-        keras.src.utils.naming.to_snake_case(c.__name__) for c in LIKELIHOODS.values()
-    } == set(LIKELIHOODS)
+    for name, likelihood in LIKELIHOODS.items():
+        assert likelihood.__name__ == name.title().replace("_", "")

@@ -1,0 +1,198 @@
+"""Reader of tables of numbers, `.csv`."""
+
+import csv
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+
+from keras_vae.data.checks import (
+    MAX_VALUES,
+    USABLE,
+    DataError,
+    first_unusable,
+    one_line,
+    require_memory,
+)
+from keras_vae.data.files import Arrays, listed, plainly
+from keras_vae.naming import nearest
+
+_VALUES = 2**20  # parsed together, as Python floats of eight times the memory
+_LINE = 2 * MAX_VALUES  # characters: a value and what separates it
+
+
+def read_csv(path: Path, label_column: str | int | None = None) -> Arrays:
+    """Reads a table of numbers, one example a line, as float32 `x_train`.
+
+    Values are separated by commas, semicolons or tabs, whichever the first line has
+    most of. The first line is a header if none of its values is a number, if it holds
+    `label_column`, or if it counts 0, 1, 2, ... as pandas does.
+
+    Args:
+        path: A UTF-8 text file.
+        label_column: The column that holds labels: its name in the header, or its
+            place counted from 0, from the end where negative. Its values become
+            `y_train`: whole numbers, or text; an empty one means no label.
+
+    Raises:
+        DataError: If a value is not a finite number, the message naming its line and
+            column; if lines differ in length; if there is no such column.
+    """
+    where = repr(str(path))
+    with plainly(path), open(path, newline="", encoding="utf-8-sig") as stream:
+        # A value is two characters at least and four bytes in memory.
+        require_memory(where, 2 * os.fstat(stream.fileno()).st_size)
+        delimiter = max(",;\t", key=stream.readline(_LINE).count)
+        stream.seek(0)
+        lines = _Lines(where, stream, delimiter, label_column)
+        blocks = list(lines.blocks())
+    if not blocks:
+        raise DataError(f"dataset: {where} has no line of numbers; add examples.")
+    arrays: Arrays = {"x_train": np.concatenate(blocks)}
+    if label_column is not None:
+        arrays["y_train"] = _label_array(lines.labels)
+    return arrays
+
+
+class _Line(NamedTuple):
+    number: int
+    cells: list[str]
+
+
+class _Lines:
+    """The lines of one table: which columns there are, and the numbers in them."""
+
+    def __init__(
+        self,
+        where: str,
+        stream: IO[str],
+        delimiter: str,
+        label_column: str | int | None,
+    ):
+        self._where = where
+        self._rows = csv.reader(self._bounded(stream), delimiter=delimiter)
+        self.labels: list[str] = []
+        first = self._next_line()
+        self._first = first
+        self._names: list[str] | None = None
+        self._label: int | None = None
+        if first is not None:
+            self._width = len(first.cells)
+            self._find_columns(first.cells, label_column)
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yields float32 `(rows, columns)`, and keeps the labels aside."""
+        line = self._first if self._names is None else self._next_line()
+        block: list[list[float]] = []
+        numbers: list[int] = []
+        while line is not None:
+            block.append(self._values(line))
+            numbers.append(line.number)
+            line = self._next_line()
+            if len(block) * self._width >= _VALUES or line is None:
+                yield self._array(block, numbers)
+                block, numbers = [], []
+
+    def _bounded(self, stream: IO[str]) -> Iterator[str]:
+        while line := stream.readline(_LINE):
+            if len(line) == _LINE:
+                raise DataError(
+                    f"dataset: {self._where} has a line of over {_LINE:,} "
+                    "characters; write one example a line."
+                )
+            yield line
+
+    def _next_line(self) -> _Line | None:
+        for cells in self._rows:
+            if cells:
+                return _Line(self._rows.line_num, cells)
+        return None
+
+    def _find_columns(self, cells: list[str], label_column: str | int | None) -> None:
+        names = [cell.strip() for cell in cells]
+        place = _integer(label_column)
+        if str(label_column) in names and isinstance(label_column, str):
+            self._names, self._label = names, names.index(label_column)
+        elif place is not None:
+            if not -len(cells) <= place < len(cells):
+                raise DataError(
+                    f"label_column: {self._where} has {len(cells)} columns; give a "
+                    f"number from 0 to {len(cells) - 1}, not {label_column}."
+                )
+            self._label = place % len(cells)
+        elif label_column is not None:
+            raise DataError(
+                f"label_column: {self._where} has no column {label_column!r} in its "
+                f"first line, which is {listed(names)}; give a name from a header or "
+                f"a place counted from 0.{nearest(str(label_column), names)}"
+            )
+        features = [name for i, name in enumerate(names) if i != self._label]
+        if not features:
+            raise DataError(
+                f"label_column: {self._where} has no column besides the label; add the "
+                "columns of numbers."
+            )
+        counted = names == [str(i) for i in range(len(names))] and len(names) > 1
+        if counted or not any(_is_number(name) for name in features):
+            self._names = names
+
+    def _values(self, line: _Line) -> list[float]:
+        cells = line.cells
+        if len(cells) != self._width:
+            raise DataError(
+                f"dataset: line {line.number} of {self._where} has {len(cells)} "
+                f"values, the first line {self._width}; give all lines the same number."
+            )
+        if self._label is not None:
+            self.labels.append(cells[self._label].strip())
+            cells = cells[: self._label] + cells[self._label + 1 :]
+        try:
+            return list(map(float, cells))
+        except ValueError:
+            column = next(i for i, cell in enumerate(cells) if not _is_number(cell))
+            raise DataError(
+                f"dataset: {self._place(line.number, column)} is "
+                f"{one_line(cells[column])!r}, not a number; replace it, or name a "
+                "column of text as label_column."
+            ) from None
+
+    def _array(self, block: list[list[float]], numbers: list[int]) -> np.ndarray:
+        values = np.array(block, np.float64)
+        bad = first_unusable(values)
+        if bad is not None:
+            raise DataError(
+                f"dataset: {self._place(numbers[bad[0]], bad[1])} is {values[bad]}; "
+                f"{USABLE}"
+            )
+        return values.astype(np.float32)
+
+    def _place(self, line: int, column: int) -> str:
+        if self._label is not None and column >= self._label:
+            column += 1
+        name = "" if self._names is None else f" ({one_line(self._names[column])!r})"
+        return f"line {line}, column {column + 1}{name} of {self._where}"
+
+
+def _integer(text: str | int | None) -> int | None:
+    try:
+        return None if text is None else int(text)
+    except ValueError:
+        return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _label_array(cells: list[str]) -> np.ndarray:
+    """Whole column numbers, or all of it text; an empty cell is -1 or empty text."""
+    try:
+        return np.array([float(cell) if cell else -1.0 for cell in cells])
+    except ValueError:
+        return np.array(cells, np.str_)

@@ -1,0 +1,92 @@
+"""Helpers for all tests."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+ROOT = Path(__file__).resolve().parent.parent
+LOGICAL_CPUS = 4
+
+
+def pytest_collection_finish(session):
+    """Splits the CPU, so that tests can train several replicas in this process.
+
+    It is possible only before TensorFlow makes its first tensor, and done only if a
+    test module imported TensorFlow.
+    """
+    if "tensorflow" in sys.modules:
+        from keras_vae.training import strategies
+
+        strategies.logical_cpus(LOGICAL_CPUS)
+
+
+@pytest.fixture
+def run_python(tmp_path):
+    """Runs Python in a process of its own, in an empty folder, and returns the result.
+
+    `run_python("-c", code)`; `result.returncode`, `result.stdout`, `result.stderr`.
+    Keywords other than `timeout`, in seconds, are environment variables.
+    """
+
+    def run(*arguments, timeout=180, **environment):
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "PYTHONPATH": str(ROOT),
+                "TF_CPP_MIN_LOG_LEVEL": "3",
+                **environment,
+            },
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    return run
+
+
+@pytest.fixture
+def run_script(run_python):
+    """Runs a program of `scripts/`: `run_script("train.py", "--epochs", 2)`."""
+
+    def run(name, *arguments, **keywords):
+        return run_python(ROOT / "scripts" / name, *arguments, **keywords)
+
+    return run
+
+
+@pytest.fixture
+def load_script():
+    """Imports a program of `scripts/`, to call its `main` in this process."""
+
+    def load(name):
+        path = ROOT / "scripts" / name
+        spec = importlib.util.spec_from_file_location(f"scripts_{path.stem}", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def full_length():
+    """Whether long proofs run at full length (`make test FULL=1`)."""
+    return bool(os.environ.get("KERAS_VAE_FULL_TESTS"))
+
+
+@pytest.fixture(scope="session")
+def mnist10k():
+    """The path of mnist10k.npz, which `scripts/make_mnist10k.py` makes."""
+    path = os.environ.get("MNIST10K", "")
+    if not Path(path).is_file():
+        pytest.skip("the environment variable MNIST10K does not name mnist10k.npz")
+    return Path(path)

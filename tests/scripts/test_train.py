@@ -1,0 +1,37 @@
+import time
+
+from keras_vae.training.choices import MODELS
+
+
+def test_help_exits_0_and_lists_every_model_with_its_line(run_script):
+    result = run_script("train.py", "--help")
+    assert result.returncode == 0
+    assert result.stderr == ""
+    for name, model in MODELS.items():
+        assert any(
+            line.split() == [name, *model.about.split()]
+            for line in result.stdout.splitlines()
+        )
+
+
+def test_help_answers_within_half_a_second(run_script):
+    def seconds():
+        start = time.perf_counter()
+        run_script("train.py", "--help")
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(3)) < 0.5
+
+
+def test_a_bad_flag_exits_2_with_one_sentence_before_tensorflow_starts(run_script):
+    result = run_script("train.py", "--latent_dmi", "3", PYTHONPROFILEIMPORTTIME="1")
+    *imports, sentence = result.stderr.splitlines()
+    assert result.returncode == 2
+    assert sentence.startswith("train.py: There is no flag --latent_dmi.")
+    assert not any("tensorflow" in line or "numpy" in line for line in imports)
+
+
+def test_flags_without_effect_exit_2(load_script, capsys):
+    train = load_script("train.py")
+    assert train.main(["train.py", "--model", "ae", "--beta", "2"]) == 2
+    assert "--beta has no effect with --model ae" in capsys.readouterr().err

@@ -1,0 +1,203 @@
+import dataclasses
+import json
+import os
+
+import pytest
+
+from keras_vae.training import choices
+from keras_vae.training.config import TrainConfig
+
+FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
+
+
+@pytest.mark.parametrize("model", choices.MODELS)
+def test_every_model_resolves_with_nothing_but_its_name(model):
+    config = TrainConfig.resolve({"model": model})
+    for name, value in choices.MODELS[model].defaults.items():
+        assert getattr(config, name) == value
+
+
+@pytest.mark.parametrize("model", choices.MODELS)
+@pytest.mark.parametrize("preset", choices.PRESETS)
+def test_every_preset_goes_with_every_model(model, preset):
+    config = TrainConfig.resolve({"model": model, "preset": preset})
+    for name, value in choices.PRESETS[preset].items():
+        wanted = FIELDS[name].default if config.unused(name) else value
+        assert getattr(config, name) == wanted
+
+
+def test_tables_name_only_flags_that_exist():
+    for model in choices.MODELS.values():
+        assert set(model.defaults) <= set(model.uses) <= set(FIELDS)
+    for preset in choices.PRESETS.values():
+        assert set(preset) < set(FIELDS)
+    assert choices.PRESETS.keys() == choices.PRESET_LINES.keys()
+
+
+def test_a_preset_fills_only_what_is_not_given():
+    config = TrainConfig.resolve({"preset": "tutorial", "latent_dim": 2})
+    assert config.latent_dim == 2
+    assert (config.hidden_units, config.activation) == ((500, 500), "softplus")
+
+
+def test_tutorial_presets_are_the_tutorials_settings():
+    chainer = TrainConfig.resolve({"preset": "tutorial"})
+    assert chainer.initializer == "glorot_uniform"
+    assert chainer.learning_rate_schedule == "constant"
+    assert (chainer.latent_dim, chainer.batch_size, chainer.epochs) == (20, 100, 100)
+    pytorch = TrainConfig.resolve({"preset": "tutorial_small"})
+    assert (pytorch.hidden_units, pytorch.batch_norm) == ((20,), True)
+    assert (pytorch.latent_dim, pytorch.batch_size, pytorch.epochs) == (10, 1000, 20)
+
+
+def test_a_preset_leaves_out_what_the_model_does_not_use(monkeypatch):
+    monkeypatch.setitem(choices.PRESETS, "fast", {"beta": 2.0, "epochs": 3})
+    assert TrainConfig.resolve({"preset": "fast"}).beta == 2.0
+    config = TrainConfig.resolve({"preset": "fast", "model": "ae"})
+    assert (config.beta, config.epochs) == (1.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"model": "ae", "beta": 2.0}, "--beta has no effect with --model ae"),
+        ({"gamma": 3.0}, "choose a model that uses it .*factor_vae"),
+        ({"kl_warmup_epochs": 5}, "--kl_schedule to linear or cyclical"),
+        ({"prior_components": 5}, "--prior to gaussian_mixture or vamp"),
+        ({"likelihood_scale": 0.1}, "--likelihood to gaussian_fixed"),
+        (
+            {"strategy": "one_device", "virtual_devices": 2},
+            "--strategy to auto or mirrored",
+        ),
+    ],
+)
+def test_a_flag_without_effect_is_refused_and_the_way_out_is_said(given, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig.resolve(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"kl_schedule": "linear", "kl_warmup_epochs": 5},
+        {"prior": "vamp", "prior_components": 5},
+        {"likelihood": "gaussian_fixed", "likelihood_scale": 0.1},
+        {"virtual_devices": 2},
+        {"model": "factor_vae", "gamma": 3},
+        {"model": "ae", "input_noise": "masking:0.25"},
+        {"workers": ["a:1", "b:2"], "worker_index": 1},
+    ],
+)
+def test_a_flag_with_effect_is_taken(given):
+    config = TrainConfig.resolve(given)
+    for name, value in given.items():
+        wanted = tuple(value) if isinstance(value, list) else value
+        assert getattr(config, name) == wanted
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"latent_dim": 0}, "--latent_dim: expected an integer, at least 1"),
+        ({"beta": float("nan")}, "--beta: expected a finite number"),
+        ({"binarize": "dynamc"}, "Did you mean 'dynamic'"),
+        ({"input_noise": "gaussian"}, "--input_noise: expected none, gaussian:S"),
+        ({"input_noise": "masking:1"}, "--input_noise: expected"),
+        ({"early_stopping_patience": 3}, "set --validation_fraction"),
+        ({"workers": ("a:1",)}, "--workers and --worker_index go together"),
+        ({"worker_index": 0}, "--workers and --worker_index go together"),
+        ({"workers": ("a",), "worker_index": 0}, "--workers: expected host:port"),
+        ({"workers": ("a:1", "a:1"), "worker_index": 0}, "each host:port once"),
+        ({"workers": ("a:1",), "worker_index": 1}, "--worker_index: .* below 1"),
+        ({"model": "factor_vae"}, "--gamma must be set for --model factor_vae"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**values)
+
+
+def test_early_stopping_sets_data_aside_unless_told_how_much():
+    assert TrainConfig.resolve({}).validation_fraction == 0
+    stopping = {"early_stopping_patience": 3}
+    assert TrainConfig.resolve(stopping).validation_fraction == 0.1
+    given = {**stopping, "validation_fraction": 0.2}
+    assert TrainConfig.resolve(given).validation_fraction == 0.2
+
+
+def test_the_decoder_is_of_the_encoders_kind_unless_given():
+    assert TrainConfig(encoder="conv").decoder == "conv"
+    assert TrainConfig(encoder="conv", decoder="mlp").decoder == "mlp"
+
+
+def test_json_round_trip_is_equal_and_has_a_key_for_each_flag():
+    config = TrainConfig.resolve(
+        {"hidden_units": (5, 4), "dataset": "größe.npz", "learning_rate": 1 / 3}
+    )
+    text = config.to_json(environment={"keras": "3"})
+    assert set(json.loads(text)) == {*FIELDS, "environment"}
+    assert TrainConfig.from_json(text) == config
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("[]", "not a JSON object"),
+        ('{"latent_dmi": 2}', "Did you mean 'latent_dim'"),
+        ('{"latent_dim": "2"}', "--latent_dim: expected an integer"),
+        ('{"beta": NaN}', "--beta: expected a finite number"),
+    ],
+)
+def test_a_configuration_that_is_none_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig.from_json(text)
+
+
+def test_differences_name_what_makes_another_run():
+    mine = TrainConfig(epochs=5, seed=1)
+    elsewhere = dataclasses.replace(
+        mine, output_dir="x", overwrite=True, workers=("a:1",), worker_index=0
+    )
+    assert mine.differences(elsewhere) == {}
+    assert mine.differences(TrainConfig(epochs=6, seed=1)) == {"epochs": (5, 6)}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("digits", "digits-vae-z3"),
+        ("data/mnist10k.npz", "mnist10k-vae-z3"),
+        ("my photos.v2/", "my_photos.v2-vae-z3"),
+        ("größe.csv", "größe-vae-z3"),
+        ("..", None),
+        ("/", "data-vae-z3"),
+        ("a" * 300, "a" * 80 + "-vae-z3"),
+    ],
+)
+def test_the_run_is_named_after_data_model_and_latents(dataset, name):
+    run_name = TrainConfig(dataset=dataset, latent_dim=3).run_name
+    assert os.sep not in run_name
+    assert not run_name.startswith(".")
+    assert name in (None, run_name)
+
+
+def test_choices_are_the_tables_of_the_package():
+    from keras_vae import networks
+    from keras_vae.probability.likelihoods import LIKELIHOODS
+    from keras_vae.training.strategies import STRATEGIES
+
+    def choices_of(name):
+        return set(FIELDS[name].metadata["choices"])
+
+    assert choices_of("encoder") == set(networks.ENCODERS)
+    assert choices_of("decoder") == set(networks.DECODERS)
+    assert choices_of("likelihood") == {"auto", *LIKELIHOODS}
+    assert choices_of("strategy") == set(STRATEGIES)
+
+
+def test_nothing_here_imports_tensorflow_keras_or_numpy(run_python):
+    heavy = "{'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
+    code = f"import sys, keras_vae.training.config; print({heavy})"
+    assert run_python("-c", code).stdout == "set()\n"

@@ -1,0 +1,144 @@
+import dataclasses
+import os
+import signal
+
+import pytest
+
+from keras_vae.training import flags
+from keras_vae.training.options import Options, option
+
+
+@dataclasses.dataclass(frozen=True)
+class Example(Options):
+    count: int = option(3, "how many", group="Numbers", minimum=1)
+    name: str | None = option(None, "called what")
+    loud: bool = option(False, "whether")
+    colour: str = option("red", "which", choices={"red": "as a rose", "blue": "sky"})
+
+
+def parse(*arguments):
+    return flags.parse(Example, ["example.py", *arguments])
+
+
+def test_only_what_was_given_is_returned_in_its_type():
+    assert parse() == {}
+    assert parse("--count", "7", "--loud") == {"count": 7, "loud": True}
+    assert parse("--noloud", "--name=x y") == {"loud": False, "name": "x y"}
+    assert parse("--count=3") == {"count": 3}
+
+
+def test_a_flagfile_is_read_and_what_follows_it_wins(tmp_path):
+    path = tmp_path / "flags.txt"
+    path.write_text("# ten\n--count=10\n--loud\n")
+    assert parse(f"--flagfile={path}", "--count=4") == {"count": 4, "loud": True}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--cuont", "3"], "no flag --cuont. Did you mean 'count'"),
+        (["--flagfil", "3"], "Did you mean 'flagfile'"),
+        (["--count", "x"], "--count: expected an integer, at least 1, got 'x'"),
+        (["--count", "0"], "--count: expected an integer, at least 1, got 0"),
+        (["--count"], "Missing value for flag --count"),
+        (["--name", "--loud"], "--name has no value: --loud comes right after"),
+        (["--loud", "true"], "Unexpected argument 'true'"),
+        (["--loud=maybe"], "--loud=maybe: expected true or false"),
+        (["--noloud=x"], "--noloud=x does not take an argument"),
+        (["--colour", "blu"], "Did you mean 'blue'"),
+        (["--flagfile"], "--flagfile"),
+        (["--flagfile=/nowhere"], "--flagfile cannot be read: .*/nowhere"),
+        (["--flagfile=/"], "--flagfile cannot be read: .*directory"),
+        (["3"], "Unexpected argument '3'"),
+    ],
+)
+def test_bad_flags_are_refused_in_one_line(arguments, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        parse(*arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_flagfile_that_is_not_text_is_refused(tmp_path):
+    path = tmp_path / "flags.bin"
+    path.write_bytes(b"\xff\xfe\x80")
+    with pytest.raises(ValueError, match="--flagfile: expected a text file"):
+        parse(f"--flagfile={path}")
+
+
+def run(main, *arguments):
+    return flags.run_main(main, Example, "Does it.", ["dir/example.py", *arguments])
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "-help", "--helpfull"])
+def test_help_lists_every_option_and_choice_and_exits_0(capsys, flag):
+    assert run(lambda given: pytest.fail("ran"), "--count=nonsense", flag) == 0
+    out = capsys.readouterr().out
+    assert "Does it." in out
+    assert "Numbers" in out
+    for field in dataclasses.fields(Example):
+        assert f"--{field.name}" in out
+        assert field.metadata["help"] in out
+    assert "blue  sky" in out
+
+
+def test_main_gets_what_was_given_and_its_code_is_returned():
+    seen = []
+    assert run(seen.append, "--count=5") == 0
+    assert seen == [{"count": 5}]
+    assert run(lambda given: 3) == 3
+
+
+def raising(error):
+    def main(given):
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ValueError("a is\n  wrong"), "example.py: a is wrong\n"),
+        (PermissionError(13, "Permission denied", "/x"), "/x: Permission denied.\n"),
+        (ConnectionError("no network"), "example.py: no network\n"),
+        (ValueError(), "example.py: ValueError\n"),
+    ],
+)
+def test_bad_input_ends_in_one_sentence_and_code_2(capsys, error, sentence):
+    assert run(raising(error)) == 2
+    captured = capsys.readouterr()
+    assert captured.err.endswith(sentence)
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+
+
+def test_an_error_of_the_program_itself_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        run(raising(ZeroDivisionError()))
+
+
+def test_the_traceback_of_bad_input_can_be_asked_for(monkeypatch):
+    monkeypatch.setenv("KERAS_VAE_TRACEBACK", "1")
+    with pytest.raises(ValueError, match="why"):
+        run(raising(ValueError("why")))
+
+
+def test_ctrl_c_ends_in_130_and_sigterm_in_143():
+    assert run(lambda given: os.kill(os.getpid(), signal.SIGINT)) == 130
+    before = signal.getsignal(signal.SIGTERM)
+    assert run(lambda given: os.kill(os.getpid(), signal.SIGTERM)) == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_saves_on_ctrl_c_saves_on_sigterm():
+    saved = []
+
+    def main(given):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            saved.append("state")
+            raise
+
+    assert run(main) == 143
+    assert saved == ["state"]
