@@ -9,7 +9,6 @@ y_train (8000,), x_test (2000, 28, 28) and y_test (2000,), in a fixed random ord
 
 import argparse
 import json
-import os
 import sys
 import tarfile
 import zlib
@@ -17,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from keras_vae import files
 
 NUM_EXAMPLES = 10_000
 NUM_TRAIN = 8_000
@@ -89,22 +90,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.out.suffix != ".npz":
         parser.error(f"out: expected a name that ends in .npz, got {options.out}")
-    aside = options.out.with_name(f".{options.out.stem}-{os.getpid()}.npz")
     try:
         arrays = convert(options.package)
-        np.savez_compressed(
-            aside,
-            x_train=arrays["x_train"],
-            y_train=arrays["y_train"],
-            x_test=arrays["x_test"],
-            y_test=arrays["y_test"],
-        )
-        aside.replace(options.out)
+        with files.written_aside(options.out) as path:
+            np.savez_compressed(
+                path,
+                x_train=arrays["x_train"],
+                y_train=arrays["y_train"],
+                x_test=arrays["x_test"],
+                y_test=arrays["y_test"],
+            )
     except (ValueError, OSError) as error:
         print(f"make_mnist10k.py: {error}", file=sys.stderr)
         return 2
-    finally:
-        aside.unlink(missing_ok=True)
     shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
     print(f"wrote {options.out}: {shapes}")
     return 0

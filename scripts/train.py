@@ -19,7 +19,7 @@ def train(given: dict[str, Any]) -> None:
     # Late, because it starts TensorFlow: a bad flag is answered before that.
     from keras_vae.training import run
 
-    run.train(config, explicit=frozenset(given))
+    run.train(config, explicit=frozenset(given), say=print)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

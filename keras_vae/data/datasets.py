@@ -162,11 +162,12 @@ def _read(
     """Returns the name of a dataset and its arrays as they come."""
     if not isinstance(name_or_path, str | os.PathLike):
         raise ValueError(
-            "Invalid value for argument `dataset`. Expected a name or a path; arrays go "
-            f"to `fit` as they are. Received: {type(name_or_path).__name__}."
+            "Invalid value for argument `dataset`. Expected a name or a path; an "
+            f"array goes to `fit` as it is. Received: {type(name_or_path).__name__}."
         )
     name = os.fsdecode(name_or_path)
-    path = Path(os.path.expanduser(name))
+    place = os.path.expanduser(name)  # as text: the Path of an empty text is here
+    path = Path(place)
     is_csv = path.suffix.lower() == ".csv"
     if label_column is not None and (name in DATASETS or not is_csv):
         raise ValueError(
@@ -175,15 +176,15 @@ def _read(
         )
     if name in DATASETS:
         return name, DATASETS[name]()
-    if os.path.isdir(path):
-        return os.path.basename(os.path.abspath(path)) or "root", read_folder(path)
-    if not os.path.exists(path):
+    if os.path.isdir(place):
+        return os.path.basename(os.path.abspath(place)) or "root", read_folder(path)
+    if not os.path.exists(place):
         # One sentence serves a name that is unknown and a path that is not there.
         raise DataError(
             f"dataset: {name!r} is neither one of {', '.join(DATASETS)} nor a file or "
             f"folder that is there; check the name.{nearest(name, DATASETS)}"
         )
-    if not os.path.isfile(path):
+    if not os.path.isfile(place):
         raise DataError(
             f"dataset: {name!r} is no regular file; give a file or a folder."
         )
@@ -333,8 +334,9 @@ def _hold_out(data: Data, fraction: float, seed: int) -> Data:
     count = max(1, round(len(data.train) * fraction))
     if count >= len(data.train):
         raise ValueError(
-            "Invalid value for argument `validation_fraction`. Expected one that leaves "
-            f"some of the {len(data.train)} examples to train on. Received: {fraction}."
+            "Invalid value for argument `validation_fraction`. Expected one that "
+            f"leaves some of {len(data.train)} examples for training. "
+            f"Received: validation_fraction={fraction}."
         )
     order = np.random.default_rng(seed % 2**64).permutation(len(data.train))
     aside, rest = np.sort(order[:count]), np.sort(order[count:])

@@ -73,9 +73,11 @@ class ImageFolder:
         rows = np.arange(len(self))[key]
         images = np.empty((rows.size, *self.shape), np.uint8)
         gather = tf.function(
-            self.gather, input_signature=[tf.TensorSpec([None], tf.int64)]
+            self.gather,
+            input_signature=[tf.TensorSpec([None], tf.int64)],
+            autograph=False,
         )
-        with self.naming_files(rows.ravel()):
+        with self.naming_files(rows.ravel()), tf.device("CPU:0"):
             for first in range(0, rows.size, _CHUNK):
                 chunk = rows.ravel()[first : first + _CHUNK]
                 images[first : first + _CHUNK] = gather(tf.constant(chunk, tf.int64))
@@ -103,6 +105,12 @@ class ImageFolder:
         """
         import tensorflow as tf
 
+        # AutoGraph would warn that it cannot read the source of what lists the paths.
+        return tf.autograph.experimental.do_not_convert(self._gather)(rows)
+
+    def _gather(self, rows: "tf.Tensor") -> "tf.Tensor":
+        import tensorflow as tf
+
         if self._paths is None:
             paths = [os.fsencode(os.path.join(self.root, file)) for file in self.files]
             with tf.init_scope(), tf.device("CPU:0"):
@@ -115,7 +123,9 @@ class ImageFolder:
         )
 
     @contextmanager
-    def naming_files(self, rows: Sequence[int] | np.ndarray | None = None) -> Iterator:
+    def naming_files(
+        self, rows: Sequence[int] | np.ndarray | None = None
+    ) -> Iterator[None]:
         """Turns an error in reading images, raised by TensorFlow, into a sentence.
 
         An operation of the graph does not say which file it failed on. So if one fails
@@ -144,7 +154,9 @@ class ImageFolder:
         import tensorflow as tf
 
         decode = tf.function(
-            self._decode, input_signature=[tf.TensorSpec([], tf.string)]
+            self._decode,
+            input_signature=[tf.TensorSpec([], tf.string)],
+            autograph=False,
         )
         for row in range(len(self)) if rows is None else rows:
             path = os.path.join(self.root, self.files[int(row)])
@@ -198,15 +210,19 @@ def read_folder(path: Path) -> dict[str, Any]:
     if "train" not in parts or len(parts) == 1 or parts - _PARTS.keys():
         return {"x_train": folder, **_labels("train", steps)}
     arrays: dict[str, Any] = {}
-    for name in sorted(parts):
-        rows = [row for row, step in enumerate(steps) if step[0] == name]
-        arrays[f"x_{_PARTS[name]}"] = folder.take(rows)
-        arrays |= _labels(_PARTS[name], [steps[row][1:] for row in rows])
+    for part in sorted({_PARTS[name] for name in parts}):
+        rows = [row for row, step in enumerate(steps) if _PARTS[step[0]] == part]
+        arrays[f"x_{part}"] = folder.take(rows)
+        arrays |= _labels(part, [steps[row][1:] for row in rows])
     return arrays
 
 
-_PARTS = {"train": "train", "test": "test", "validation": "validation"}
-_PARTS["val"] = "validation"
+_PARTS = {
+    "train": "train",
+    "test": "test",
+    "validation": "validation",
+    "val": "validation",
+}
 
 
 def _labels(part: str, steps: Sequence[tuple[str, ...]]) -> dict[str, np.ndarray]:

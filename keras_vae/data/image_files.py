@@ -14,7 +14,7 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 """The files of a folder that are examples, in any case of letters."""
 
 _OTHER_ENDINGS = (".webp", ".tif", ".tiff", ".jp2", ".avif", ".heic", ".ppm", ".pgm")
-_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF")  # MPO: JPEG of some cameras
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF")
 _GREY_MODES = ("1", "L", "LA", "I;16", "I")
 _COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "CMYK")
 

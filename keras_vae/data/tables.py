@@ -27,8 +27,8 @@ def read_csv(path: Path, label_column: str | int | None = None) -> Arrays:
     """Reads a table of numbers, one example a line, as float32 `x_train`.
 
     Values are separated by commas, semicolons or tabs, whichever the first line has
-    most of. The first line is a header if none of its values is a number, if it holds
-    `label_column`, or if it counts 0, 1, 2, ... as pandas does.
+    most of. The first line is a header if none of its values, besides the label, is a
+    number, if it holds the name `label_column`, or if it counts from 0 to 7 or more.
 
     Args:
         path: A UTF-8 text file.
@@ -111,10 +111,12 @@ class _Lines:
         return None
 
     def _find_columns(self, cells: list[str], label_column: str | int | None) -> None:
+        """Decides whether the first line is a header, and where the label is."""
         names = [cell.strip() for cell in cells]
         place = _integer(label_column)
-        if str(label_column) in names and isinstance(label_column, str):
-            self._names, self._label = names, names.index(label_column)
+        # A number is a place before it is a name, unless the first line is a header.
+        if label_column in names and (place is None or _is_header(names)):
+            self._names, self._label = names, names.index(str(label_column))
         elif place is not None:
             if not -len(cells) <= place < len(cells):
                 raise DataError(
@@ -134,8 +136,7 @@ class _Lines:
                 f"label_column: {self._where} has no column besides the label; add the "
                 "columns of numbers."
             )
-        counted = names == [str(i) for i in range(len(names))] and len(names) > 1
-        if counted or not any(_is_number(name) for name in features):
+        if _is_header(features):
             self._names = names
 
     def _values(self, line: _Line) -> list[float]:
@@ -180,6 +181,12 @@ def _integer(text: str | int | None) -> int | None:
         return None if text is None else int(text)
     except ValueError:
         return None
+
+
+def _is_header(names: list[str]) -> bool:
+    """Whether none is a number, or they count as the columns of a pandas table do."""
+    counted = len(names) >= 8 and names == [str(i) for i in range(len(names))]
+    return counted or not any(_is_number(name) for name in names)
 
 
 def _is_number(text: str) -> bool:

@@ -32,8 +32,13 @@ from sklearn.linear_model import LogisticRegression
 
 RandomState = int | np.random.Generator
 
-_EPSILON = 1e-6
+# Points, or votes, to learn from, and again to test; pairs, or rows, in each.
+_NUM_POINTS = 5000
+_GROUP_SIZE = 64
+_NUM_TREES = 20
+_NUM_SHUFFLES = 10
 _FALSE_ALARM = 1e-3
+_EPSILON = 1e-6
 
 
 def all_scores(
@@ -86,12 +91,7 @@ def chance_scores(factors: np.ndarray) -> dict[str, float]:
 
 
 def beta_vae(
-    latents: np.ndarray,
-    factors: np.ndarray,
-    random_state: RandomState = 0,
-    *,
-    num_points: int = 5000,
-    num_pairs: int = 64,
+    latents: np.ndarray, factors: np.ndarray, random_state: RandomState = 0
 ) -> dict[str, float]:
     """Scores how well the fixed factor is read off from differences of latents.
 
@@ -103,9 +103,9 @@ def beta_vae(
     Source: Higgins et al. 2017, "beta-VAE", section 3.
 
     Args:
-        latents, factors, random_state: As in `all_scores`.
-        num_points: Points to train on, and again to test on.
-        num_pairs: Pairs in a point.
+        latents: As in `all_scores`.
+        factors: As in `all_scores`.
+        random_state: A seed or a generator.
 
     Returns:
         `beta_vae_score`, the share of test points that are classified rightly.
@@ -118,14 +118,14 @@ def beta_vae(
     if not z.shape[1]:
         return {"beta_vae_score": 1 / values.shape[1]}
     generator = np.random.default_rng(random_state)
-    fixed = np.arange(num_points) % values.shape[1]
+    fixed = np.arange(_NUM_POINTS) % values.shape[1]
     points = []
     for half in _halves(len(z), generator):
-        points.append(np.empty((num_points, z.shape[1])))
+        points.append(np.empty((_NUM_POINTS, z.shape[1])))
         for factor in range(values.shape[1]):
             at = np.flatnonzero(fixed == factor)
             groups = _Groups(values[half, factor], factor)
-            first, second = groups.pairs((len(at), num_pairs), generator)
+            first, second = groups.pairs((len(at), _GROUP_SIZE), generator)
             difference = np.abs(z[half[first]] - z[half[second]])
             points[-1][at] = difference.mean(axis=1)
     train, test = points
@@ -136,16 +136,11 @@ def beta_vae(
 
 
 def factor_vae(
-    latents: np.ndarray,
-    factors: np.ndarray,
-    random_state: RandomState = 0,
-    *,
-    num_votes: int = 5000,
-    group_size: int = 64,
+    latents: np.ndarray, factors: np.ndarray, random_state: RandomState = 0
 ) -> dict[str, float]:
     """Scores how well the fixed factor is read off from the latent that varies least.
 
-    A vote takes rows that share the value of one factor and names the latent whose
+    A vote takes rows that share the value of one factor, and names the latent whose
     variance, relative to its variance over all rows, is smallest. Each latent stands
     for the factor that it was named for most often. Votes that decide this come from
     one half of the rows, votes that are scored from the other.
@@ -153,9 +148,9 @@ def factor_vae(
     Source: Kim and Mnih 2018, "Disentangling by factorising", section 4.
 
     Args:
-        latents, factors, random_state: As in `all_scores`.
-        num_votes: Votes to decide by, and again to score.
-        group_size: Rows in a vote, drawn with replacement.
+        latents: As in `all_scores`.
+        factors: As in `all_scores`.
+        random_state: A seed or a generator.
 
     Returns:
         `factor_vae_score`, the share of scored votes that name the fixed factor.
@@ -168,21 +163,21 @@ def factor_vae(
     if not z.shape[1]:
         return {"factor_vae_score": 1 / num_factors}
     generator = np.random.default_rng(random_state)
-    fixed = np.arange(num_votes) % num_factors
+    fixed = np.arange(_NUM_POINTS) % num_factors
     tables = []
     for half in _halves(len(z), generator):
         table = np.zeros((z.shape[1], num_factors), np.int64)
         for factor in range(num_factors):
             groups = _Groups(values[half, factor], factor)
             count = int(np.sum(fixed == factor))
-            rows = half[groups.same((count, group_size), generator)]
+            rows = half[groups.same((count, _GROUP_SIZE), generator)]
             steadiest = z[rows].var(axis=1).argmin(axis=1)
             table[:, factor] = np.bincount(steadiest, minlength=z.shape[1])
         tables.append(table)
     decided, scored = tables
     stands_for = decided.argmax(axis=1)
     right = scored[np.arange(z.shape[1]), stands_for].sum()
-    return {"factor_vae_score": float(right / num_votes)}
+    return {"factor_vae_score": float(right / _NUM_POINTS)}
 
 
 def mig(
@@ -199,7 +194,9 @@ def mig(
     4.1, with the rows' latents in the place of draws from the posterior.
 
     Args:
-        latents, factors, random_state: As in `all_scores`; nothing is drawn.
+        latents: As in `all_scores`.
+        factors: As in `all_scores`.
+        random_state: Not used; nothing is drawn.
 
     Returns:
         `mig`.
@@ -214,11 +211,7 @@ def mig(
 
 
 def dci(
-    latents: np.ndarray,
-    factors: np.ndarray,
-    random_state: RandomState = 0,
-    *,
-    num_trees: int = 20,
+    latents: np.ndarray, factors: np.ndarray, random_state: RandomState = 0
 ) -> dict[str, float]:
     """Computes disentanglement, completeness and informativeness.
 
@@ -238,8 +231,9 @@ def dci(
     disentangled representations", section 2, with forests that classify.
 
     Args:
-        latents, factors, random_state: As in `all_scores`; 10,000 rows are plenty.
-        num_trees: Trees in a forest.
+        latents: As in `all_scores`; 10,000 rows are plenty.
+        factors: As in `all_scores`.
+        random_state: A seed or a generator.
 
     Returns:
         `dci_disentanglement`, `dci_completeness`, `dci_informativeness`.
@@ -249,7 +243,7 @@ def dci(
     """
     z, values = _checked(latents, factors)
     generator = np.random.default_rng(random_state)
-    importance, accuracy = _forests(z, values, num_trees, generator)
+    importance, accuracy = _forests(z, values, generator)
     of_latent = importance.sum(axis=1)
     disentanglement = 0.0
     if of_latent.any():
@@ -263,7 +257,7 @@ def dci(
 
 
 def _forests(
-    z: np.ndarray, values: np.ndarray, num_trees: int, generator: np.random.Generator
+    z: np.ndarray, values: np.ndarray, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the forests' importances `(d, k)` and test accuracies `(k,)`."""
     majority = _majority_share(values)
@@ -273,7 +267,7 @@ def _forests(
     train, test = np.split(generator.permutation(len(z)), [max(1, len(z) * 4 // 5)])
     for factor, share in enumerate(majority):
         forest = RandomForestClassifier(
-            num_trees,
+            _NUM_TREES,
             max_features=None,
             random_state=int(generator.integers(2**31)),
         )
@@ -300,7 +294,9 @@ def sap(
     from unlabeled observations", section 3.
 
     Args:
-        latents, factors, random_state: As in `all_scores`; nothing is drawn.
+        latents: As in `all_scores`.
+        factors: As in `all_scores`.
+        random_state: Not used; nothing is drawn.
 
     Returns:
         `sap`.
@@ -315,11 +311,7 @@ def sap(
 
 
 def modularity(
-    latents: np.ndarray,
-    factors: np.ndarray,
-    random_state: RandomState = 0,
-    *,
-    num_shuffles: int = 10,
+    latents: np.ndarray, factors: np.ndarray, random_state: RandomState = 0
 ) -> dict[str, float]:
     """Computes how far each latent knows about one factor only.
 
@@ -337,8 +329,9 @@ def modularity(
     F-statistic loss"; the G test is an addition.
 
     Args:
-        latents, factors, random_state: As in `all_scores`.
-        num_shuffles: Shuffles of the rows that scale the test.
+        latents: As in `all_scores`.
+        factors: As in `all_scores`.
+        random_state: A seed or a generator.
 
     Returns:
         `modularity`.
@@ -353,7 +346,7 @@ def modularity(
     by_accident = np.mean(
         [
             _mutual_information(bins, generator.permutation(values))
-            for _ in range(num_shuffles)
+            for _ in range(_NUM_SHUFFLES)
         ],
         axis=0,
     )

@@ -398,7 +398,7 @@ class VAE(Inference, ChunkedTrainer):
             **counter,
         )
         self.data_mean = self.data_scale = None
-        if len(self.data_shape) < 3 and self.likelihood.real_valued:
+        if len(self.data_shape) < 3 and not self.likelihood.unit_interval:
             shape = self.data_shape[-1:]
             self.data_mean = self.add_weight(
                 name="data_mean",

@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import keras
 
-from keras_vae.naming import lookup
+from keras_vae.naming import lookup, nearest
 from keras_vae.networks.layers import RowDropout
 
 # He et al. 2015 make up for what the rectifier cuts off; softplus, ELU and SELU keep
@@ -23,7 +23,7 @@ _INITIALIZERS = {
     "selu": "lecun_normal",
 }
 _DEFAULT_INITIALIZER = "glorot_uniform"
-_NORMALIZATIONS = {"batch": "batch", "layer": "layer"}
+_NORMALIZATIONS = dict.fromkeys(("batch", "layer"))
 _MAX_FILTERS = 256
 
 _CONV = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D}
@@ -33,7 +33,8 @@ _TRANSPOSED = {1: keras.layers.Conv1DTranspose, 2: keras.layers.Conv2DTranspose}
 class Options(TypedDict, total=False):
     """The options that all networks have.
 
-    activation: A name in `keras.activations`, or a function. "silu" by default.
+    activation: A name in `keras.activations`, or a function. By default "silu", and
+        "relu" in convolutional networks, where it takes far less time on CPUs.
     initializer: Of all kernels: a name in `keras.initializers`, or an `Initializer`. By
         default He normal before ReLU and its smooth kin, LeCun normal before softplus,
         ELU and SELU, Glorot uniform before tanh, other activations and the last layer.
@@ -55,24 +56,37 @@ class Options(TypedDict, total=False):
 
 
 class Blocks:
-    """Adds layers in one style, as `Options` say, and names them in order."""
+    """Adds layers in one style and names them in order.
 
-    def __init__(
-        self,
-        role: str,
-        activation: str | Callable[[Any], Any] = "silu",
-        initializer: Any = None,
-        dropout: float = 0.0,
-        normalization: str | None = None,
-        name: str | None = None,
-    ) -> None:
-        self.name = name or role
-        self.activation = _checked_name("activation", activation, keras.activations)
-        self.initializer = _checked_name("initializer", initializer, keras.initializers)
-        self.dropout = _checked_rate(dropout)
-        if normalization is not None:
-            lookup("normalization", normalization, _NORMALIZATIONS)
-        self.normalization = normalization
+    Args:
+        role: The model's name where the options have none: "encoder" or "decoder".
+        options: The style.
+        activation: The one that the options stand for where they name none.
+
+    Raises:
+        TypeError: If there is no such option.
+        ValueError: If the value of one is out of range.
+    """
+
+    def __init__(self, role: str, options: Options, activation: str = "silu") -> None:
+        for option in options:
+            if option not in Options.__annotations__:
+                raise TypeError(
+                    f"Unexpected option {option!r}. Expected some of "
+                    f"{', '.join(map(repr, Options.__annotations__))}."
+                    f"{nearest(option, Options.__annotations__)}"
+                )
+        self.name = options.get("name") or role
+        self.activation = _checked_name(
+            "activation", options.get("activation", activation), keras.activations
+        )
+        self.initializer = _checked_name(
+            "initializer", options.get("initializer"), keras.initializers
+        )
+        self.dropout = _checked_rate(options.get("dropout", 0.0))
+        self.normalization = options.get("normalization")
+        if self.normalization is not None:
+            lookup("normalization", self.normalization, _NORMALIZATIONS)
         self._counts: dict[str, int] = {}
 
     def dense(self, x: Any, units: int, **kwargs: Any) -> Any:

@@ -207,7 +207,7 @@ def _encoder(
     latent_dim = checked_size("latent_dim", latent_dim)
     filters = _filters(filters, shape)
     hidden_units = checked_widths("hidden_units", hidden_units, "(256,)")
-    blocks = Blocks("encoder", **options)
+    blocks = Blocks("encoder", options, activation="relu")
     h = x = keras.Input(shape, name="x")
     for width in filters:
         h = blocks.conv(h, width, strides=2)
@@ -233,7 +233,7 @@ def _decoder(
     shape = checked_shape("params_shape", params_shape, _RANKS[network], network)
     filters = _filters(filters, shape)
     hidden_units = checked_widths("hidden_units", hidden_units, "(256,)")
-    blocks = Blocks("decoder", **options)
+    blocks = Blocks("decoder", options, activation="relu")
     sizes = [shape[:-1]]
     for _ in filters:
         sizes.append(tuple(-(-side // 2) for side in sizes[-1]))

@@ -124,7 +124,7 @@ def _encoder(
     shape = checked_shape("input_shape", input_shape)
     latent_dim = checked_size("latent_dim", latent_dim)
     widths = _widths(network, hidden_units)
-    blocks = Blocks("encoder", **options)
+    blocks = Blocks("encoder", options)
     x = keras.Input(shape, name="x")
     h = keras.layers.Flatten(name=f"{blocks.name}_flatten")(x)
     return blocks.encoder(x, _STACKS[network](blocks, h, widths), latent_dim)
@@ -140,7 +140,7 @@ def _decoder(
     latent_dim = checked_size("latent_dim", latent_dim)
     shape = checked_shape("params_shape", params_shape)
     widths = _widths(network, hidden_units)
-    blocks = Blocks("decoder", **options)
+    blocks = Blocks("decoder", options)
     z = keras.Input((latent_dim,), name="z")
     h = _STACKS[network](blocks, z, widths[::-1])
     params = keras.layers.Dense(

@@ -68,11 +68,11 @@ def _check_shape(argument: str, x: NDArray, model: keras.Model, batch: bool) -> 
     Raises:
         ValueError: If they differ; the message has both shapes and what may be meant.
     """
-    shape = getattr(model, "data_shape", None)
-    if shape is None or x.shape[int(batch) :] == tuple(shape):
+    shape = tuple(getattr(model, "data_shape", x.shape[int(batch) :]))
+    if x.shape[int(batch) :] == shape:
         return
     expected = f"({', '.join(map(str, ('n', *shape) if batch else shape))})"
-    hint = f"The model was made for examples of shape {tuple(shape)}."
+    hint = f"The model was made for examples of shape {shape}."
     if batch and x.shape == shape:
         hint = "That is one example: give several, such as x[:10]."
     elif not batch and x.shape[1:] == shape:
@@ -143,7 +143,7 @@ class PictureCallback(keras.callbacks.Callback):
                 self._writer = tf.summary.create_file_writer(
                     str(self.log_dir / self.tag)
                 )
-        self.draw(self.model)
+        grids.encode_png(self.draw(self.model))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Draws and saves the picture when its epoch has come."""

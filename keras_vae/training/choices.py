@@ -1,10 +1,18 @@
-"""The models and presets that a run can choose, and what each brings along.
+"""The networks, models and presets that a run can choose, and what each brings along.
 
 To offer a model in `scripts/train.py`, give it a row in `MODELS`.
 """
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+NETWORKS = {
+    "mlp": "dense layers, for any data",
+    "resmlp": "dense residual blocks, for any data",
+    "conv": "convolutions of stride 2, for images",
+    "resnet": "convolutional residual blocks, for images",
+    "conv1d": "convolutions over time, for sequences",
+}
 
 
 class ModelChoice(NamedTuple):
@@ -91,7 +99,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "fast": {"epochs": 20, "learning_rate": 2e-3},
     "good": {"epochs": 200},
     "best": {
-        "encoder": "resnet",
+        "encoder": "resmlp",
         "hidden_units": (300, 300),
         "activation": "silu",
         "augment": "affine",

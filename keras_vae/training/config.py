@@ -73,13 +73,11 @@ class TrainConfig(Options):
         choices={name: model.about for name, model in choices.MODELS.items()},
     )
     latent_dim: int = option(20, "latent dimensions", minimum=1, maximum=10_000)
-    encoder: str = option(
-        "mlp", "encoder network", choices=("mlp", "conv", "resnet", "conv1d")
-    )
+    encoder: str = option("mlp", "encoder network", choices=choices.NETWORKS)
     decoder: str | None = option(
         None,
         "decoder network; the encoder's name if not given",
-        choices=("mlp", "conv", "resnet", "conv1d"),
+        choices=choices.NETWORKS,
     )
     hidden_units: tuple[int, ...] | None = option(
         None,

@@ -90,7 +90,7 @@ def parse(program: type[Options], argv: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _value(field: dataclasses.Field[Any], parsed: str | bool) -> Any:
+def _value(field: dataclasses.Field[Any], parsed: Any) -> Any:
     if isinstance(parsed, bool):
         return parsed
     if parsed.startswith("--"):

@@ -1,12 +1,14 @@
-import time
-
 from keras_vae.training.choices import MODELS
+
+
+def is_light(imports):
+    heavy = ("tensorflow", "keras.", "numpy", "matplotlib", "sklearn")
+    return len(imports) > 20 and not any(name in "\n".join(imports) for name in heavy)
 
 
 def test_help_exits_0_and_lists_every_model_with_its_line(run_script):
     result = run_script("train.py", "--help")
-    assert result.returncode == 0
-    assert result.stderr == ""
+    assert (result.returncode, result.stderr) == (0, "")
     for name, model in MODELS.items():
         assert any(
             line.split() == [name, *model.about.split()]
@@ -14,13 +16,9 @@ def test_help_exits_0_and_lists_every_model_with_its_line(run_script):
         )
 
 
-def test_help_answers_within_half_a_second(run_script):
-    def seconds():
-        start = time.perf_counter()
-        run_script("train.py", "--help")
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(3)) < 0.5
+def test_help_answers_at_once_because_it_imports_nothing_heavy(run_script):
+    result = run_script("train.py", "--help", PYTHONPROFILEIMPORTTIME="1")
+    assert is_light(result.stderr.splitlines())
 
 
 def test_a_bad_flag_exits_2_with_one_sentence_before_tensorflow_starts(run_script):
@@ -28,7 +26,7 @@ def test_a_bad_flag_exits_2_with_one_sentence_before_tensorflow_starts(run_scrip
     *imports, sentence = result.stderr.splitlines()
     assert result.returncode == 2
     assert sentence.startswith("train.py: There is no flag --latent_dmi.")
-    assert not any("tensorflow" in line or "numpy" in line for line in imports)
+    assert is_light(imports)
 
 
 def test_flags_without_effect_exit_2(load_script, capsys):

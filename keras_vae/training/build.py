@@ -1,0 +1,126 @@
+"""From a configuration and the shape of the data to a compiled model."""
+
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_vae import networks
+from keras_vae.models.schedules import Cyclical, LinearWarmup
+from keras_vae.models.vae import VAE
+from keras_vae.naming import lookup
+from keras_vae.optimizers import Adam
+from keras_vae.probability.likelihoods import LIKELIHOODS, GaussianFixed, Likelihood
+from keras_vae.probability.priors import PRIORS, Prior
+from keras_vae.training.config import TrainConfig
+
+MODELS: dict[str, tuple[type[VAE], tuple[str, ...]]] = {
+    "vae": (VAE, ()),
+}
+"""Classes by the name that `--model` takes, with the flags that they take besides."""
+
+
+def build_model(
+    config: TrainConfig, input_shape: tuple[int, ...], steps_per_epoch: int
+) -> VAE:
+    """Returns the compiled model of a configuration, with its state made.
+
+    Call it in the scope of the strategy that will train it.
+
+    Raises:
+        ValueError: If the flags do not fit the data.
+    """
+    kind, names = lookup("model", config.model, MODELS)
+    likelihood = _likelihood(config, input_shape)
+    arguments: dict[str, Any] = {name: getattr(config, name) for name in names}
+    accepted = inspect.signature(VAE.__init__).parameters
+    shared = {
+        "prior": _prior(config),
+        "posterior": config.posterior,
+        "beta": _beta(config, steps_per_epoch),
+        "num_samples": config.num_samples,
+        "free_bits": config.free_bits,
+    }
+    arguments.update({name: shared[name] for name in shared if name in accepted})
+    model = kind(
+        latent_dim=config.latent_dim,
+        input_shape=input_shape,
+        encoder=_encoder(config, input_shape),
+        decoder=_decoder(config, likelihood.params_shape(input_shape)),
+        likelihood=likelihood,
+        seed=config.seed,
+        **arguments,
+    )
+    model.compile(
+        optimizer=_optimizer(config, steps_per_epoch),
+        jit_compile=config.jit_compile,
+    )
+    model.ensure_built()
+    return model
+
+
+def _likelihood(config: TrainConfig, input_shape: tuple[int, ...]) -> Likelihood:
+    image = len(input_shape) == 3
+    name = config.likelihood
+    if name == "auto":
+        name = "bernoulli" if image else "gaussian"
+    kind = lookup("likelihood", name, LIKELIHOODS)
+    if kind is GaussianFixed:
+        return GaussianFixed(scale=config.likelihood_scale, image=image)
+    return kind(image=image)
+
+
+def _prior(config: TrainConfig) -> Prior:
+    kind = lookup("prior", config.prior, PRIORS)
+    if "components" in inspect.signature(kind.__init__).parameters:
+        return kind(components=config.prior_components)  # type: ignore[call-arg]
+    return kind()
+
+
+def _beta(config: TrainConfig, steps_per_epoch: int) -> Any:
+    steps = max(1, round(config.kl_warmup_epochs * steps_per_epoch))
+    if config.kl_schedule == "linear":
+        return LinearWarmup(steps, config.beta)
+    if config.kl_schedule == "cyclical":
+        return Cyclical(2 * steps, 0.5, config.beta)
+    return config.beta
+
+
+def _encoder(config: TrainConfig, input_shape: tuple[int, ...]) -> keras.Model:
+    make = lookup("encoder", config.encoder, networks.ENCODERS)
+    return make(input_shape, config.latent_dim, **_options(config, make))
+
+
+def _decoder(config: TrainConfig, params_shape: tuple[int, ...]) -> keras.Model:
+    make = lookup("decoder", str(config.decoder), networks.DECODERS)
+    return make(config.latent_dim, params_shape, **_options(config, make))
+
+
+def _options(config: TrainConfig, make: Callable[..., keras.Model]) -> dict[str, Any]:
+    """The network flags; one that the network does not take is refused."""
+    options: dict[str, Any] = {
+        "activation": config.activation,
+        "initializer": config.initializer,
+        "dropout": config.dropout,
+        "normalization": "batch" if config.batch_norm else None,
+    }
+    if config.hidden_units is not None:
+        options["hidden_units"] = config.hidden_units
+    return options
+
+
+def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+    rate: Any = config.learning_rate
+    if config.learning_rate_schedule == "cosine":
+        updates = math.ceil(config.epochs * steps_per_epoch / config.accumulate_steps)
+        rate = keras.optimizers.schedules.CosineDecay(rate, updates)
+    return Adam(
+        learning_rate=rate,
+        weight_decay=config.weight_decay or None,
+        global_clipnorm=config.clipnorm or None,
+        gradient_accumulation_steps=(
+            config.accumulate_steps if config.accumulate_steps > 1 else None
+        ),
+    )

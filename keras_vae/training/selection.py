@@ -1,0 +1,53 @@
+"""What selects a model by data set aside: the best so far, and when to stop."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+class BestSoFar(keras.callbacks.Callback):
+    """Keeps the weights with the lowest validation loss and stops when none follows.
+
+    As `keras.callbacks.EarlyStopping` with `restore_best_weights`, but its state is
+    part of a checkpoint, so a resumed run stops where an unbroken one would.
+
+    Args:
+        patience: Epochs without a better loss before training stops; 0: never.
+        monitor: Name of the figure in the logs; lower is better.
+    """
+
+    def __init__(self, patience: int, monitor: str = "val_loss") -> None:
+        super().__init__()
+        self.patience = patience
+        self.monitor = monitor
+        self.best, self.best_epoch, self.wait = np.inf, 0, 0
+        self._weights: list[np.ndarray] = []
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Looks at the epoch's figure."""
+        value = float((logs or {})[self.monitor])
+        if value < self.best:
+            self.best, self.best_epoch, self.wait = value, epoch + 1, 0
+            self._weights = self.model.get_weights()
+            return
+        self.wait += 1
+        if self.patience and self.wait >= self.patience:
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Puts the best weights back."""
+        if self._weights:
+            self.model.set_weights(self._weights)
+
+    def get_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Returns what a checkpoint keeps."""
+        best = float(self.best) if np.isfinite(self.best) else None
+        state = {"best": best, "best_epoch": self.best_epoch, "wait": self.wait}
+        return state, {f"{i:04d}": w for i, w in enumerate(self._weights)}
+
+    def set_state(self, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Takes it back."""
+        self.best = np.inf if state["best"] is None else state["best"]
+        self.best_epoch, self.wait = state["best_epoch"], state["wait"]
+        self._weights = [arrays[name] for name in sorted(arrays)]
