@@ -6,9 +6,9 @@
 
 VENV ?= .venv
 BIN := $(VENV)/bin
+FITS := -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
-	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
-	2>/dev/null && echo $$python && break; done)
+	$$python $(FITS) 2>/dev/null && echo $$python && break; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help train test lint
@@ -28,8 +28,8 @@ lint: $(VENV)/.installed-test
 	$(BIN)/mypy
 
 $(VENV)/.installed: requirements.txt pyproject.toml
-	@test -n "$(PYTHON)" || { \
-		echo "No Python 3.11, 3.12 or 3.13 found: install one, or name it with PYTHON=."; \
+	@test -n "$(PYTHON)" && $(PYTHON) $(FITS) || { \
+		echo "Python 3.11, 3.12 or 3.13 is needed: install one, or name it with PYTHON="; \
 		exit 1; }
 	@echo "Making $(VENV) with $(PYTHON)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

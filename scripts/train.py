@@ -1,8 +1,9 @@
 """Trains a model and leaves a folder with the model, its figures and its pictures.
 
-python scripts/train.py --latent_dim 20
-python scripts/train.py --dataset mnist --binarize dynamic --preset best
-python scripts/train.py --dataset photos/ --encoder conv --epochs 50
+Examples:
+    python scripts/train.py --latent_dim 20
+    python scripts/train.py --dataset mnist --binarize dynamic --preset best
+    python scripts/train.py --dataset photos/ --encoder conv --epochs 50
 """
 
 import sys

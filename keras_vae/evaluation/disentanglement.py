@@ -5,10 +5,10 @@ Every metric takes `latents`, float `(n, d)` (usually posterior means), `factors
 dictionary of numbers between 0 and 1, more being better. No model is called: pairs and
 groups that share a factor's value are drawn from the rows given.
 
-Latents without variance are dropped, and so are factors without. The scores do not
-depend on the scale, sign or order of the latents. A representation that knows nothing
-scores at chance, exactly where no latent is left and otherwise up to the noise of a
-finite sample:
+Latents without variance are dropped, and so are factors without. Scale, sign and order
+of the latents do not matter, but for what is drawn at random and for where the edges
+of bins fall. A representation that knows nothing scores at chance, exactly where no
+latent is left and otherwise up to the noise of a finite sample:
 
 | key | chance |
 |---|---|

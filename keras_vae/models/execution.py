@@ -91,6 +91,7 @@ class StepFunction:
     def _make_run(self, step: Callable[[Any], Any]) -> Callable[[Any, tf.Tensor], None]:
         model = self._model
         strategy = model.distribute_strategy
+        after_step = model.after_step if step == model.train_step else None
         step = tf.autograph.experimental.do_not_convert(step)
         if model.jit_compile and not model.run_eagerly:
             step = tf.function(step, jit_compile=True, reduce_retracing=True)
@@ -98,6 +99,8 @@ class StepFunction:
         def run(iterator: Any, steps: tf.Tensor) -> None:
             for _ in tf.range(steps):
                 strategy.run(step, args=(next(iterator),))
+                if after_step is not None:
+                    after_step(model.step.value)
 
         if model.run_eagerly:
             return run

@@ -5,6 +5,7 @@ on any strategy, turn arrays into batches whose order depends on the seed alone,
 count examples over the global batch, so that one replica and four train the same model.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -56,8 +57,12 @@ def batch_part(x: tf.Tensor) -> BatchPart:
 class ChunkedTrainer(keras.Model):
     """A model with `train_step`, `test_step` and `step`, its own count of steps.
 
-    Subclasses give `check_examples(x)` and define their state in `build`.
+    Subclasses give `check_examples(x)` and define their state in `build`. `after_step`,
+    where it is set before training, is called in the graph after each training step
+    with the count of steps, outside of the replicas.
     """
+
+    after_step: Callable[[tf.Tensor], None] | None = None
 
     def __init__(self, *, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)

@@ -31,7 +31,7 @@ _TRANSPOSED = {1: keras.layers.Conv1DTranspose, 2: keras.layers.Conv2DTranspose}
 
 
 class Options(TypedDict, total=False):
-    """The options that all networks have.
+    """The options that all networks have; None stands for the default.
 
     activation: A name in `keras.activations`, or a function. By default "silu", and
         "relu" in convolutional networks, where it takes far less time on CPUs.
@@ -40,17 +40,17 @@ class Options(TypedDict, total=False):
         ELU and SELU, Glorot uniform before tanh, other activations and the last layer.
     dropout: The share of features (of images and sequences: of channels) that is
         dropped behind each hidden layer in training, in [0, 1).
-    normalization: None; "layer", each example by itself: a vector over its features, a
-        map over all positions and channels; or "batch", with which the result of
-        training depends on how a batch is split over replicas. It stands between a
-        layer and its activation.
+    normalization: None by default. "layer": each example by itself, a vector over its
+        features, a map over all positions and channels. "batch": the result of training
+        then depends on how a batch is split over replicas. It stands between a layer
+        and its activation.
     name: Of the model; its layers' names start with it. Networks of one model that use
         dropout need different names.
     """
 
-    activation: str | Callable[[Any], Any]
+    activation: str | Callable[[Any], Any] | None
     initializer: Any
-    dropout: float
+    dropout: float | None
     normalization: str | None
     name: str | None
 
@@ -78,12 +78,12 @@ class Blocks:
                 )
         self.name = options.get("name") or role
         self.activation = _checked_name(
-            "activation", options.get("activation", activation), keras.activations
+            "activation", options.get("activation") or activation, keras.activations
         )
         self.initializer = _checked_name(
             "initializer", options.get("initializer"), keras.initializers
         )
-        self.dropout = _checked_rate(options.get("dropout", 0.0))
+        self.dropout = _checked_rate(options.get("dropout") or 0.0)
         self.normalization = options.get("normalization")
         if self.normalization is not None:
             lookup("normalization", self.normalization, _NORMALIZATIONS)

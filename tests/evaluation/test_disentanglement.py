@@ -74,7 +74,7 @@ def test_a_constant_representation_is_exactly_at_chance(latent_dim: int) -> None
     assert scores == metrics.chance_scores(factors)
 
 
-@pytest.mark.parametrize("latent_dim", [1, 2, 10])
+@pytest.mark.parametrize("latent_dim", [1, 2, pytest.param(10, marks=pytest.mark.slow)])
 def test_an_independent_representation_is_near_chance(latent_dim: int) -> None:
     factors = draw_factors(3000)
     latents = noise(len(factors), latent_dim)
