@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -24,31 +24,10 @@ from keras_vae.data.named import DATASETS
 from keras_vae.data.tables import read_csv
 from keras_vae.naming import lookup, nearest
 
-__all__ = ["DATASETS", "Data", "ImageFolder", "Split", "Streamed", "load", "to_unit"]
+__all__ = ["DATASETS", "Data", "ImageFolder", "Split", "load", "to_unit"]
 
 DATA_KINDS = ("auto", "images", "sequences", "vectors")
 """What examples can be. `auto`: three or four axes are images, two are vectors."""
-
-
-class Streamed(Protocol):
-    """Examples that are made or read when they are asked for, as `ImageFolder` is."""
-
-    shape: tuple[int, ...]
-
-    def __len__(self) -> int:
-        """Returns how many examples there are."""
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        """Returns examples as an array, by a slice or an array of rows."""
-
-    def head(self, n: int) -> np.ndarray:
-        """Returns the first examples, `(n, *shape)`."""
-
-    def take(self, rows: np.ndarray) -> "Streamed":
-        """Returns only these examples, in this order."""
-
-    def gather(self, rows: Any) -> Any:
-        """Returns the tensor of examples for an int64 tensor of rows, in the graph."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +35,10 @@ class Split:
     """One part of a dataset: examples, and what is known of each.
 
     Attributes:
-        x: uint8, uint16 or float32 `(n, *input_shape)`, or a `Streamed`. Images have an
-            axis of channels.
+        x: uint8, uint16 or float32 `(n, *input_shape)`, images with an axis of
+            channels. Or an object that reads or draws examples when they are asked for,
+            as `ImageFolder` does: with `len`, slices, `shape` of one example, `dtype`,
+            `head(n)`, `take(rows)`, and `gather(rows)` for tensors.
         y: int32 `(n,)` labels from 0, -1 where an example has none; or None.
         condition: float32 `(n, ...)` or None; uint8 and uint16 are scaled to [0, 1].
         factors: `(n, k)` numbers, the ground truth that a generator of data knows: the

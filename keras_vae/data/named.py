@@ -98,8 +98,8 @@ DATASETS: dict[str, Callable[[], Arrays]] = {
     "shapes32": lambda: shapes(32),
     "swiss_roll": swiss_roll,
 }
-"""Datasets by name. Each returns `x_train`, an array or `Streamed`, and what else there
-is, under the names of `Arrays`."""
+"""Datasets by name. Each returns `x_train`, an array or what draws examples as `Shapes`
+does, and what else there is, under the names of `Arrays`."""
 
 
 def _order(n: int) -> np.ndarray:

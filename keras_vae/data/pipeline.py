@@ -55,7 +55,7 @@ def batches(
         start_step: The step to start at, counted over epochs.
         binarize: One of `BINARIZE`.
         augment: Called with the float batch and its `RowNoise` before binarising.
-        repeat: Go on for ever; else stop after one epoch.
+        repeat: Go on for ever; else stop at the end of the epoch of `start_step`.
 
     Raises:
         ValueError: If an argument is out of range, or lengths differ.
@@ -68,7 +68,7 @@ def batches(
             f"example and a batch of at least 1. Received: len(x)={n}, "
             f"batch_size={batch_size}."
         )
-    if binarize == "static" and isinstance(x, np.ndarray):
+    if binarize == "static" and augment is None and isinstance(x, np.ndarray):
         x, binarize = binarize_once(x, seed), "none"
     parts = [part for part in (y, sample_weight) if part is not None]
     for part in parts:
@@ -90,7 +90,7 @@ def batches(
         noise = RowNoise(seed, step, domain="data")
         values = gather_x(rows)
         if augment is not None:
-            values = augment(_to_unit(values), noise)
+            values = augment(as_unit(values), noise)
         values = _binarized(values, binarize, noise, rows, seed)
         others = [gather(rows) for gather in gather_parts]
         if not others:
@@ -100,7 +100,7 @@ def batches(
     if repeat:
         counter = tf.data.Dataset.counter(start_step, dtype=tf.int64)
     else:
-        counter = tf.data.Dataset.range(start_step, start_step + steps)
+        counter = tf.data.Dataset.range(start_step, (start_step // steps + 1) * steps)
     options = tf.data.Options()
     options.deterministic = True
     options.experimental_distribute.auto_shard_policy = (
@@ -121,17 +121,26 @@ def binarize_once(x: np.ndarray, seed: int) -> np.ndarray:
     drawn = np.empty(x.shape, np.uint8)
     rows = max(1, 2**22 // max(1, x[0].size))
     for first in range(0, len(x), rows):
-        grey = _to_unit(tf.constant(x[first : first + rows]))
+        grey = as_unit(tf.constant(x[first : first + rows]))
         noise = RowNoise(seed, 0, first, domain="static")
         on = noise.uniform(len(grey), x.shape[1:], "binarize") < grey
         drawn[first : first + rows] = np.where(on, 255, 0)
     return drawn
 
 
+def as_unit(x: Any) -> tf.Tensor:
+    """uint8 and uint16 scaled to [0, 1], other numbers as they are; float32."""
+    x = tf.convert_to_tensor(x)
+    if x.dtype in (tf.uint8, tf.uint16):
+        return tf.cast(x, tf.float32) * (1.0 / x.dtype.max)
+    return tf.cast(x, tf.float32)
+
+
 def _gather(x: Any) -> Gather:
     if hasattr(x, "gather"):
         return x.gather  # type: ignore[no-any-return]
-    values = tf.constant(np.ascontiguousarray(x))
+    with tf.device("CPU:0"):  # where tf.data works
+        values = tf.constant(np.ascontiguousarray(x))
     return lambda rows: tf.gather(values, rows)
 
 
@@ -143,20 +152,13 @@ def _shuffled(rows: tf.Tensor, seed: int, epoch: tf.Tensor, n: int) -> tf.Tensor
     )
 
 
-def _to_unit(x: tf.Tensor) -> tf.Tensor:
-    """uint8 and uint16 to [0, 1]; floats as they are; float32 out."""
-    if x.dtype.is_integer:
-        return tf.cast(x, tf.float32) * (1.0 / x.dtype.max)
-    return tf.cast(x, tf.float32)
-
-
 def _binarized(
     x: tf.Tensor, binarize: str, noise: RowNoise, rows: tf.Tensor, seed: int
 ) -> tf.Tensor:
     if binarize == "none":
-        return _to_unit(x)
+        return as_unit(x)
     if binarize == "threshold":
-        return tf.cast(_to_unit(x) >= 0.5, tf.float32)
+        return tf.cast(as_unit(x) >= 0.5, tf.float32)
     event_shape = x.shape[1:]
     if binarize == "static":
         return _static_draw(x, rows, seed)
@@ -169,7 +171,7 @@ def _binarized(
             threshold, tf.cast(x, tf.int32)
         )
     else:
-        on = noise.uniform(count, event_shape, "binarize") < _to_unit(x)
+        on = noise.uniform(count, event_shape, "binarize") < as_unit(x)
     return tf.cast(on, tf.float32)
 
 
@@ -182,4 +184,4 @@ def _static_draw(x: tf.Tensor, rows: tf.Tensor, seed: int) -> tf.Tensor:
         noise = RowNoise(seed, 0, row, domain="static")
         return tf.cast(noise.uniform(1, shape, "binarize")[0] < values, tf.float32)
 
-    return tf.map_fn(one, (rows, _to_unit(x)), fn_output_signature=tf.float32)
+    return tf.map_fn(one, (rows, as_unit(x)), fn_output_signature=tf.float32)

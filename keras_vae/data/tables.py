@@ -155,7 +155,7 @@ class _Lines:
             column = next(i for i, cell in enumerate(cells) if not _is_number(cell))
             raise DataError(
                 f"dataset: {self._place(line.number, column)} is "
-                f"{one_line(cells[column])!r}, not a number; replace it, or name a "
+                f"{one_line(repr(cells[column]))}, not a number; replace it, or name a "
                 "column of text as label_column."
             ) from None
 

@@ -51,6 +51,7 @@ class StepFunction:
     def start(self, done: int = 0) -> None:
         """Begins a pass, of which `done` steps were run before (by a resumed run)."""
         self._left = None if self._steps is None else self._steps - done
+        self._logs = self._model.get_metrics_result() if done else {}
         self.resting = done
 
     def __call__(self, iterator: Any) -> dict[str, Any]:
@@ -58,7 +59,11 @@ class StepFunction:
         if self.resting:
             self.resting -= 1
             return self._logs
-        steps = self._next_chunk()
+        if isinstance(iterator, tf.data.Iterator | tf.distribute.DistributedIterator):
+            steps = self._next_chunk()
+        else:  # the one batch of `train_on_batch`
+            iterator = iter(tf.data.Dataset.from_tensors(next(iterator)))
+            steps = 1
         began = time.perf_counter()
         self._run(iterator, tf.constant(steps))
         self._logs = self._model.get_metrics_result()
@@ -91,16 +96,24 @@ class StepFunction:
     def _make_run(self, step: Callable[[Any], Any]) -> Callable[[Any, tf.Tensor], None]:
         model = self._model
         strategy = model.distribute_strategy
-        after_step = model.after_step if step == model.train_step else None
+        trains = step == model.train_step
         step = tf.autograph.experimental.do_not_convert(step)
         if model.jit_compile and not model.run_eagerly:
             step = tf.function(step, jit_compile=True, reduce_retracing=True)
 
+        @tf.autograph.experimental.do_not_convert
+        def step_on(batch: Any) -> None:
+            # Where there is no next batch, what does not depend on it (the counters of
+            # steps, say) must not happen either.
+            parts = [part for part in tf.nest.flatten(batch) if part is not None]
+            with tf.control_dependencies(parts):
+                step(batch)
+
         def run(iterator: Any, steps: tf.Tensor) -> None:
             for _ in tf.range(steps):
-                strategy.run(step, args=(next(iterator),))
-                if after_step is not None:
-                    after_step(model.step.value)
+                strategy.run(step_on, args=(next(iterator),))
+                if trains and model.after_step is not None:
+                    model.after_step(model.step.value)
 
         if model.run_eagerly:
             return run

@@ -61,12 +61,16 @@ class Inference:
         """Generates examples from the prior, `(n, *input_shape)`.
 
         Args:
-            n: How many.
+            n: How many, at least 0.
             seed: The same seed gives the same examples, and a larger n starts with
                 them; None draws another each time.
             draw: Draw x from the likelihood instead of giving its mean.
             condition: For conditional models.
+
+        Raises:
+            ValueError: If n is below 0.
         """
+        _check_count("n", n, 0)
         self.ensure_built()
         seed = fresh_seed() if seed is None else int(seed)
         key = np.asarray([seed & 0x7FFFFFFF, (seed >> 31) & 0x7FFFFFFF], np.int32)
@@ -101,7 +105,11 @@ class Inference:
 
         Returns:
             `(steps, *input_shape)`; the ends are the reconstructions of a and b.
+
+        Raises:
+            ValueError: If steps is below 1.
         """
+        _check_count("steps", steps, 1)
         means = self.encode(np.stack([np.asarray(a), np.asarray(b)]), condition)
         z = interpolate_latents(means[0], means[1], steps, spherical).numpy()
         return self.decode(z, condition)
@@ -141,6 +149,8 @@ class Inference:
         Args:
             x: The training examples, an array or a dataset of batches.
         """
+        if isinstance(x, np.ndarray):
+            self.check_examples(x)
         self.ensure_built()
         count, total, squares = 0, 0.0, 0.0
         for part, _ in self._examples(x, None, limit=_ADAPT_EXAMPLES):
@@ -155,7 +165,8 @@ class Inference:
             variance = (squares / count).mean(axis=axes) - np.square(centre)
             scale = np.sqrt(np.maximum(variance, 0.0))
             self.data_mean.assign(centre)
-            self.data_scale.assign(np.where(scale > 1e-6, scale, 1.0))
+            varies = scale > 1e-7 * np.abs(centre)  # by more than float32 rounds
+            self.data_scale.assign(np.where(varies, scale, 1.0))
             mean = (mean - centre) / self.data_scale.numpy()
         self._start_output_bias(mean)
 
@@ -190,12 +201,13 @@ class Inference:
         return None
 
     def _check_shape(self, x: Any) -> None:
-        shape = tuple(x.shape[1:])
+        # What is read when it is asked for has the shape of one example.
+        shape = tuple(x.shape if hasattr(x, "gather") else x.shape[1:])
         if shape != self.data_shape:
             raise ValueError(
                 "Invalid value for argument `x`. Expected a batch of examples of the "
                 f"shape the model was made for, (n, {str(self.data_shape)[1:]}. "
-                f"Received: shape {tuple(x.shape)}."
+                f"Received: shape {(len(x), *shape)}."
             )
 
     @property
@@ -268,6 +280,7 @@ class Inference:
             for rows, given in self._chunks(np.arange(n) * step, condition):
                 yield self.split_inputs(x.gather(tf.constant(rows)))[0], given
         elif isinstance(x, tf.data.Dataset) or not hasattr(x, "shape"):
+            _check_finite(x)
             for batch in x:
                 part, given, _ = keras.utils.unpack_x_y_sample_weight(batch)
                 self._check_shape(part)
@@ -284,10 +297,27 @@ class Inference:
 
     def _chunks(self, x: Any, condition: Any) -> Iterator[tuple[Any, Any]]:
         rows = max(1, min(1024, _NUMBERS_PER_CALL // int(np.prod(self.data_shape))))
-        for first in range(0, len(x), rows):
+        for first in range(0, max(1, len(x)), rows):
             last = first + rows
             given = None if condition is None else condition[first:last]
             yield x[first:last], given
+
+
+def _check_count(argument: str, value: int, minimum: int) -> None:
+    if value < minimum:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a number of at least "
+            f"{minimum}. Received: {argument}={value!r}."
+        )
+
+
+def _check_finite(x: Any) -> None:
+    endless = tf.data.INFINITE_CARDINALITY
+    if isinstance(x, tf.data.Dataset) and int(x.cardinality()) == endless:
+        raise ValueError(
+            "Invalid value for argument `x`. Expected a dataset that ends. Received "
+            "one that repeats for ever: take a part of it, x.take(100)."
+        )
 
 
 def fresh_seed() -> int:

@@ -70,6 +70,7 @@ class ChunkedTrainer(keras.Model):
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         self.seed = int(seed)
         self._steps_per_call: int | str = "auto"
+        self._evaluating = False
 
     # Compiling.
 
@@ -136,7 +137,31 @@ class ChunkedTrainer(keras.Model):
         """Compiles as `get_compile_config` says and builds the optimizer's state."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:
-            self.optimizer.build(self.trainable_variables)
+            self._build_optimizers()
+
+    @property
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """Every optimizer of the model; its state is the run's."""
+        return [self.optimizer]
+
+    @property
+    def optimized_variables(self) -> list[list[keras.Variable]]:
+        """What each of `optimizers` trains."""
+        return [self.trainable_variables]
+
+    @property
+    def losses(self) -> list[tf.Tensor]:
+        """What `add_loss` collected, of the calling replica alone.
+
+        Replicas are traced in turns that change wherever they communicate, and Keras
+        keeps one list for all of them.
+        """
+        losses: list[tf.Tensor] = super().losses
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return losses
+        here = tf.constant(0).device
+        return [loss for loss in losses if loss.device in ("", here)]
 
     # Building.
 
@@ -145,8 +170,14 @@ class ChunkedTrainer(keras.Model):
         with self.distribute_strategy.scope():
             if not self.built:
                 self.build()
-            if self.compiled and not self.optimizer.built:
-                self.optimizer.build(self.trainable_variables)
+            if self.compiled:
+                self._build_optimizers()
+
+    def _build_optimizers(self) -> None:
+        pairs = zip(self.optimizers, self.optimized_variables, strict=True)
+        for optimizer, variables in pairs:
+            if not optimizer.built:
+                optimizer.build(variables)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None):  # type: ignore[no-untyped-def]
         # Keras would average a first batch over replicas to learn its shape, which
@@ -174,9 +205,10 @@ class ChunkedTrainer(keras.Model):
     def reset_metrics(self) -> None:
         """Starts the figures, and with them a pass over the data, anew."""
         super().reset_metrics()
-        for function in (self.train_function, self.test_function):
-            if function is not None:
-                function.start()
+        # A callback may evaluate in the middle of an epoch, which then goes on.
+        function = self.test_function if self._evaluating else self.train_function
+        if function is not None:
+            function.start()
 
     def fit(
         self,
@@ -199,9 +231,10 @@ class ChunkedTrainer(keras.Model):
         """Trains. As `keras.Model.fit`, with these differences.
 
         Arrays are checked whole before the first step, uint8 and uint16 are scaled to
-        [0, 1], and their order depends on the model's seed and the epoch alone. Figures
-        are weighted by examples, so partial batches count as what they are.
-        `batch_size` (default 128) is the global one.
+        [0, 1], and their order depends on the model's seed and the number of the epoch
+        alone, counted from the model's first step: a second call goes on with orders
+        not yet seen. Figures are weighted by examples, so partial batches count as what
+        they are. `batch_size` (default 128) is the global one.
 
         Raises:
             ValueError: If arrays do not fit the model.
@@ -215,6 +248,7 @@ class ChunkedTrainer(keras.Model):
         if _is_array(x):
             self.check_examples(x)
             steps_per_epoch = steps_per_epoch or pipeline.num_batches(len(x), size)
+            epoch = pipeline.num_batches(int(self.step.numpy()), steps_per_epoch)
             x = pipeline.batches(
                 x,
                 y,
@@ -222,7 +256,7 @@ class ChunkedTrainer(keras.Model):
                 batch_size=size,
                 shuffle=shuffle,
                 seed=self.seed,
-                start_step=initial_epoch * steps_per_epoch,
+                start_step=max(epoch, initial_epoch) * steps_per_epoch,
             )
             y = sample_weight = None
         if validation_data is not None:
@@ -291,16 +325,28 @@ class ChunkedTrainer(keras.Model):
                 steps=count,
                 model=self,
             )
-        return super().evaluate(
-            x,
-            y,
-            verbose=verbose,
-            sample_weight=sample_weight,
-            steps=steps,
-            callbacks=callbacks,
-            return_dict=return_dict,
-            **kwargs,
-        )
+        self._evaluating = True
+        try:
+            return super().evaluate(
+                x,
+                y,
+                verbose=verbose,
+                sample_weight=sample_weight,
+                steps=steps,
+                callbacks=callbacks,
+                return_dict=return_dict,
+                **kwargs,
+            )
+        finally:
+            self._evaluating = False
+
+    def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
+        """Returns `predict_step` of all examples. As `keras.Model.predict`."""
+        self.ensure_built()
+        if _is_array(x):
+            size = batch_size or _BATCH_SIZE
+            x = pipeline.batches(x, batch_size=size, shuffle=False, repeat=False)
+        return super().predict(x, **kwargs)
 
     def _evaluation_data(self, x: Any, y: Any, weight: Any, batch_size: int) -> Any:
         if not _is_array(x):

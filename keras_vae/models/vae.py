@@ -1,5 +1,9 @@
 """The variational autoencoder (Kingma and Welling 2014; Rezende et al. 2014)."""
 
+import contextlib
+import math
+import numbers
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import keras
@@ -7,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import networks
+from keras_vae.data.pipeline import as_unit
 from keras_vae.models.inference import Inference
 from keras_vae.models.trainer import BatchPart, ChunkedTrainer, add_to_mean, batch_part
 from keras_vae.naming import lookup
@@ -31,7 +36,7 @@ class Latent(NamedTuple):
     log_q: Any
     """log q(z|x) of the samples in nats, (num_samples, batch)."""
     log_p: Any
-    """Returns log p(z) of the samples in nats, (num_samples, batch)."""
+    """log p(z) of the samples in nats, (num_samples, batch)."""
     kl: Any
     """KL(q(z|x) || p(z)) in nats, (batch, latent_dim) where the prior factorises, else
     the samples' mean of log q - log p, (batch,)."""
@@ -100,9 +105,9 @@ class VAE(Inference, ChunkedTrainer):
         **kwargs: Any,
     ) -> None:
         super().__init__(seed=seed, **kwargs)
-        self.latent_dim = _at_least("latent_dim", latent_dim, 1)
+        self.latent_dim = _at_least("latent_dim", latent_dim, 1, whole=True)
         self.data_shape = _checked_shape(input_shape)
-        self.num_samples = _at_least("num_samples", num_samples, 1)
+        self.num_samples = _at_least("num_samples", num_samples, 1, whole=True)
         self.free_bits = _at_least("free_bits", free_bits, 0)
         self.beta = beta if callable(beta) else _at_least("beta", beta, 0)
         lookup("posterior", posterior, dict.fromkeys(POSTERIORS))
@@ -117,7 +122,8 @@ class VAE(Inference, ChunkedTrainer):
         self.prior = (
             lookup("prior", prior, PRIORS)() if isinstance(prior, str) else prior
         )
-        self.encoder, self.decoder = self._make_networks(encoder, decoder)
+        with _dtype_policy(self.dtype_policy):
+            self.encoder, self.decoder = self._make_networks(encoder, decoder)
         self._reconstruction_tracker = keras.metrics.Mean(name="reconstruction_loss")
         self._kl_tracker = keras.metrics.Mean(name="kl_loss")
         self._penalty_tracker = (
@@ -151,7 +157,7 @@ class VAE(Inference, ChunkedTrainer):
         if sample_weight is None:
             self.add_loss(tf.reduce_mean(penalty))
         else:
-            self.add_loss(tf.reduce_sum(sample_weight * penalty))
+            self.add_loss(_weighted_sum(penalty, sample_weight))
         return Output(self.generate(latent.z, condition, training), latent)
 
     def infer(
@@ -207,7 +213,8 @@ class VAE(Inference, ChunkedTrainer):
         if self.free_bits:
             dims = 1 if kl.shape.rank == 2 else self.latent_dim
             kl = tf.maximum(kl, self.free_bits * dims)
-        return self.beta_at(latent.step) * sum_over_dims(kl)
+        kl = sum_over_dims(kl)
+        return tf.cast(self.beta_at(latent.step), kl.dtype) * kl
 
     def compute_loss(
         self,
@@ -231,7 +238,7 @@ class VAE(Inference, ChunkedTrainer):
         if sample_weight is None:
             reconstruction = tf.reduce_mean(reconstruction)
         else:
-            reconstruction = tf.reduce_sum(sample_weight * reconstruction)
+            reconstruction = _weighted_sum(reconstruction, sample_weight)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         # Keras divides the sum of `losses` by the number of replicas in the same way.
         return reconstruction / replicas + super().compute_loss(
@@ -248,8 +255,9 @@ class VAE(Inference, ChunkedTrainer):
         with tf.GradientTape() as tape:
             loss, output = self._loss(inputs, x, weight, part, noise, training=True)
             scaled = self.optimizer.scale_loss(loss)
-        variables = self.trainable_variables
+        variables = self.optimized_variables[0]
         self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        self.after_gradients(output, part)
         self._track(loss, x, output, weight, part)
         self.step.assign_add(1)
         return self.get_metrics_result()
@@ -299,8 +307,8 @@ class VAE(Inference, ChunkedTrainer):
         part: BatchPart,
     ) -> None:
         def add(tracker: keras.metrics.Mean, figure: tf.Tensor) -> None:
-            figure = figure if weight is None else weight * figure
-            add_to_mean(tracker, tf.reduce_sum(figure), part.count)
+            weights = tf.ones(()) if weight is None else weight
+            add_to_mean(tracker, _weighted_sum(figure, weights), part.count)
 
         total = loss * tf.cast(part.total, loss.dtype)
         add_to_mean(self._loss_tracker, total, part.count)
@@ -316,7 +324,12 @@ class VAE(Inference, ChunkedTrainer):
         """Returns what `call` takes, x as float32, and the weights of the examples."""
         x, _, weight = keras.utils.unpack_x_y_sample_weight(data)
         x = as_unit(x)
-        return x, x, None if weight is None else tf.cast(weight, tf.float32)
+        if weight is not None:
+            weight = tf.reshape(tf.cast(weight, tf.float32), [-1])
+        return x, x, weight
+
+    def after_gradients(self, output: Output, part: BatchPart) -> None:
+        """What else a model trains in a step (a discriminator, say): nothing here."""
 
     # Parts that conditional models change.
 
@@ -359,7 +372,7 @@ class VAE(Inference, ChunkedTrainer):
             return log_prob
         log_scale = tf.math.log(self.data_scale.value)
         times = float(np.prod(self.data_shape[:-1]))
-        return log_prob - times * tf.reduce_sum(log_scale)
+        return log_prob - tf.cast(times * tf.reduce_sum(log_scale), log_prob.dtype)
 
     def beta_at(self, step: Any) -> tf.Tensor:
         """The weight of the KL at a training step, float32."""
@@ -378,7 +391,8 @@ class VAE(Inference, ChunkedTrainer):
         """The networks' units to the data's own."""
         if self.data_scale is None:
             return x
-        return x * self.data_scale.value + self.data_mean.value
+        scale = tf.cast(self.data_scale.value, x.dtype)
+        return x * scale + tf.cast(self.data_mean.value, x.dtype)
 
     # State.
 
@@ -422,10 +436,11 @@ class VAE(Inference, ChunkedTrainer):
     def check_networks(self) -> None:
         """Calls the networks symbolically; raises a ValueError where a shape is off."""
         x = keras.KerasTensor((None, *self.data_shape))
-        pair = keras.tree.flatten(self._output_shape("encoder", self.encoder, x))
+        pair = self._output_shape("encoder", self.encoder, x)
+        pair = list(pair) if isinstance(pair, list | tuple) else [pair]
         wanted = (None, self.latent_dim)
-        if len(pair) != 2 or any(tuple(part.shape) != wanted for part in pair):
-            shapes = [tuple(part.shape) for part in pair]
+        shapes = [getattr(part, "shape", part) for part in pair]
+        if shapes != [wanted, wanted]:
             raise ValueError(
                 "Invalid value for argument `encoder`. Expected a model that returns "
                 f"the pair (z_mean, z_log_var), each of shape {wanted}. Received one "
@@ -513,30 +528,54 @@ class VAE(Inference, ChunkedTrainer):
         return cls(**config)
 
 
+def _weighted_sum(figures: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(tf.cast(weights, figures.dtype) * figures)
+
+
+def replica_mean(figure: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
+    """This replica's part of the mean of a figure over the global batch.
+
+    Keras scales what `add_loss` collects in the same way: the parts of all replicas,
+    and so their gradients, sum to the whole.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if weight is None:
+        return tf.reduce_mean(figure) / replicas
+    return tf.reduce_sum(weight * figure) / replicas
+
+
 def sum_over_dims(kl: tf.Tensor) -> tf.Tensor:
     """(batch, latent_dim) or (batch,) to (batch,)."""
     return kl if kl.shape.rank == 1 else tf.reduce_sum(kl, axis=-1)
 
 
-def as_unit(x: Any) -> tf.Tensor:
-    """uint8 and uint16 scaled to [0, 1], floats as they are; float32."""
-    x = tf.convert_to_tensor(x)
-    if x.dtype in (tf.uint8, tf.uint16):
-        return tf.cast(x, tf.float32) * (1.0 / x.dtype.max)
-    return tf.cast(x, tf.float32)
+@contextlib.contextmanager
+def _dtype_policy(policy: Any) -> Iterator[None]:
+    """Makes layers under `policy`: a loaded model keeps the one it was saved with."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
-def _at_least(argument: str, value: Any, minimum: int) -> Any:
-    if isinstance(value, bool) or not np.isreal(value) or not value >= minimum:
+def _at_least(argument: str, value: Any, minimum: int, whole: bool = False) -> Any:
+    kind: type = numbers.Integral if whole else numbers.Real
+    number = isinstance(value, kind) and not isinstance(value, bool)
+    if not number or not minimum <= value < math.inf:
         raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a number of at least "
-            f"{minimum}. Received: {argument}={value!r}."
+            f"Invalid value for argument `{argument}`. Expected a "
+            f"{'whole ' if whole else ''}number of at least {minimum}. Received: "
+            f"{argument}={value!r}."
         )
-    return value
+    return int(value) if whole else float(value)
 
 
 def _checked_shape(input_shape: Any) -> tuple[int, ...]:
-    shape = tuple(int(size) for size in np.atleast_1d(input_shape))
+    sizes = np.atleast_1d(input_shape)
+    whole = all(isinstance(size, numbers.Integral) for size in sizes)
+    shape = tuple(int(size) for size in sizes) if whole else ()
     if not 1 <= len(shape) <= 3 or min(shape) < 1:
         raise ValueError(
             "Invalid value for argument `input_shape`. Expected (height, width, "

@@ -99,7 +99,8 @@ class OutputConv2D(keras.layers.Conv2DTranspose):
         large = None not in (height, width) and min(height, width) >= 2 * _BLOCK
         if self.filters > 2 or not large or tf.config.list_physical_devices("GPU"):
             return super().call(inputs)
-        kernel = keras.ops.convert_to_tensor(self.kernel)
+        # Read here: inside, the custom gradient would be asked for the variable's own.
+        kernel = tf.convert_to_tensor(self.kernel)
         return tf.nn.bias_add(_few_channels(inputs, kernel), self.bias)
 
     def get_config(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import contextlib
 import contextvars
 import hashlib
 import math
+import numbers
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -26,8 +27,8 @@ def _key_of_name(name: str) -> int:
 
 
 def _seed_to_uint64(seed: Any) -> tf.Tensor:
-    if isinstance(seed, int):
-        return tf.constant(seed % 2**64, tf.uint64)
+    if isinstance(seed, numbers.Integral):
+        return tf.constant(int(seed) % 2**64, tf.uint64)
     return tf.bitcast(tf.cast(seed, tf.int32), tf.uint64)
 
 

@@ -23,7 +23,7 @@ def variables(model: keras.Model) -> dict[str, keras.Variable]:
     """Returns everything of a compiled, built model that changes in training."""
     groups = {
         "model": model.variables,
-        "optimizer": model.optimizer.variables,
+        "optimizer": [v for optimizer in model.optimizers for v in optimizer.variables],
         "metric": [v for metric in model.metrics for v in metric.variables],
     }
     named = {

@@ -15,7 +15,6 @@ from keras_vae.probability.likelihoods import (
     DiscretizedLogistic,
     Gaussian,
     GaussianFixed,
-    GaussianPerPixel,
 )
 from keras_vae.probability.noise import RowNoise
 
@@ -297,7 +296,9 @@ def test_discretized_logistic_equals_tfp_quantized():
     np.testing.assert_allclose(np.exp(got), want, rtol=1e-4, atol=1e-8)
 
 
-CORNERS = grid_of([-50, -1, 0, 1 / 510, 0.5, 0.123, 1, 3, 50], [-50, -8, -6, -1, 2, 50])
+CORNERS = grid_of(
+    [-50, -1, 0, 1 / 510, 0.5, 0.123, 1, 3, 50], [-50, -8, -6, -1, 2, 1e4]
+)
 
 
 def test_discretized_logistic_probabilities_sum_to_one_in_every_corner():
@@ -312,6 +313,15 @@ def test_discretized_logistic_gradients_are_finite_in_every_corner():
         tape.watch(params)
         value = DiscretizedLogistic().log_prob(LEVELS[:, None], params)
     assert np.isfinite(tape.gradient(value, params)).all()
+
+
+def test_discretized_logistic_takes_levels_that_carry_rounding_for_what_they_are():
+    params = [np.float32([0.5, 1.0]), np.float32([-8.0, -2.0])]
+    exact = elementwise(DiscretizedLogistic(), LEVELS, *params)
+    rounded = np.clip(LEVELS + np.float32(2e-7), 0, np.float32(1 - 2e-7))
+    np.testing.assert_array_equal(
+        elementwise(DiscretizedLogistic(), rounded, *params), exact
+    )
 
 
 def test_discretized_logistic_mean_is_the_expectation_over_the_256_values():
@@ -372,6 +382,14 @@ def test_mean_and_draw_have_the_shape_of_the_data(name, input_shape):
     later_rows = likelihood.sample(params[0][4:], RowNoise(seed=1, first_row=4))
     np.testing.assert_allclose(draw[4:], later_rows, rtol=1e-6)
     assert np.any(draw != likelihood.sample(params[0], RowNoise(seed=2)))
+
+
+def test_draws_take_noise_of_their_own_not_that_of_the_latents():
+    noise = RowNoise(seed=1)
+    draw = GaussianFixed(scale=1.0).sample(tf.zeros((6, 5)), noise)
+    np.testing.assert_allclose(draw, noise.normal(6, (5,), stream="x"), rtol=1e-6)
+    draw = Bernoulli().sample(tf.zeros((6, 5)), noise)
+    np.testing.assert_array_equal(draw, noise.uniform(6, (5,), stream="x") < 0.5)
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)

@@ -68,6 +68,7 @@ def test_too_late_for_virtual_devices_is_said_plainly():
         strategies.create("auto", virtual_devices=64)
 
 
+@pytest.mark.slow
 def test_virtual_devices_can_be_made_after_keras_was_imported(run_python):
     code = (
         "import keras; from keras_vae.training import strategies; "

@@ -1,0 +1,367 @@
+"""How probable a model finds data: the ELBO in its parts, and log p(x) itself.
+
+Everything is in nats for each example. Any model will do that has the methods of a
+`VAE` (`infer`, `sample_latent`, `generate`, `log_likelihood`, ...). Examples are arrays
+`(n, *input_shape)`, uint8 and uint16 scaled to [0, 1], or an object with `gather(rows)`
+that reads them from disk.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from keras_vae.data.pipeline import as_unit
+from keras_vae.probability.likelihoods import (
+    Bernoulli,
+    ContinuousBernoulli,
+    DiscretizedLogistic,
+    Gaussian,
+)
+from keras_vae.probability.noise import RowNoise
+from keras_vae.probability.priors import StandardNormal
+
+Progress = Callable[[int, int], None]
+"""Told how much is done, and of how much."""
+LogDensity = Callable[[tf.Tensor], tf.Tensor]
+"""Maps z (..., latent_dim) to the log density, (...)."""
+
+SAMPLES_PER_BLOCK = 16
+"""Importance samples that share a draw of noise. Another number is another draw."""
+
+# Numbers that the decoder gives in one call. A few MB stay in the caches of a CPU.
+_NUMBERS_PER_CALL = {"CPU": 2**21, "GPU": 2**26}
+_SECONDS_PER_CALL = 0.5  # between two reports of progress, where a call can be so short
+_GRID_TOLERANCE = 1e-3  # rounding of 8-bit values that were scaled, in steps of 1/255
+
+
+class ElboTerms(NamedTuple):
+    """What -ELBO of each example is made of, in nats."""
+
+    reconstruction_loss: np.ndarray
+    """-E_q[log p(x|z)], (n,)."""
+    kl_loss: np.ndarray
+    """KL(q(z|x) || p(z)), (n,)."""
+    kl_per_dimension: np.ndarray | None
+    """The same by latent dimension, (n, latent_dim), where the prior factorises."""
+    z_mean: np.ndarray
+    """(n, latent_dim)"""
+    z_log_var: np.ndarray
+    """(n, latent_dim)"""
+
+    @property
+    def neg_elbo(self) -> np.ndarray:
+        """-ELBO, (n,)."""
+        return self.reconstruction_loss + self.kl_loss
+
+
+def elbo_terms(
+    model: Any, x: Any, condition: Any = None, num_samples: int | None = None
+) -> ElboTerms:
+    """Computes -ELBO of each example in its parts.
+
+    Args:
+        model: A `VAE` or a model with its methods.
+        x: Examples.
+        condition: For conditional models, one row an example.
+        num_samples: Samples of the posterior for each example; None takes the model's
+            own number, and with it the noise of its `evaluate`, so that the means are
+            what `evaluate` gives.
+
+    Returns:
+        The parts, an array for each.
+    """
+    model.ensure_built()
+    samples = num_samples or model.num_samples
+
+    def terms(x: tf.Tensor, given: Any, first: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        noise = RowNoise(model.seed, 0, first, "evaluation")
+        z_mean, z_log_var = model.infer(x, given)
+        latent = model.sample_latent(z_mean, z_log_var, noise, given, samples)
+        params = model.generate(latent.z, given)
+        reconstruction = -tf.reduce_mean(model.log_likelihood(x, params), axis=0)
+        return reconstruction, latent.kl, z_mean, z_log_var
+
+    graph = tf.function(terms, reduce_retracing=True, autograph=False)
+    parts = [
+        [part.numpy() for part in graph(values, given, tf.constant(first))]
+        for first, values, given in chunks(model, x, condition, samples)
+    ]
+    reconstruction, kl, z_mean, z_log_var = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
+    )
+    by_dimension = kl if kl.ndim == 2 else None
+    kl = kl.sum(axis=1) if kl.ndim == 2 else kl
+    return ElboTerms(reconstruction, kl, by_dimension, z_mean, z_log_var)
+
+
+@dataclasses.dataclass(frozen=True)
+class LogProbability:
+    """log p(x) of each example, as `importance_weighted` estimates it.
+
+    Attributes:
+        log_prob: The log of the mean importance weight, (n,), in nats. It is too low by
+            about half of `variance` (Burda et al. 2015: a lower bound in expectation).
+        variance: Of that estimate over draws of the samples, (n,): that of the mean
+            weight divided by its square (the delta method). NaN with one sample.
+        num_samples: How many samples each example had.
+    """
+
+    log_prob: np.ndarray
+    variance: np.ndarray
+    num_samples: int
+
+    @property
+    def nll(self) -> float:
+        """The mean of -log p(x) over the examples."""
+        return float(-np.mean(self.log_prob))
+
+    @property
+    def standard_error(self) -> float:
+        """Of `nll` for these examples: what other samples of z would change."""
+        return float(np.sqrt(np.sum(self.variance)) / len(self.variance))
+
+    @property
+    def standard_error_over_examples(self) -> float:
+        """Of `nll` for the population that the examples are drawn from."""
+        n = len(self.log_prob)
+        return float(np.std(self.log_prob, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+
+    @property
+    def effective_samples(self) -> np.ndarray:
+        """Equal weights that would give the same variance, (n,); Kish 1965."""
+        k = self.num_samples
+        return np.asarray(k / (1.0 + (k - 1) * self.variance))
+
+
+def importance_weighted(
+    model: Any,
+    x: Any,
+    num_samples: int = 5000,
+    *,
+    seed: int | None = None,
+    condition: Any = None,
+    active: np.ndarray | None = None,
+    density: LogDensity | None = None,
+    progress: Progress | None = None,
+) -> LogProbability:
+    """Estimates log p(x) = log E_q[p(x|z) p(z) / q(z|x)] of each example.
+
+    Burda et al. 2015, equation 8. Samples are weighed in blocks and their weights added
+    up in logs and float64, so that memory does not grow with their number, and the
+    result does not depend on how the work is cut up: the noise of a sample depends on
+    the seed, the number of its block and its example's row alone.
+
+    Args:
+        model: A `VAE` or a model with its methods, whose posterior is a density.
+        x: Examples.
+        num_samples: Samples of the posterior for each example.
+        seed: Of the noise; None takes the model's.
+        condition: For conditional models, one row an example.
+        active: (latent_dim,) bool: which latent dimensions to keep. The others are
+            removed from the model: they are 0, the prior's mean, for the decoder, and
+            neither p(z) nor q(z|x) has them. Only under a standard normal prior, where
+            what is left is a model of fewer dimensions (Burda et al. 2015, section
+            5.2).
+        density: Takes the place of p(z): the model that generates from it.
+        progress: Told of the samples that are done, over all examples.
+
+    Returns:
+        The estimate and its variance.
+
+    Raises:
+        ValueError: If `num_samples` is below 1, or the model cannot be measured so.
+    """
+    model.ensure_built()
+    if num_samples < 1:
+        raise ValueError(
+            "Invalid value for argument `num_samples`. Expected at least 1. Received: "
+            f"num_samples={num_samples}."
+        )
+    _check_measurable(model, x, condition, active)
+    update = _update_of(model, model.seed if seed is None else seed, active, density)
+    blocks = -(-num_samples // SAMPLES_PER_BLOCK)
+    total = len(x) * num_samples
+    sums: list[tuple[np.ndarray, ...]] = []
+    size, done = 1, 0
+    for first, values, given in chunks(model, x, condition, SAMPLES_PER_BLOCK):
+        rows = len(values)
+        state = (tf.fill([rows], tf.constant(-np.inf, tf.float64)),) * 2
+        block = 0
+        while block < blocks:
+            last = min(block + size, blocks)
+            began = time.perf_counter()
+            where = [tf.constant(int(n)) for n in (first, block, last, num_samples)]
+            state = update(values, given, *where, *state)
+            result = tuple(part.numpy() for part in state)  # waits for the device
+            if time.perf_counter() - began < 0.5 * _SECONDS_PER_CALL:
+                size *= 2
+            block = last
+            if progress is not None:
+                reached = min(block * SAMPLES_PER_BLOCK, num_samples)
+                progress(done + rows * reached, total)
+        done += rows * num_samples
+        sums.append(result)
+    log_sum, log_squares = (np.concatenate(part) for part in zip(*sums, strict=True))
+    k = num_samples
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = k * np.exp(log_squares - 2.0 * log_sum) - 1.0
+        variance = np.maximum(spread, 0.0) / np.float64(k - 1)
+    return LogProbability(log_sum - math.log(k), variance, k)
+
+
+def _update_of(
+    model: Any, seed: int, active: np.ndarray | None, density: LogDensity | None
+) -> Callable[..., tuple[tf.Tensor, ...]]:
+    """Returns the graph that adds the weights of some blocks to their running sums."""
+    mask = None if active is None else tf.constant(active, tf.float32)
+
+    def update(
+        x: tf.Tensor,
+        given: Any,
+        first: tf.Tensor,
+        block: tf.Tensor,
+        last: tf.Tensor,
+        num_samples: tf.Tensor,
+        log_sum: tf.Tensor,
+        log_squares: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
+        z_mean, z_log_var = model.infer(x, given)
+
+        def add(block: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            noise = RowNoise(seed, block, first, "importance")
+            latent = model.sample_latent(
+                z_mean, z_log_var, noise, given, SAMPLES_PER_BLOCK
+            )
+            left = tf.minimum(SAMPLES_PER_BLOCK, num_samples - block * SAMPLES_PER_BLOCK)
+            z, log_ratio = _proposed(latent, mask, density)
+            z, log_ratio = z[:left], log_ratio[:left]
+            log_prob = model.log_likelihood(x, model.generate(z, given))
+            log_weight = tf.cast(log_prob, tf.float64) + log_ratio
+            return (
+                block + 1,
+                _added(state[0], log_weight),
+                _added(state[1], 2.0 * log_weight),
+            )
+
+        start = (block, log_sum, log_squares)
+        end = tf.while_loop(
+            lambda block, *_: block < last, add, start, parallel_iterations=1
+        )
+        return end[1:]
+
+    return tf.function(update, reduce_retracing=True, autograph=False)
+
+
+def _proposed(
+    latent: Any, mask: tf.Tensor | None, density: LogDensity | None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns the samples z, and log p(z) - log q(z|x) in float64."""
+    if mask is None:
+        log_p = latent.log_p if density is None else density(latent.z)
+        return latent.z, tf.cast(log_p, tf.float64) - tf.cast(latent.log_q, tf.float64)
+    # Both densities are normal, and their constants cancel.
+    standard = tf.square(latent.z - latent.z_mean) * tf.exp(-latent.z_log_var)
+    ratio = 0.5 * (standard + latent.z_log_var - tf.square(latent.z))
+    log_ratio = tf.reduce_sum(ratio * mask, axis=-1)
+    return latent.z * mask, tf.cast(log_ratio, tf.float64)
+
+
+def _added(log_total: tf.Tensor, log_terms: tf.Tensor) -> tf.Tensor:
+    """Adds `(k, n)` terms to totals `(n,)`, all as logs."""
+    stacked = tf.concat([log_total[tf.newaxis], log_terms], axis=0)
+    return tf.reduce_logsumexp(stacked, axis=0)
+
+
+def _check_measurable(model: Any, x: Any, condition: Any, active: Any) -> None:
+    if not has_spread(model, x, condition):
+        raise ValueError(
+            "Invalid value for argument `model`. Expected one whose posterior is a "
+            f"density. Received: {type(model).__name__}, whose z is a function of x; "
+            "log p(x) cannot be estimated from it."
+        )
+    if active is not None and not isinstance(model.prior, StandardNormal):
+        raise ValueError(
+            "Invalid value for argument `active`. Expected None under the prior "
+            f"{type(model.prior).__name__}: dimensions can be left out only of a "
+            "standard normal."
+        )
+
+
+def has_spread(model: Any, x: Any, condition: Any = None) -> bool:
+    """Whether samples of q(z|x) differ, which those of a plain autoencoder do not."""
+    head = _rows(x, 0, 1)
+    given = model.check_condition(condition, len(x))
+    given = None if given is None else given[:1]
+    z_mean, z_log_var = model.infer(head, given)
+    z = model.sample_latent(z_mean, z_log_var, RowNoise(0), given, 2).z
+    return bool(tf.reduce_any(z[0] != z[1]))
+
+
+def chunks(
+    model: Any, x: Any, condition: Any, samples: int
+) -> Iterator[tuple[int, tf.Tensor, Any]]:
+    """Yields the first row, examples as float32, and their condition.
+
+    As many as can be decoded at once with `samples` latents for each.
+    """
+    device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    params_shape = model.likelihood.params_shape(model.data_shape)
+    rows = max(1, _NUMBERS_PER_CALL[device] // (samples * math.prod(params_shape)))
+    condition = model.check_condition(condition, len(x))
+    for first in range(0, len(x), rows):
+        last = min(first + rows, len(x))
+        given = None if condition is None else condition[first:last]
+        yield first, _rows(x, first, last), given
+
+
+def _rows(x: Any, first: int, last: int) -> tf.Tensor:
+    if hasattr(x, "gather"):
+        return as_unit(x.gather(tf.range(first, last, dtype=tf.int64)))
+    return as_unit(x[first:last])
+
+
+def bits_per_dimension(model: Any, x: Any, nll: float) -> float | None:
+    """Returns an NLL as bits for each number of x, where that is a length of code.
+
+    It is where the numbers can take few values, so that x has a probability:
+
+    - under `DiscretizedLogistic`, and under `Bernoulli` if all of x is 0 or 1, the
+      likelihood is a probability and the bits are NLL / (D log 2);
+    - under the densities, if x is images of 256 grey levels, the probability of a level
+      is taken to be its density times the distance 1/255 between two, which adds log2
+      255 = 7.99 bits. Scales are bounded such that these add up to 1 within 3 %.
+
+    Anything else has no such number: grey values under `Bernoulli` are no outcomes of
+    it, and the NLL of measurements depends on their unit.
+
+    Args:
+        model: A `VAE` or a model with its methods.
+        x: The examples.
+        nll: In nats, of these examples.
+    """
+    if len(model.data_shape) != 3:
+        return None
+    bits = nll / (math.prod(model.data_shape) * math.log(2.0))
+    likelihood = model.likelihood
+    if isinstance(likelihood, DiscretizedLogistic):
+        return bits
+    if isinstance(likelihood, Bernoulli):
+        return bits if _all_on_grid(x, 1) else None
+    if isinstance(likelihood, Gaussian | ContinuousBernoulli) and _all_on_grid(x, 255):
+        return bits + math.log2(255.0)
+    return None
+
+
+def _all_on_grid(x: Any, steps: int) -> bool:
+    """Whether the numbers of x are multiples of 1/steps in [0, 1]."""
+    rows = max(1, 2**22 // math.prod(x.shape[-3:]))
+    for first in range(0, len(x), rows):
+        level = _rows(x, first, min(first + rows, len(x))).numpy() * steps
+        if np.any(np.abs(level - np.rint(level)) > _GRID_TOLERANCE):
+            return False
+    return True

@@ -1,0 +1,422 @@
+"""VAEs whose penalty asks the latent dimensions to be independent of one another.
+
+Each overrides `latent_penalty` and little else. What couples the examples of a batch
+takes the global batch: `gathered` collects it from all replicas.
+"""
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_vae.models.trainer import BatchPart, batch_part
+from keras_vae.models.vae import VAE, Latent, Output, sum_over_dims
+from keras_vae.naming import lookup
+from keras_vae.optimizers import Adam
+from keras_vae.probability.noise import RowNoise
+
+_ESTIMATORS = ("mws", "mss")
+
+
+def gathered(x: tf.Tensor) -> tf.Tensor:
+    """Returns the rows of all replicas, (global batch, ...), in their order.
+
+    Each replica puts the bits of its rows in their places, and integers are summed over
+    replicas: exact, and without the collective operations on floats that TensorFlow
+    mixes up where a loop holds more than the optimizer's.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return x
+    part = batch_part(x)
+
+    def sum_over_replicas(bits: tf.Tensor) -> tf.Tensor:
+        total = context.all_reduce(tf.distribute.ReduceOp.SUM, bits)
+        return tf.bitcast(total, tf.float32)
+
+    @tf.custom_gradient
+    def gather(rows: tf.Tensor) -> Any:
+        before, count = part.first_row, part.count
+        rest = [[0, 0]] * (rows.shape.rank - 1)
+        after = part.total - before - count
+        placed = tf.pad(
+            tf.bitcast(rows, tf.int32), tf.concat([[[before, after]], rest], axis=0)
+        )
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            me = tf.one_hot(
+                context.replica_id_in_sync_group,
+                context.num_replicas_in_sync,
+                dtype=tf.int32,
+            )
+            bits = tf.tensordot(me, tf.bitcast(upstream, tf.int32), axes=0)
+            of_all = tf.reduce_sum(sum_over_replicas(bits), axis=0)
+            return of_all[before : before + count]
+
+        return sum_over_replicas(placed), gradient
+
+    return gather(x)
+
+
+def log_density(z: tf.Tensor, mean: tf.Tensor, log_var: tf.Tensor) -> tf.Tensor:
+    """Returns log N(z; mean, exp(log_var)) of each dimension, in nats."""
+    return -0.5 * (
+        math.log(2.0 * math.pi) + log_var + tf.square(z - mean) * tf.exp(-log_var)
+    )
+
+
+def total_correlation(
+    z: tf.Tensor,
+    z_mean: tf.Tensor,
+    z_log_var: tf.Tensor,
+    dataset_size: int,
+    estimator: str = "mws",
+    first_row: Any = 0,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Estimates log q(z) and sum_d log q(z_d) of the aggregate posterior.
+
+    Their difference is a sample of the total correlation, KL(q(z) || prod_d q(z_d)).
+
+    Args:
+        z: (batch, latent_dim), samples, row i drawn from the posterior in row
+            `first_row + i` of the two that follow.
+        z_mean: (global batch, latent_dim).
+        z_log_var: (global batch, latent_dim).
+        dataset_size: Number of training examples, N.
+        estimator: "mws", minibatch weighted, or "mss", minibatch stratified sampling
+            (Chen et al. 2018, equation 5 and appendix C.2).
+        first_row: The place of the first row of z in the global batch.
+
+    Returns:
+        Two tensors (batch,), in nats.
+    """
+    each = log_density(z[:, tf.newaxis], z_mean[tf.newaxis], z_log_var[tf.newaxis])
+    count, total = tf.shape(z)[0], tf.shape(z_mean)[0]
+    m, n = tf.cast(total, tf.float32), float(dataset_size)
+    if estimator == "mws":
+        log_weight = -tf.math.log(m * n)
+    else:
+        # The example itself stands for one in N, one other for what the batch leaves
+        # out, the rest for one in M - 1 each.
+        rows = tf.range(count) + tf.cast(first_row, tf.int32)
+        itself = tf.one_hot(rows, total)
+        other = tf.one_hot((rows + 1) % total, total)
+        rest = 1.0 / tf.maximum(m - 1.0, 1.0)
+        left_out = tf.maximum((n - m + 1.0) / (n * tf.maximum(m - 1.0, 1.0)), 1e-12)
+        weight = rest + (1.0 / n - rest) * itself + (left_out - rest) * other
+        log_weight = tf.math.log(weight)
+    log_q = tf.reduce_logsumexp(tf.reduce_sum(each, axis=-1) + log_weight, axis=1)
+    if estimator == "mss":
+        log_weight = log_weight[..., tf.newaxis]
+    log_q_each = tf.reduce_logsumexp(each + log_weight, axis=1)
+    return log_q, tf.reduce_sum(log_q_each, axis=-1)
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class BetaTCVAE(VAE):
+    """Weights the total correlation alone (Chen et al. 2018, equation 4).
+
+    The KL is taken apart into mutual information + beta total correlation +
+    dimension-wise KL, each estimated over the global batch.
+
+    Args: as `VAE`, and
+        dataset_size: Number of training examples, N.
+        estimator: "mws" or "mss"; see `total_correlation`.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        input_shape: tuple[int, ...],
+        *,
+        dataset_size: int,
+        beta: Any = 6.0,
+        estimator: str = "mws",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(latent_dim, input_shape, beta=beta, **kwargs)
+        lookup("estimator", estimator, dict.fromkeys(_ESTIMATORS))
+        self.dataset_size, self.estimator = int(dataset_size), estimator
+
+    def latent_penalty(self, latent: Latent) -> tf.Tensor:
+        """KL + (beta - 1) total correlation, (batch,), in nats."""
+        all_means, all_log_vars = gathered(latent.z_mean), gathered(latent.z_log_var)
+        log_q, log_q_each = total_correlation(
+            latent.z[0],
+            all_means,
+            all_log_vars,
+            self.dataset_size,
+            self.estimator,
+            batch_part(latent.z_mean).first_row,
+        )
+        mutual_information = latent.log_q[0] - log_q
+        dimension_wise = log_q_each - latent.log_p[0]
+        beta = self.beta_at(latent.step)
+        return mutual_information + beta * (log_q - log_q_each) + dimension_wise
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        own = {"dataset_size": self.dataset_size, "estimator": self.estimator}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class CapacityVAE(VAE):
+    """Holds the KL at a capacity that grows (Burgess et al. 2018, equation 8).
+
+    The penalty is gamma |KL - C|.
+
+    Args: as `VAE`, without `beta` and `free_bits`, and
+        gamma: Weight.
+        capacity: C in nats, a number or a schedule of training steps.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        input_shape: tuple[int, ...],
+        *,
+        gamma: float = 100.0,
+        capacity: Any = 25.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(latent_dim, input_shape, **kwargs)
+        self.gamma, self.capacity = float(gamma), capacity
+
+    def latent_penalty(self, latent: Latent) -> tf.Tensor:
+        """Gamma |KL - C|, (batch,), in nats."""
+        capacity = self.capacity
+        if callable(capacity):
+            capacity = capacity(latent.step)
+        return self.gamma * tf.abs(sum_over_dims(latent.kl) - capacity)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        capacity = self.capacity
+        if callable(capacity):
+            capacity = keras.saving.serialize_keras_object(capacity)
+        return {**super().get_config(), "gamma": self.gamma, "capacity": capacity}
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class DIPVAE(VAE):
+    """Brings the covariance of the aggregate posterior near I (Kumar et al. 2018).
+
+    Equations 6 (type "i", of the posterior means) and 7 ("ii", of z itself), over the
+    global batch: off_diagonal * sum of squared covariances + diagonal * sum of squared
+    differences of the variances from 1.
+
+    Args: as `VAE`, and
+        off_diagonal: Weight of the covariances.
+        diagonal: Weight of the variances; None takes 10 times `off_diagonal` for type
+            "i" and the same for "ii", as the paper does.
+        kind: "i" or "ii".
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        input_shape: tuple[int, ...],
+        *,
+        off_diagonal: float = 10.0,
+        diagonal: float | None = None,
+        kind: str = "ii",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(latent_dim, input_shape, **kwargs)
+        lookup("kind", kind, {"i": 0, "ii": 0})
+        self.off_diagonal, self.kind = float(off_diagonal), kind
+        if diagonal is None:
+            diagonal = off_diagonal * (10.0 if kind == "i" else 1.0)
+        self.diagonal = float(diagonal)
+
+    def latent_penalty(self, latent: Latent) -> tf.Tensor:
+        """Beta KL + the covariance's penalty, the same for each example, (batch,)."""
+        covariance = covariance_of(gathered(latent.z_mean))
+        if self.kind == "ii":
+            variances = tf.reduce_mean(tf.exp(gathered(latent.z_log_var)), axis=0)
+            covariance += tf.linalg.diag(variances)
+        penalty = dip_penalty(covariance, self.off_diagonal, self.diagonal)
+        return super().latent_penalty(latent) + penalty
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        own = {
+            "off_diagonal": self.off_diagonal,
+            "diagonal": self.diagonal,
+            "kind": self.kind,
+        }
+        return {**super().get_config(), **own}
+
+
+def covariance_of(x: tf.Tensor) -> tf.Tensor:
+    """Returns the covariance over rows, (n, d) -> (d, d)."""
+    centred = x - tf.reduce_mean(x, axis=0)
+    return tf.matmul(centred, centred, transpose_a=True) / tf.cast(
+        tf.shape(x)[0], x.dtype
+    )
+
+
+def dip_penalty(
+    covariance: tf.Tensor, off_diagonal: float, diagonal: float
+) -> tf.Tensor:
+    """Returns the weighted squares of a covariance's distance from I, a scalar."""
+    variances = tf.linalg.diag_part(covariance)
+    squares = tf.reduce_sum(tf.square(covariance)) - tf.reduce_sum(tf.square(variances))
+    return off_diagonal * squares + diagonal * tf.reduce_sum(tf.square(variances - 1.0))
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class InfoVAE(VAE):
+    """Matches the aggregate posterior to the prior by MMD (Zhao et al. 2019).
+
+    The penalty is (1 - alpha) KL(q(z|x) || p(z)) + (alpha + gamma - 1) MMD(q(z), p(z))
+    (equation 6, gamma being its lambda), the MMD with a Gaussian kernel over the global
+    batch and as many draws from the prior.
+
+    Args: as `VAE`, without `beta` and `free_bits`, and
+        alpha: How much of the KL is left out; 1 keeps none (MMD-VAE).
+        gamma: Weight of the MMD.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        input_shape: tuple[int, ...],
+        *,
+        alpha: float = 0.0,
+        gamma: float = 100.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(latent_dim, input_shape, **kwargs)
+        self.alpha, self.gamma = float(alpha), float(gamma)
+
+    def latent_penalty(self, latent: Latent) -> tf.Tensor:
+        """(1 - alpha) KL + (alpha + gamma - 1) MMD, (batch,)."""
+        z = gathered(latent.z[0])
+        step = tf.cast(tf.convert_to_tensor(latent.step), tf.int32)
+        seed = tf.stack([self.seed % 2**31, step])
+        draws = self.prior_sample(tf.shape(z)[0], seed)
+        mmd = squared_mmd(z, draws)
+        kl = sum_over_dims(latent.kl)
+        return (1.0 - self.alpha) * kl + (self.alpha + self.gamma - 1.0) * mmd
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {**super().get_config(), "alpha": self.alpha, "gamma": self.gamma}
+
+
+def squared_mmd(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Maximum mean discrepancy of two samples, squared, a scalar (Gretton et al. 2012).
+
+    The Gaussian kernel exp(-|a - b|^2 / d) is as wide as points of a standard normal
+    in d dimensions are apart. The estimate with all pairs is never negative.
+
+    Args:
+        a: (n, d).
+        b: (m, d).
+    """
+
+    def mean_kernel(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+        distances = (
+            tf.reduce_sum(tf.square(x), axis=1)[:, tf.newaxis]
+            + tf.reduce_sum(tf.square(y), axis=1)[tf.newaxis]
+            - 2.0 * tf.matmul(x, y, transpose_b=True)
+        )
+        width = tf.cast(tf.shape(x)[1], x.dtype)
+        return tf.reduce_mean(tf.exp(-tf.maximum(distances, 0.0) / width))
+
+    return mean_kernel(a, a) + mean_kernel(b, b) - 2.0 * mean_kernel(a, b)
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class FactorVAE(VAE):
+    """Penalises the total correlation by a discriminator (Kim and Mnih 2018).
+
+    The penalty is KL + gamma (D_0(z) - D_1(z)), D being the logits of a network that
+    tells z (0) from z with each dimension permuted over other examples (1) (algorithm
+    2). The discriminator sees one half of the global batch as it is and the other half
+    permuted, so the two are of different examples, and it has an optimizer of its own.
+
+    Args: as `VAE`, without `beta` and `free_bits`, and
+        gamma: Weight of the total correlation.
+        discriminator_units: Widths of the discriminator's layers.
+        discriminator_learning_rate: Of its Adam, with beta_1 0.5 and beta_2 0.9.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        input_shape: tuple[int, ...],
+        *,
+        gamma: float = 10.0,
+        discriminator_units: tuple[int, ...] = (256, 256, 256),
+        discriminator_learning_rate: float = 1e-4,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(latent_dim, input_shape, **kwargs)
+        self.gamma = float(gamma)
+        self.discriminator_units = tuple(int(width) for width in discriminator_units)
+        self.discriminator_learning_rate = float(discriminator_learning_rate)
+        layers = [
+            keras.layers.Dense(width, keras.layers.LeakyReLU(negative_slope=0.2))
+            for width in self.discriminator_units
+        ]
+        self.discriminator = keras.Sequential(
+            [keras.Input((self.latent_dim,)), *layers, keras.layers.Dense(2)],
+            name="discriminator",
+        )
+        self.discriminator_optimizer = Adam(
+            self.discriminator_learning_rate, beta_1=0.5, beta_2=0.9
+        )
+
+    def latent_penalty(self, latent: Latent) -> tf.Tensor:
+        """KL + gamma (D_0 - D_1), (batch,), in nats."""
+        logits = tf.cast(self.discriminator(latent.z[0]), tf.float32)
+        total_correlation = logits[:, 0] - logits[:, 1]
+        return sum_over_dims(latent.kl) + self.gamma * total_correlation
+
+    @property
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """The model's own and the discriminator's."""
+        return [*super().optimizers, self.discriminator_optimizer]
+
+    @property
+    def optimized_variables(self) -> list[list[keras.Variable]]:
+        """What each of them trains."""
+        theirs = self.discriminator.trainable_variables
+        known = {id(variable) for variable in theirs}
+        ours = [v for v in self.trainable_variables if id(v) not in known]
+        return [ours, theirs]
+
+    def after_gradients(self, output: Output, part: BatchPart) -> None:
+        """Trains the discriminator on the latents of this step."""
+        z = gathered(tf.stop_gradient(output.latent.z[0]))
+        half = tf.shape(z)[0] // 2
+        real, other = z[:half], z[half : 2 * half]
+        noise = RowNoise(self.seed, self.step, 0, "permutation")
+        order = tf.argsort(noise.uniform(half, (self.latent_dim,)), axis=0)
+        permuted = tf.transpose(
+            tf.gather(tf.transpose(other), tf.transpose(order), batch_dims=1)
+        )
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        variables = self.discriminator.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = self.discriminator(tf.concat([real, permuted], axis=0))
+            labels = tf.repeat([0, 1], [half, half])
+            losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
+                labels, tf.cast(logits, tf.float32)
+            )
+            count = tf.cast(tf.maximum(2 * half, 1) * replicas, tf.float32)
+            loss = tf.reduce_sum(losses) / count
+        self.discriminator_optimizer.apply(tape.gradient(loss, variables), variables)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        own = {
+            "gamma": self.gamma,
+            "discriminator_units": list(self.discriminator_units),
+            "discriminator_learning_rate": self.discriminator_learning_rate,
+        }
+        return {**super().get_config(), **own}
