@@ -186,7 +186,8 @@ def test_the_keras_example_can_be_built():
 
 def test_the_head_gives_the_mean_first():
     encoder = networks.mlp_encoder((6,), LATENT_DIM)
-    encoder.layers[-2].set_weights([np.zeros((500, 6)), np.arange(6.0)])
+    head = encoder.get_layer("encoder_head")
+    head.set_weights([np.zeros((500, 6)), np.arange(6.0)])
     z_mean, z_log_var = encoder(examples((6,), 1))
     np.testing.assert_array_equal(z_mean, [[0, 1, 2]])
     np.testing.assert_array_equal(z_log_var, [[3, 4, 5]])
@@ -220,7 +221,7 @@ def test_activation_has_effect_in_every_network(name):
     for k, default in enumerate(pair(name)):
         randomize(default)
         x = examples(default.input_shape[1:])
-        for activation in (*ACTIVATIONS, keras.ops.sin):
+        for activation in ("silu", "relu", keras.ops.sin):
             model = pair(name, activation=activation)[k]
             model.set_weights(default.get_weights())
             changed = np.abs(results(model, x)[0] - results(default, x)[0]).max()
@@ -259,11 +260,8 @@ def test_a_given_initializer_is_used_for_every_kernel(name):
 def test_layers_do_not_share_the_values_of_one_initializer():
     random = keras.initializers.HeNormal()
     encoder = networks.resmlp_encoder((4,), 2, hidden_units=(4,), initializer=random)
-    values = [
-        np.asarray(layer.kernel) for layer in layers_of(encoder, keras.layers.Dense)
-    ]
-    assert len(values) == 4
-    assert all(np.any(values[0] != other) for other in values[1:])
+    values = [np.array(v) for v in encoder.trainable_variables if v.name == "kernel"]
+    assert len(np.unique(values, axis=0)) == len(values) == 4
 
 
 @pytest.mark.parametrize("name", ["resmlp", "resnet"])
@@ -302,15 +300,16 @@ def test_normalization_standardises_what_the_activations_get(name, normalization
         probe = keras.Model(model.input, [layer.input for layer in activations])
         x = 3 * examples(model.input_shape[1:], 64)
         for h in results(probe, x, training=True):
-            axes = tuple(range(1, h.ndim)) if normalization == "layer" else 0
+            axes = tuple(range(1 if normalization == "layer" else 0, h.ndim))
+            axes = axes if normalization == "layer" else axes[:-1]
             # A rectifier can leave an example or a feature without any variance.
             np.testing.assert_allclose(h.mean(axes), 0, atol=1e-3)
             assert np.median(h.std(axes)) == pytest.approx(1, abs=0.15)
 
 
 def test_batch_normalization_learns_statistics_for_inference():
-    encoder, _ = pair("conv", normalization="batch")
-    x = 3 * examples((6, 5, 2), 64) + 2
+    encoder = networks.mlp_encoder((9,), 2, hidden_units=(8,), normalization="batch")
+    x = 3 * examples((9,), 64) + 2
     before = results(encoder, x)[0]
     for _ in range(50):
         trained = results(encoder, x, training=True)[0]
@@ -461,8 +460,9 @@ def test_an_exported_decoder_gives_the_same(tmp_path):
 # Saving and precision
 
 
-@pytest.mark.parametrize("name", SMALL)
-@pytest.mark.parametrize("normalization", ["layer", "batch"])
+@pytest.mark.parametrize(
+    ("name", "normalization"), [*((name, "layer") for name in SMALL), ("conv", "batch")]
+)
 def test_saved_networks_give_the_same(name, normalization, tmp_path):
     options = {"activation": "softplus", "dropout": 0.3}
     encoder, decoder = pair(name, normalization=normalization, **options)
@@ -588,7 +588,8 @@ def test_every_name_has_both_halves_with_the_same_options():
 def test_names_of_the_models():
     encoder, decoder = pair("mlp")
     assert (encoder.name, decoder.name) == ("encoder", "decoder")
-    assert pair("mlp", name="classifier")[0].layers[-2].name == "classifier_head"
+    named = networks.mlp_encoder((6,), 2, name="classifier")
+    assert (named.name, named.layers[2].name) == ("classifier", "classifier_dense_1")
     assert networks.conv_decoder(2, (8, 8, 1)).layers[-1].name == "params"
 
 

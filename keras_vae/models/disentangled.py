@@ -331,6 +331,14 @@ def squared_mmd(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
+class WholeGradientAdam(Adam):
+    """Adam for replicas that each hold the gradient of the whole global batch."""
+
+    def _all_reduce_sum_gradients(self, grads_and_vars: Any) -> Any:
+        return grads_and_vars
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
 class FactorVAE(VAE):
     """Penalises the total correlation by a discriminator (Kim and Mnih 2018).
 
@@ -367,7 +375,7 @@ class FactorVAE(VAE):
             [keras.Input((self.latent_dim,)), *layers, keras.layers.Dense(2)],
             name="discriminator",
         )
-        self.discriminator_optimizer = Adam(
+        self.discriminator_optimizer = WholeGradientAdam(
             self.discriminator_learning_rate, beta_1=0.5, beta_2=0.9
         )
 
@@ -400,7 +408,6 @@ class FactorVAE(VAE):
         permuted = tf.transpose(
             tf.gather(tf.transpose(other), tf.transpose(order), batch_dims=1)
         )
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         variables = self.discriminator.trainable_variables
         with tf.GradientTape() as tape:
             logits = self.discriminator(tf.concat([real, permuted], axis=0))
@@ -408,7 +415,7 @@ class FactorVAE(VAE):
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(
                 labels, tf.cast(logits, tf.float32)
             )
-            count = tf.cast(tf.maximum(2 * half, 1) * replicas, tf.float32)
+            count = tf.cast(tf.maximum(2 * half, 1), tf.float32)
             loss = tf.reduce_sum(losses) / count
         self.discriminator_optimizer.apply(tape.gradient(loss, variables), variables)
 

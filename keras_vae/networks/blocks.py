@@ -147,7 +147,7 @@ class Blocks:
 
     def last(self) -> Any:
         """The initialiser of a layer that no activation follows."""
-        return _DEFAULT_INITIALIZER if self.initializer is None else self.initializer
+        return self._initializer() or _DEFAULT_INITIALIZER
 
     def encoder(self, x: Any, h: Any, latent_dim: int) -> keras.Model:
         """Ends an encoder: one Dense layer that is split in two."""
@@ -166,13 +166,18 @@ class Blocks:
         return f"{self.name}_{kind}_{self._counts[kind]}"
 
     def _layer(self, kind: str, kwargs: dict[str, Any]) -> dict[str, Any]:
-        initializer = self.initializer
-        if initializer is None:
-            name = self.activation
-            name = name if isinstance(name, str) else getattr(name, "__name__", "")
-            initializer = _INITIALIZERS.get(name, _DEFAULT_INITIALIZER)
+        name = self.activation
+        name = name if isinstance(name, str) else getattr(name, "__name__", "")
+        suited = _INITIALIZERS.get(name, _DEFAULT_INITIALIZER)
         label = self._label(kind)
+        initializer = self._initializer() or suited
         return {"kernel_initializer": initializer, "name": label, **kwargs}
+
+    def _initializer(self) -> Any:
+        """The one that was given; a copy, for an `Initializer` repeats its values."""
+        if isinstance(self.initializer, keras.initializers.Initializer):
+            return self.initializer.clone()
+        return self.initializer
 
 
 def default_filters(sides: Sequence[int]) -> tuple[int, ...]:

@@ -76,6 +76,10 @@ def resmlp_encoder(
 ) -> keras.Model:
     """Residual blocks of two dense layers each, on data of any shape, flattened.
 
+    With ReLU give `normalization="layer"` too: its outputs are never negative, so the
+    first steps of an adaptive optimizer move the stream between the blocks all one way,
+    and without normalisation its units die.
+
     Args:
         input_shape: Of an example.
         latent_dim: Number of latent dimensions.
