@@ -260,7 +260,7 @@ def test_a_given_initializer_is_used_for_every_kernel(name):
 def test_layers_do_not_share_the_values_of_one_initializer():
     random = keras.initializers.HeNormal()
     encoder = networks.resmlp_encoder((4,), 2, hidden_units=(4,), initializer=random)
-    values = [np.array(v) for v in encoder.trainable_variables if v.name == "kernel"]
+    values = [v.numpy() for v in encoder.trainable_variables if v.name == "kernel"]
     assert len(np.unique(values, axis=0)) == len(values) == 4
 
 

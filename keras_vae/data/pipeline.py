@@ -138,7 +138,7 @@ def as_unit(x: Any) -> tf.Tensor:
 
 def _gather(x: Any) -> Gather:
     if hasattr(x, "gather"):
-        return x.gather  # type: ignore[no-any-return]
+        return x.gather
     with tf.device("CPU:0"):  # where tf.data works
         values = tf.constant(np.ascontiguousarray(x))
     return lambda rows: tf.gather(values, rows)

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_vae.models.divergence import apply_if_finite
 from keras_vae.models.trainer import BatchPart, batch_part
 from keras_vae.models.vae import VAE, Latent, Output, sum_over_dims
 from keras_vae.naming import lookup
@@ -417,7 +418,8 @@ class FactorVAE(VAE):
             )
             count = tf.cast(tf.maximum(2 * half, 1), tf.float32)
             loss = tf.reduce_sum(losses) / count
-        self.discriminator_optimizer.apply(tape.gradient(loss, variables), variables)
+        gradients = tape.gradient(loss, variables)
+        apply_if_finite(self.discriminator_optimizer, loss, gradients, variables)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""

@@ -15,6 +15,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_vae.models.divergence import diagnosis
+
 _AUTO_SECONDS = 0.25  # what a call should last; calls stay below half a second
 _AUTO_GROWTH = 8  # how much longer than the last call the next may be
 
@@ -55,7 +57,11 @@ class StepFunction:
         self.resting = done
 
     def __call__(self, iterator: Any) -> dict[str, Any]:
-        """Runs the next steps unless they have been run; returns the metrics."""
+        """Runs the next steps unless they have been run; returns the metrics.
+
+        Raises:
+            Diverged: If a step met what is not finite.
+        """
         if self.resting:
             self.resting -= 1
             return self._logs
@@ -65,7 +71,8 @@ class StepFunction:
             iterator = iter(tf.data.Dataset.from_tensors(next(iterator)))
             steps = 1
         began = time.perf_counter()
-        self._run(iterator, tf.constant(steps))
+        if not self._run(iterator, tf.constant(steps)):
+            raise diagnosis(self._model)
         self._logs = self._model.get_metrics_result()
         if self._steps_per_execution == "auto":
             for value in self._logs.values():
@@ -93,7 +100,10 @@ class StepFunction:
         target = int(steps * _AUTO_SECONDS / max(seconds, 1e-6))
         self._chunk = max(1, min(target, steps * _AUTO_GROWTH))
 
-    def _make_run(self, step: Callable[[Any], Any]) -> Callable[[Any, tf.Tensor], None]:
+    def _make_run(
+        self, step: Callable[[Any], Any]
+    ) -> Callable[[Any, tf.Tensor], tf.Tensor]:
+        """Returns what runs steps and says whether all of them could be made."""
         model = self._model
         strategy = model.distribute_strategy
         trains = step == model.train_step
@@ -109,15 +119,22 @@ class StepFunction:
             with tf.control_dependencies(parts):
                 step(batch)
 
-        def run(iterator: Any, steps: tf.Tensor) -> None:
+        def run(iterator: Any, steps: tf.Tensor) -> tf.Tensor:
+            sound = tf.constant(True)
             for _ in tf.range(steps):
+                before = tf.convert_to_tensor(model.step.value)
                 strategy.run(step_on, args=(next(iterator),))
-                if trains and model.after_step is not None:
-                    model.after_step(model.step.value)
+                if trains:
+                    sound = model.step.value > before
+                    if not sound:  # what is not finite has not been used
+                        break
+                    if model.after_step is not None:
+                        model.after_step(model.step.value)
+            return sound
 
         if model.run_eagerly:
             return run
-        return tf.function(run, reduce_retracing=True)  # type: ignore[no-any-return]
+        return tf.function(run, reduce_retracing=True)
 
 
 class ChunkedCallbacks(keras.callbacks.CallbackList):

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.export import export
+from keras_vae.models.trainer import ChunkedTrainer
 from keras_vae.probability.distributions import interpolate_latents
 from keras_vae.probability.noise import RowNoise
 
@@ -17,7 +18,7 @@ _NUMBERS_PER_CALL = 2**20  # elements of x or its parameters that one graph call
 _ADAPT_EXAMPLES = 10_000  # examples that `adapt` reads where reading is slow
 
 
-class Inference:
+class Inference(ChunkedTrainer):
     """The methods of a `VAE` that use what it has learned.
 
     x is in the data's own units (images in [0, 1], or uint8 and uint16, which are
@@ -161,8 +162,9 @@ class Inference:
         mean = np.asarray(total) / count
         if self.data_scale is not None:
             axes = tuple(range(mean.ndim - 1))
-            centre = mean.mean(axis=axes)
-            variance = (squares / count).mean(axis=axes) - np.square(centre)
+            centre = np.mean(mean, axis=axes)
+            second = np.mean(np.asarray(squares) / count, axis=axes)
+            variance = second - np.square(centre)
             scale = np.sqrt(np.maximum(variance, 0.0))
             self.data_mean.assign(centre)
             varies = scale > 1e-7 * np.abs(centre)  # by more than float32 rounds
@@ -180,7 +182,7 @@ class Inference:
         if start is not None:
             bias.assign(np.reshape(start, bias.shape))
 
-    def export(self, path: str | os.PathLike[str]) -> None:  # type: ignore[override]
+    def export(self, path: str | os.PathLike[str]) -> None:
         """Writes a SavedModel for generation; see `keras_vae.export.export`."""
         export(self, path)
 

@@ -63,6 +63,8 @@ class ChunkedTrainer(keras.Model):
     """
 
     after_step: Callable[[tf.Tensor], None] | None = None
+    train_function: StepFunction | None
+    test_function: StepFunction | None
 
     def __init__(self, *, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(autocast=False, **kwargs)
@@ -179,7 +181,9 @@ class ChunkedTrainer(keras.Model):
             if not optimizer.built:
                 optimizer.build(variables)
 
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None):  # type: ignore[no-untyped-def]
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
         # Keras would average a first batch over replicas to learn its shape, which
         # fails where they hold different numbers of examples. Shapes are known here.
         self.ensure_built()

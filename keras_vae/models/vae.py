@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.data.pipeline import as_unit
+from keras_vae.models.divergence import apply_if_finite
 from keras_vae.models.inference import Inference
-from keras_vae.models.trainer import BatchPart, ChunkedTrainer, add_to_mean, batch_part
+from keras_vae.models.trainer import BatchPart, add_to_mean, batch_part
 from keras_vae.naming import lookup
 from keras_vae.probability.distributions import NormalByRow, bound_log_var, widened
 from keras_vae.probability.likelihoods import LIKELIHOODS, Likelihood
@@ -53,7 +54,7 @@ class Output(NamedTuple):
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class VAE(Inference, ChunkedTrainer):
+class VAE(Inference):
     """A variational autoencoder.
 
     It minimises -ELBO = -E_q[log p(x|z)] + beta KL(q(z|x) || p(z)) in nats per example,
@@ -256,10 +257,11 @@ class VAE(Inference, ChunkedTrainer):
             loss, output = self._loss(inputs, x, weight, part, noise, training=True)
             scaled = self.optimizer.scale_loss(loss)
         variables = self.optimized_variables[0]
-        self.optimizer.apply(tape.gradient(scaled, variables), variables)
+        gradients = tape.gradient(scaled, variables)
+        finite = apply_if_finite(self.optimizer, loss, gradients, variables)
         self.after_gradients(output, part)
         self._track(loss, x, output, weight, part)
-        self.step.assign_add(1)
+        self.step.assign_add(tf.cast(finite, tf.int64))
         return self.get_metrics_result()
 
     def test_step(self, data: Any) -> dict[str, Any]:
@@ -411,7 +413,8 @@ class VAE(Inference, ChunkedTrainer):
             aggregation="only_first_replica",
             **counter,
         )
-        self.data_mean = self.data_scale = None
+        self.data_mean: Any = None
+        self.data_scale: Any = None
         if len(self.data_shape) < 3 and not self.likelihood.unit_interval:
             shape = self.data_shape[-1:]
             self.data_mean = self.add_weight(
@@ -475,12 +478,12 @@ class VAE(Inference, ChunkedTrainer):
 
     def _make_networks(self, encoder: Any, decoder: Any) -> tuple[Any, Any]:
         if isinstance(encoder, str):
-            make = lookup("encoder", encoder, networks.ENCODERS)
-            encoder = make(self.data_shape, self.latent_dim)
+            make_encoder = lookup("encoder", encoder, networks.ENCODERS)
+            encoder = make_encoder(self.data_shape, self.latent_dim)
         if isinstance(decoder, str):
-            make = lookup("decoder", decoder, networks.DECODERS)
+            make_decoder = lookup("decoder", decoder, networks.DECODERS)
             params_shape = self.likelihood.params_shape(self.data_shape)
-            decoder = make(self.latent_dim, params_shape)
+            decoder = make_decoder(self.latent_dim, params_shape)
         return encoder, decoder
 
     def _has_own_penalty(self) -> bool:
