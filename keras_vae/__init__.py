@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _HOME = {
     "VAE": "models.vae",
     "Latent": "models.vae",
+    "CVAE": "models.conditional",
     "Adam": "optimizers",
     "LinearWarmup": "models.schedules",
     "Cyclical": "models.schedules",

@@ -22,8 +22,8 @@ def export(model: Any, path: str | os.PathLike[str]) -> None:
     models take one more input, `condition`, with the batch axis first.
 
     Args:
-        model: A `VAE` or any model with its methods `infer`, `generate`,
-            `prior_sample`, `to_data`, and its `likelihood` and `data_shape`.
+        model: A `VAE` or any model with its methods `infer`, `prior_sample`, `means`
+            and `draws`, and its `latent_dim` and `data_shape`.
         path: A folder; one that is there is replaced once the new one is complete.
 
     Raises:
@@ -33,7 +33,7 @@ def export(model: Any, path: str | os.PathLike[str]) -> None:
     module = tf.Module()
     module.state = [variable.value for variable in model.variables]
     functions = _signatures(model)
-    with written_aside(path) as aside:
+    with written_aside(path) as aside, model.prior.fixed(model.infer):
         tf.saved_model.save(
             module,
             os.fspath(aside),
@@ -52,8 +52,7 @@ def _signatures(model: Any) -> dict[str, Any]:
     steps = tf.TensorSpec([], tf.int32, name="steps")
 
     def means(z: tf.Tensor, condition: Any) -> dict[str, tf.Tensor]:
-        params = model.generate(z, condition)
-        return {"x": model.to_data(model.likelihood.mean(params))}
+        return {"x": model.means(z, condition)}
 
     def generate(num: Any, seed: Any, condition: Any = None) -> dict[str, tf.Tensor]:
         return means(model.prior_sample(num, seed, condition), condition)
@@ -61,9 +60,8 @@ def _signatures(model: Any) -> dict[str, Any]:
     def generate_draws(
         num: Any, seed: Any, condition: Any = None
     ) -> dict[str, tf.Tensor]:
-        params = model.generate(model.prior_sample(num, seed, condition), condition)
-        noise = RowNoise(seed, domain="draw")
-        return {"x": model.to_data(model.likelihood.sample(params, noise))}
+        z = model.prior_sample(num, seed, condition)
+        return {"x": model.draws(z, RowNoise(seed, domain="draw"), condition)}
 
     def generate_from_aggregate(
         num: Any, seed: Any, condition: Any = None

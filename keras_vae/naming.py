@@ -9,8 +9,9 @@ T = TypeVar("T")
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Returns `" Did you mean 'x'?"` for the known name nearest to `name`, or ""."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    folded = {key.casefold(): key for key in known}
+    close = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return f" Did you mean {folded[close[0]]!r}?" if close else ""
 
 
 def lookup(argument: str, name: str, table: Mapping[str, T]) -> T:

@@ -23,7 +23,7 @@ class Adam(keras.optimizers.Adam):
         if self.amsgrad or not dense or weights.dtype != tf.float32:
             super().update_step(gradient, variable, learning_rate)
             return
-        step = tf.cast(self.iterations.value + 1, tf.float32)
+        step = keras.ops.cast(self.iterations + 1, "float32")
         index = self._get_variable_index(variable)
         tf.raw_ops.ResourceApplyAdam(
             var=weights.handle,

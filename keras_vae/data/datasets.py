@@ -188,6 +188,8 @@ _READERS: dict[str, Callable[[Path], Arrays]] = {".npz": read_npz, ".npy": read_
 
 def _assemble(name: str, arrays: Arrays, data_kind: str) -> Data:
     """Checks arrays and puts them together, examples in the shape of their kind."""
+    if data_kind == "auto":
+        data_kind = arrays.get("kind", "auto")
     kind = _kind(name, arrays["x_train"], data_kind)
     for part in ("validation", "test"):
         if f"x_{part}" in arrays:

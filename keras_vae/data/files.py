@@ -24,7 +24,8 @@ from keras_vae.data.checks import (
 
 Arrays = dict[str, Any]
 """`x_train`, and if there `y_train`, `condition_train`, `factors_train`, the same with
-`_test` and `_validation`, `label_names` and `factor_names`."""
+`_test` and `_validation`, `label_names`, `factor_names`, and the `kind` of data where
+the axes alone do not say it."""
 
 NPZ_NAMES = (
     "x_train",

@@ -7,6 +7,8 @@ import numpy as np
 
 from keras_vae.data.checks import DataError, one_line
 from keras_vae.data.files import Arrays
+from keras_vae.data.motion import motion
+from keras_vae.data.tones import tones
 
 _DIGIT_NAMES = tuple("0123456789")
 _FASHION_NAMES = (
@@ -97,6 +99,8 @@ DATASETS: dict[str, Callable[[], Arrays]] = {
     "shapes": shapes,
     "shapes32": lambda: shapes(32),
     "swiss_roll": swiss_roll,
+    "motion": motion,
+    "tones": tones,
 }
 """Datasets by name. Each returns `x_train`, an array or what draws examples as `Shapes`
 does, and what else there is, under the names of `Arrays`."""

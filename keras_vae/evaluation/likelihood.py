@@ -27,8 +27,6 @@ from keras_vae.probability.priors import StandardNormal
 
 Progress = Callable[[int, int], None]
 """Told how much is done, and of how much."""
-LogDensity = Callable[[tf.Tensor], tf.Tensor]
-"""Maps z (..., latent_dim) to the log density, (...)."""
 
 SAMPLES_PER_BLOCK = 16
 """Importance samples that share a draw of noise. Another number is another draw."""
@@ -83,7 +81,8 @@ def elbo_terms(
         z_mean, z_log_var = model.infer(x, given)
         latent = model.sample_latent(z_mean, z_log_var, noise, given, samples)
         params = model.generate(latent.z, given)
-        reconstruction = -tf.reduce_mean(model.log_likelihood(x, params), axis=0)
+        log_prob = model.log_likelihood(x, params, given)
+        reconstruction = -tf.reduce_mean(log_prob, axis=0)
         return reconstruction, latent.kl, z_mean, z_log_var
 
     graph = tf.function(terms, reduce_retracing=True, autograph=False)
@@ -101,7 +100,7 @@ def elbo_terms(
 
 @dataclasses.dataclass(frozen=True)
 class LogProbability:
-    """log p(x) of each example, as `importance_weighted` estimates it.
+    """log p(x) of each example, as `importance_weighted_nll` estimates it.
 
     Attributes:
         log_prob: The log of the mean importance weight, (n,), in nats. It is too low by
@@ -129,7 +128,9 @@ class LogProbability:
     def standard_error_over_examples(self) -> float:
         """Of `nll` for the population that the examples are drawn from."""
         n = len(self.log_prob)
-        return float(np.std(self.log_prob, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+        return (
+            float(np.std(self.log_prob, ddof=1) / math.sqrt(n)) if n > 1 else math.nan
+        )
 
     @property
     def effective_samples(self) -> np.ndarray:
@@ -138,7 +139,7 @@ class LogProbability:
         return np.asarray(k / (1.0 + (k - 1) * self.variance))
 
 
-def importance_weighted(
+def importance_weighted_nll(
     model: Any,
     x: Any,
     num_samples: int = 5000,
@@ -146,7 +147,6 @@ def importance_weighted(
     seed: int | None = None,
     condition: Any = None,
     active: np.ndarray | None = None,
-    density: LogDensity | None = None,
     progress: Progress | None = None,
 ) -> LogProbability:
     """Estimates log p(x) = log E_q[p(x|z) p(z) / q(z|x)] of each example.
@@ -167,7 +167,6 @@ def importance_weighted(
             neither p(z) nor q(z|x) has them. Only under a standard normal prior, where
             what is left is a model of fewer dimensions (Burda et al. 2015, section
             5.2).
-        density: Takes the place of p(z): the model that generates from it.
         progress: Told of the samples that are done, over all examples.
 
     Returns:
@@ -183,7 +182,7 @@ def importance_weighted(
             f"num_samples={num_samples}."
         )
     _check_measurable(model, x, condition, active)
-    update = _update_of(model, model.seed if seed is None else seed, active, density)
+    update = _update_of(model, model.seed if seed is None else seed, active)
     blocks = -(-num_samples // SAMPLES_PER_BLOCK)
     total = len(x) * num_samples
     sums: list[tuple[np.ndarray, ...]] = []
@@ -215,7 +214,7 @@ def importance_weighted(
 
 
 def _update_of(
-    model: Any, seed: int, active: np.ndarray | None, density: LogDensity | None
+    model: Any, seed: int, active: np.ndarray | None
 ) -> Callable[..., tuple[tf.Tensor, ...]]:
     """Returns the graph that adds the weights of some blocks to their running sums."""
     mask = None if active is None else tf.constant(active, tf.float32)
@@ -237,10 +236,12 @@ def _update_of(
             latent = model.sample_latent(
                 z_mean, z_log_var, noise, given, SAMPLES_PER_BLOCK
             )
-            left = tf.minimum(SAMPLES_PER_BLOCK, num_samples - block * SAMPLES_PER_BLOCK)
-            z, log_ratio = _proposed(latent, mask, density)
+            left = tf.minimum(
+                SAMPLES_PER_BLOCK, num_samples - block * SAMPLES_PER_BLOCK
+            )
+            z, log_ratio = _proposed(latent, mask)
             z, log_ratio = z[:left], log_ratio[:left]
-            log_prob = model.log_likelihood(x, model.generate(z, given))
+            log_prob = model.log_likelihood(x, model.generate(z, given), given)
             log_weight = tf.cast(log_prob, tf.float64) + log_ratio
             return (
                 block + 1,
@@ -257,13 +258,11 @@ def _update_of(
     return tf.function(update, reduce_retracing=True, autograph=False)
 
 
-def _proposed(
-    latent: Any, mask: tf.Tensor | None, density: LogDensity | None
-) -> tuple[tf.Tensor, tf.Tensor]:
+def _proposed(latent: Any, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns the samples z, and log p(z) - log q(z|x) in float64."""
     if mask is None:
-        log_p = latent.log_p if density is None else density(latent.z)
-        return latent.z, tf.cast(log_p, tf.float64) - tf.cast(latent.log_q, tf.float64)
+        log_p, log_q = (tf.cast(x, tf.float64) for x in (latent.log_p, latent.log_q))
+        return latent.z, log_p - log_q
     # Both densities are normal, and their constants cancel.
     standard = tf.square(latent.z - latent.z_mean) * tf.exp(-latent.z_log_var)
     ratio = 0.5 * (standard + latent.z_log_var - tf.square(latent.z))
@@ -294,9 +293,10 @@ def _check_measurable(model: Any, x: Any, condition: Any, active: Any) -> None:
 
 def has_spread(model: Any, x: Any, condition: Any = None) -> bool:
     """Whether samples of q(z|x) differ, which those of a plain autoencoder do not."""
-    head = _rows(x, 0, 1)
     given = model.check_condition(condition, len(x))
     given = None if given is None else given[:1]
+    head = _rows(x, 0, 1)
+    given = model.condition_on(head, given, RowNoise(model.seed))
     z_mean, z_log_var = model.infer(head, given)
     z = model.sample_latent(z_mean, z_log_var, RowNoise(0), given, 2).z
     return bool(tf.reduce_any(z[0] != z[1]))
@@ -316,7 +316,19 @@ def chunks(
     for first in range(0, len(x), rows):
         last = min(first + rows, len(x))
         given = None if condition is None else condition[first:last]
-        yield first, _rows(x, first, last), given
+        rows_of_x = _rows(x, first, last)
+        noise = RowNoise(model.seed, 0, first, "evaluation")
+        yield first, rows_of_x, model.condition_on(rows_of_x, given, noise)
+
+
+def first_examples(x: Any, condition: Any, count: int) -> tuple[Any, Any]:
+    """Returns the first examples and the condition of these."""
+    if len(x) <= count:
+        return x, condition
+    if condition is not None and len(condition) == len(x):
+        condition = condition[:count]
+    x = x.take(np.arange(count)) if hasattr(x, "gather") else x[:count]
+    return x, condition
 
 
 def _rows(x: Any, first: int, last: int) -> tf.Tensor:
@@ -351,10 +363,15 @@ def bits_per_dimension(model: Any, x: Any, nll: float) -> float | None:
     if isinstance(likelihood, DiscretizedLogistic):
         return bits
     if isinstance(likelihood, Bernoulli):
-        return bits if _all_on_grid(x, 1) else None
+        return bits if is_binary(x) else None
     if isinstance(likelihood, Gaussian | ContinuousBernoulli) and _all_on_grid(x, 255):
         return bits + math.log2(255.0)
     return None
+
+
+def is_binary(x: Any) -> bool:
+    """Whether all numbers of x are 0 or 1, or 0 or 255 in bytes."""
+    return _all_on_grid(x, 1)
 
 
 def _all_on_grid(x: Any, steps: int) -> bool:

@@ -6,7 +6,7 @@ not counted in the model's `step`; `StepFunction` makes no further step then and
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -16,9 +16,9 @@ _SMALL = 4096  # gradients up to this size are looked at whole
 _NO_SCALE = 1e-6  # a loss scale that low has been halved 30 times and more in vain
 
 _TERMS = {
-    "reconstruction_loss": "the reconstruction",
-    "kl_loss": "the KL",
-    "penalty_loss": "the penalty",
+    "reconstruction_loss": "reconstruction",
+    "kl_loss": "KL",
+    "penalty_loss": "penalty",
 }
 
 
@@ -28,16 +28,16 @@ class Diverged(ArithmeticError):
     Attributes:
         step: The step that was not made, counted from 1; the model's weights are those
             after the step before.
-        term: What was not finite, in words: "the KL", say.
+        term: What was not finite, in words: "KL", say.
     """
 
     def __init__(self, step: int, term: str) -> None:
         self.step = step
         self.term = term
         super().__init__(
-            f"Training has diverged: in step {step}, {term} was not finite. The model "
-            f"keeps its weights of step {step - 1}. Clip the gradients (clipnorm), or "
-            "lower the learning rate."
+            f"Training has diverged: step {step} gave numbers that are not finite "
+            f"({term}). The model keeps its weights of step {step - 1}. Clip the "
+            "gradients (clipnorm), or lower the learning rate."
         )
 
 
@@ -47,8 +47,8 @@ def diagnosis(model: Any) -> Diverged:
     bad = [name for name, value in figures.items() if not abs(float(value)) < math.inf]
     terms = [words for name, words in _TERMS.items() if name in bad]
     if not terms:
-        terms = ["the loss" if "loss" in bad else "the gradient"]
-    return Diverged(int(model.step.numpy()) + 1, " and ".join(terms))
+        terms = ["loss" if "loss" in bad else "gradient"]
+    return Diverged(int(model.step.numpy()) + 1, ", ".join(terms))
 
 
 def apply_if_finite(
@@ -70,11 +70,14 @@ def apply_if_finite(
     Returns:
         Whether there was an update, a boolean scalar that is the same on all replicas.
     """
-    finite = _is_finite(optimizer, loss, gradients)
-    context = tf.distribute.get_replica_context()
-    if context.num_replicas_in_sync > 1:
-        bad = tf.cast(tf.logical_not(finite), tf.float32)
-        finite = context.all_reduce(tf.distribute.ReduceOp.SUM, bad) == 0.0
+    gradients = list(gradients)
+    finite = tf.math.is_finite(loss)
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        finite &= tf.convert_to_tensor(optimizer.dynamic_scale) > _NO_SCALE
+        gradients = _overflow_told(optimizer, gradients)
+    else:
+        finite &= _are_finite(gradients)
+    finite = _everywhere(finite)
 
     def update(gradients: Any) -> None:
         optimizer.apply(gradients, variables)
@@ -90,37 +93,56 @@ def apply_if_finite(
         each = strategy.extended.call_for_each_replica
         _when(flag, lambda: each(update, args=(parts,)))
 
-    context.merge_call(update_all, args=(finite, list(gradients)))
+    context = tf.distribute.get_replica_context()
+    context.merge_call(update_all, args=(finite, gradients))
     return finite
 
 
-def _is_finite(
-    optimizer: keras.optimizers.Optimizer, loss: tf.Tensor, gradients: Sequence[Any]
-) -> tf.Tensor:
-    finite = tf.math.is_finite(loss)
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        # It leaves out steps whose scaled gradients overflow, and lowers its scale.
-        return finite & (tf.convert_to_tensor(optimizer.dynamic_scale) > _NO_SCALE)
-    probes = [_probe(gradient) for gradient in gradients if gradient is not None]
-    if probes:
-        finite &= tf.math.is_finite(tf.reduce_sum(tf.concat(probes, axis=0)))
-    return finite
-
-
-def _probe(gradient: Any) -> tf.Tensor:
-    """Numbers of a gradient that tell whether it is finite, flat and in float32.
+def _are_finite(gradients: list[Any]) -> tf.Tensor:
+    """Whether gradients are finite, by as few of their numbers as tell.
 
     What is not finite in backpropagation makes a whole column of a kernel's gradient
     so: its first row tells, at a thousandth of the price.
     """
-    values = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
-    size = values.shape.num_elements()
-    if values.shape.rank > 1 and (size is None or size > _SMALL):
-        values = values[:1]
-    return tf.cast(tf.reshape(values, [-1]), tf.float32)
+    numbers = [tf.zeros(1)]
+    for gradient in gradients:
+        if gradient is None:
+            continue
+        sparse = isinstance(gradient, tf.IndexedSlices)
+        values = gradient.values if sparse else gradient
+        if values.shape.rank > 1 and not (values.shape.num_elements() or 1e9) <= _SMALL:
+            values = values[:1]
+        numbers.append(tf.cast(tf.reshape(values, [-1]), tf.float32))
+    return tf.math.is_finite(tf.reduce_sum(tf.concat(numbers, axis=0)))
 
 
-def _when(condition: tf.Tensor, act: Any) -> None:
+def _overflow_told(
+    optimizer: keras.optimizers.LossScaleOptimizer, gradients: list[Any]
+) -> list[Any]:
+    """Makes gradients that overflow on one replica do so on all.
+
+    The optimizer leaves out steps whose scaled gradients overflow and lowers its scale,
+    but asks one replica only.
+    """
+    if tf.distribute.get_replica_context().num_replicas_in_sync == 1:
+        return gradients
+    fine = _everywhere(tf.convert_to_tensor(optimizer.check_finite(gradients)))
+    return [
+        None if gradient is None else tf.where(fine, gradient, float("nan"))
+        for gradient in gradients
+    ]
+
+
+def _everywhere(flag: tf.Tensor) -> tf.Tensor:
+    """Whether a flag is true on every replica."""
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return flag
+    no = tf.cast(tf.logical_not(flag), tf.float32)
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, no) == 0.0
+
+
+def _when(condition: tf.Tensor, act: Callable[[], Any]) -> None:
     def acted() -> tf.Tensor:
         act()
         return tf.constant(0)

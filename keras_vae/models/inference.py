@@ -15,7 +15,7 @@ from keras_vae.probability.distributions import interpolate_latents
 from keras_vae.probability.noise import RowNoise
 
 _NUMBERS_PER_CALL = 2**20  # elements of x or its parameters that one graph call handles
-_ADAPT_EXAMPLES = 10_000  # examples that `adapt` reads where reading is slow
+ADAPT_EXAMPLES = 10_000  # examples that `adapt` reads where reading is slow
 
 
 class Inference(ChunkedTrainer):
@@ -82,8 +82,7 @@ class Inference(ChunkedTrainer):
         draws, first = [], 0
         for part, given in self._chunks(z, condition):
             noise = RowNoise(tf.constant(key), 0, first, "draw")
-            params = self.generate(tf.constant(part), given)
-            draws.append(self.to_data(self.likelihood.sample(params, noise)).numpy())
+            draws.append(self.draws(tf.constant(part), noise, given).numpy())
             first += len(part)
         return np.concatenate(draws)
 
@@ -141,20 +140,22 @@ class Inference(ChunkedTrainer):
             first += len(part)
         return np.concatenate([part.numpy() for part in elbos])
 
-    def adapt(self, x: Any) -> None:
+    def adapt(self, x: Any, condition: Any = None) -> None:
         """Sets what is learned from data before training, as Keras' layers do.
 
         The standardisation of vectors and sequences under a Gaussian likelihood, and
-        the decoder's output bias, so that training starts at the mean of the data.
+        the decoder's output bias, so that training starts at the mean of the data, and
+        what the prior is made of (VampPrior's pseudo-inputs).
 
         Args:
             x: The training examples, an array or a dataset of batches.
+            condition: Theirs, for priors that are made of conditional posteriors.
         """
         if isinstance(x, np.ndarray):
             self.check_examples(x)
         self.ensure_built()
         count, total, squares = 0, 0.0, 0.0
-        for part, _ in self._examples(x, None, limit=_ADAPT_EXAMPLES):
+        for part, _ in self._read(x, None, ADAPT_EXAMPLES):
             values = part.numpy().astype(np.float64)
             count += len(values)
             total = total + values.sum(axis=0)
@@ -171,6 +172,7 @@ class Inference(ChunkedTrainer):
             self.data_scale.assign(np.where(varies, scale, 1.0))
             mean = (mean - centre) / self.data_scale.numpy()
         self._start_output_bias(mean)
+        self.prior.adapt(self._examples(x, condition, ADAPT_EXAMPLES), self.seed)
 
     def _start_output_bias(self, mean: np.ndarray) -> None:
         bias = networks.output_bias(self.decoder)
@@ -223,7 +225,7 @@ class Inference(ChunkedTrainer):
         return self.infer(self.split_inputs(x)[0], condition)
 
     def _decode_graph(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, ...]:
-        return (self.to_data(self.likelihood.mean(self.generate(z, condition))),)
+        return (self.means(z, condition),)
 
     def _reconstruct_graph(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, ...]:
         return self._decode_graph(self._infer_graph(x, condition)[0], condition)
@@ -238,7 +240,7 @@ class Inference(ChunkedTrainer):
             params = self.generate(latent.z, condition)
             kl = latent.kl
             kl = kl if kl.shape.rank == 1 else tf.reduce_sum(kl, axis=-1)
-            return -self.reconstruction_loss(x, params) - kl
+            return -self.reconstruction_loss(x, params, condition) - kl
 
         return elbo
 
@@ -274,12 +276,23 @@ class Inference(ChunkedTrainer):
         self, x: Any, condition: Any, limit: int | None = None
     ) -> Iterator[tuple[tf.Tensor, Any]]:
         """Yields batches of x as float32 in the data's units, with their condition."""
+        first = 0
+        for part, given in self._read(x, condition, limit):
+            noise = RowNoise(self.seed, 0, first, "evaluation")
+            yield part, self.condition_on(part, given, noise)
+            first += len(part)
+
+    def _read(
+        self, x: Any, condition: Any, limit: int | None
+    ) -> Iterator[tuple[tf.Tensor, Any]]:
+        """Yields batches of x as float32, and of the condition if one is given."""
         if hasattr(x, "gather"):
             self._check_shape(x)
             n = len(x) if limit is None else min(limit, len(x))
-            step = max(1, n // limit) if limit else 1
-            condition = self.check_condition(condition, n)
-            for rows, given in self._chunks(np.arange(n) * step, condition):
+            chosen = np.arange(n) * max(1, len(x) // max(1, n))
+            condition = self.check_condition(condition, len(x))
+            condition = None if condition is None else condition[chosen]
+            for rows, given in self._chunks(chosen, condition):
                 yield self.split_inputs(x.gather(tf.constant(rows)))[0], given
         elif isinstance(x, tf.data.Dataset) or not hasattr(x, "shape"):
             _check_finite(x)

@@ -251,6 +251,7 @@ class ChunkedTrainer(keras.Model):
         size = batch_size or _BATCH_SIZE
         if _is_array(x):
             self.check_examples(x)
+            y = self.check_targets(y, len(x))
             steps_per_epoch = steps_per_epoch or pipeline.num_batches(len(x), size)
             epoch = pipeline.num_batches(int(self.step.numpy()), steps_per_epoch)
             x = pipeline.batches(
@@ -358,7 +359,7 @@ class ChunkedTrainer(keras.Model):
         self.check_examples(x)
         return pipeline.batches(
             x,
-            y,
+            self.check_targets(y, len(x)),
             sample_weight=weight,
             batch_size=batch_size,
             shuffle=False,
@@ -368,6 +369,10 @@ class ChunkedTrainer(keras.Model):
     def check_examples(self, x: Any) -> None:
         """Raises a ValueError where examples do not fit the model."""
         raise NotImplementedError
+
+    def check_targets(self, y: Any, n: int) -> Any:
+        """Returns the y of n examples as steps take it: as it came, here."""
+        return y
 
 
 def _is_array(x: Any) -> bool:

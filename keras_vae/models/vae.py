@@ -51,6 +51,8 @@ class Output(NamedTuple):
     params: Any
     """The likelihood's parameters, (num_samples, batch, *params_shape)."""
     latent: Latent
+    condition: Any = None
+    """What the examples were conditioned on, in conditional models."""
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -89,6 +91,9 @@ class VAE(Inference):
     (3, 8, 8, 1)
     """
 
+    has_kl = True
+    """Whether z is drawn from a posterior, so that there is a KL to report."""
+
     def __init__(
         self,
         latent_dim: int,
@@ -126,7 +131,7 @@ class VAE(Inference):
         with _dtype_policy(self.dtype_policy):
             self.encoder, self.decoder = self._make_networks(encoder, decoder)
         self._reconstruction_tracker = keras.metrics.Mean(name="reconstruction_loss")
-        self._kl_tracker = keras.metrics.Mean(name="kl_loss")
+        self._kl_tracker = keras.metrics.Mean(name="kl_loss") if self.has_kl else None
         self._penalty_tracker = (
             keras.metrics.Mean(name="penalty_loss") if self._has_own_penalty() else None
         )
@@ -152,6 +157,7 @@ class VAE(Inference):
         """
         x, condition = self.split_inputs(inputs)
         noise = current_noise() or RowNoise(self.seed, self.step, domain="call")
+        condition = self.condition_on(x, condition, noise)
         z_mean, z_log_var = self.infer(x, condition, training)
         latent = self.sample_latent(z_mean, z_log_var, noise, condition)
         penalty = self.latent_penalty(latent)
@@ -159,14 +165,15 @@ class VAE(Inference):
             self.add_loss(tf.reduce_mean(penalty))
         else:
             self.add_loss(_weighted_sum(penalty, sample_weight))
-        return Output(self.generate(latent.z, condition, training), latent)
+        params = self.generate(latent.z, condition, training)
+        return Output(params, latent, condition)
 
     def infer(
         self, x: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z|x): returns z_mean and z_log_var, float32 `(batch, latent_dim)` each."""
-        z_mean, raw_log_var = self.encoder(
-            self.encoder_input(x, condition), training=training
+        z_mean, raw_log_var = call_on_rows(
+            self.encoder, self.encoder_input(x, condition), training
         )
         z_log_var = bound_log_var(raw_log_var)
         if self.posterior_family == "isotropic":
@@ -198,8 +205,8 @@ class VAE(Inference):
         """p(x|z): z `(..., batch, latent_dim)` to float32 `(..., batch, *params)`."""
         lead = tf.shape(z)[:-1]
         flat = tf.reshape(z, [-1, self.latent_dim])
-        params = self.decoder(
-            self.decoder_input(flat, lead, condition), training=training
+        params = call_on_rows(
+            self.decoder, self.decoder_input(flat, lead, condition), training
         )
         params = widened(params)
         shape = self.likelihood.params_shape(self.data_shape)
@@ -235,7 +242,7 @@ class VAE(Inference):
                 global batch; by default the mean is taken.
             training: Whether this is a training step.
         """
-        reconstruction = self.reconstruction_loss(x, y_pred.params)
+        reconstruction = self.reconstruction_loss(x, y_pred.params, y_pred.condition)
         if sample_weight is None:
             reconstruction = tf.reduce_mean(reconstruction)
         else:
@@ -279,8 +286,9 @@ class VAE(Inference):
         """`predict` is `reconstruct`."""
         inputs, x, _ = self.unpack(data)
         _, condition = self.split_inputs(inputs)
-        z_mean, _ = self.infer(x, condition)
-        return self.to_data(self.likelihood.mean(self.generate(z_mean, condition)))
+        noise = RowNoise(self.seed, domain="evaluation")
+        condition = self.condition_on(x, condition, noise)
+        return self.means(self.infer(x, condition)[0], condition)
 
     def _loss(
         self,
@@ -316,9 +324,10 @@ class VAE(Inference):
         add_to_mean(self._loss_tracker, total, part.count)
         add(
             self._reconstruction_tracker,
-            self.reconstruction_loss(x, output.params),
+            self.reconstruction_loss(x, output.params, output.condition),
         )
-        add(self._kl_tracker, sum_over_dims(output.latent.kl))
+        if self._kl_tracker is not None:
+            add(self._kl_tracker, sum_over_dims(output.latent.kl))
         if self._penalty_tracker is not None:
             add(self._penalty_tracker, self.latent_penalty(output.latent))
 
@@ -338,6 +347,18 @@ class VAE(Inference):
     def split_inputs(self, inputs: Any) -> tuple[tf.Tensor, Any]:
         """Returns x and the condition, which is None here."""
         return as_unit(inputs), None
+
+    def condition_on(self, x: tf.Tensor, condition: Any, noise: RowNoise) -> Any:
+        """What x is conditioned on where no condition came with it: nothing here."""
+        return condition
+
+    def completed(self, x: tf.Tensor, condition: Any) -> tf.Tensor:
+        """Generated x, with what the condition says of it in its place."""
+        return x
+
+    def likelihood_weight(self, condition: Any) -> tf.Tensor | None:
+        """The weight of each element of x in log p(x|z); None: all count."""
+        return None
 
     def encoder_input(self, x: tf.Tensor, condition: Any) -> Any:
         """What the encoder is called with."""
@@ -361,15 +382,32 @@ class VAE(Inference):
         """Draws z from p(z), (n, latent_dim)."""
         return self.prior.sample(n, seed, self.infer)
 
+    # What is generated.
+
+    def means(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        """E[x|z] in the data's units, (..., batch, *input_shape)."""
+        x = self.to_data(self.likelihood.mean(self.generate(z, condition)))
+        return self.completed(x, condition)
+
+    def draws(self, z: tf.Tensor, noise: RowNoise, condition: Any = None) -> tf.Tensor:
+        """Draws x from p(x|z), z (batch, latent_dim), in the data's units."""
+        x = self.likelihood.sample(self.generate(z, condition), noise)
+        return self.completed(self.to_data(x), condition)
+
     # Figures.
 
-    def reconstruction_loss(self, x: tf.Tensor, params: tf.Tensor) -> tf.Tensor:
+    def reconstruction_loss(
+        self, x: tf.Tensor, params: tf.Tensor, condition: Any = None
+    ) -> tf.Tensor:
         """-log p(x|z), the mean over samples, `(batch,)` in nats."""
-        return -tf.reduce_mean(self.log_likelihood(x, params), axis=0)
+        return -tf.reduce_mean(self.log_likelihood(x, params, condition), axis=0)
 
-    def log_likelihood(self, x: tf.Tensor, params: tf.Tensor) -> tf.Tensor:
+    def log_likelihood(
+        self, x: tf.Tensor, params: tf.Tensor, condition: Any = None
+    ) -> tf.Tensor:
         """Returns log p(x|z) of data in their own units, (num_samples, batch)."""
-        log_prob = self.likelihood.log_prob(self.to_model(x), params)
+        weight = self.likelihood_weight(condition)
+        log_prob = self.likelihood.log_prob(self.to_model(x), params, weight)
         if self.data_scale is None:
             return log_prob
         log_scale = tf.math.log(self.data_scale.value)
@@ -432,24 +470,15 @@ class VAE(Inference):
                 dtype="float32",
             )
         self.likelihood.build((None, *self.data_shape))
+        self.prior.set_examples(self.data_shape, self.condition_spec)
         self.prior.build((None, self.latent_dim))
         self.check_networks()
         self.built = True
 
     def check_networks(self) -> None:
         """Calls the networks symbolically; raises a ValueError where a shape is off."""
-        x = keras.KerasTensor((None, *self.data_shape))
-        pair = self._output_shape("encoder", self.encoder, x)
-        pair = list(pair) if isinstance(pair, list | tuple) else [pair]
-        wanted = (None, self.latent_dim)
-        shapes = [getattr(part, "shape", part) for part in pair]
-        if shapes != [wanted, wanted]:
-            raise ValueError(
-                "Invalid value for argument `encoder`. Expected a model that returns "
-                f"the pair (z_mean, z_log_var), each of shape {wanted}. Received one "
-                f"that returns shapes {shapes}."
-            )
-        z = keras.KerasTensor((None, self.latent_dim))
+        x, z = self.symbolic_inputs()
+        self.check_pair("encoder", self.encoder, x)
         params = self._output_shape("decoder", self.decoder, z)
         needed = (None, *self.likelihood.params_shape(self.data_shape))
         if tuple(getattr(params, "shape", ())) != needed:
@@ -460,14 +489,32 @@ class VAE(Inference):
                 f"{getattr(params, 'shape', params)}."
             )
 
+    def symbolic_inputs(self) -> tuple[Any, Any]:
+        """What the encoder and the decoder are called with, as symbolic tensors."""
+        x = keras.KerasTensor((None, *self.data_shape))
+        return x, keras.KerasTensor((None, self.latent_dim))
+
+    def check_pair(self, argument: str, network: Any, x: Any) -> None:
+        """Raises a ValueError unless a network gives a mean and a log variance."""
+        pair = self._output_shape(argument, network, x)
+        pair = list(pair) if isinstance(pair, list | tuple) else [pair]
+        wanted = (None, self.latent_dim)
+        shapes = [getattr(part, "shape", part) for part in pair]
+        if shapes != [wanted, wanted]:
+            raise ValueError(
+                f"Invalid value for argument `{argument}`. Expected a model that "
+                f"returns the pair (z_mean, z_log_var), each of shape {wanted}. "
+                f"Received one that returns shapes {shapes}."
+            )
+
     def _output_shape(self, argument: str, network: Any, x: Any) -> Any:
         try:
             return network(x)
         except Exception as error:
+            shape = keras.tree.map_structure(lambda part: tuple(part.shape), x)
             raise ValueError(
                 f"Invalid value for argument `{argument}`. Expected a model that can "
-                f"be called on shape {tuple(x.shape)}. Received one that fails there: "
-                f"{error}"
+                f"be called on shape {shape}. Received one that fails there: {error}"
             ) from error
 
     def _make_likelihood(self, likelihood: str | Likelihood) -> Likelihood:
@@ -529,6 +576,25 @@ class VAE(Inference):
                     value, custom_objects=custom_objects
                 )
         return cls(**config)
+
+
+def call_on_rows(network: Any, inputs: Any, training: bool | None) -> Any:
+    """Calls a network on a replica's part of a batch, which may be empty.
+
+    A network is then lent one example of zeros: some convolutions fail on none, and the
+    statistics that normalisation takes of none are NaN.
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return network(inputs, training=training)
+    rows = tf.shape(keras.tree.flatten(inputs)[0])[0]
+    lent = tf.cast(tf.equal(rows, 0), tf.int32)
+
+    def lend(part: tf.Tensor) -> tf.Tensor:
+        shape = tf.concat([[lent], tf.shape(part)[1:]], axis=0)
+        return tf.concat([part, tf.zeros(shape, part.dtype)], axis=0)
+
+    outputs = network(keras.tree.map_structure(lend, inputs), training=training)
+    return keras.tree.map_structure(lambda output: output[:rows], outputs)
 
 
 def _weighted_sum(figures: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

@@ -129,12 +129,16 @@ class Likelihood(keras.layers.Layer):
         *leading, channels = input_shape
         return (*leading, self.numbers_per_element * channels)
 
-    def log_prob(self, x: tf.Tensor, params: tf.Tensor) -> tf.Tensor:
+    def log_prob(
+        self, x: tf.Tensor, params: tf.Tensor, weight: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Computes log p(x|z) in nats, summed over the event axes.
 
         Args:
             x: (batch, *input_shape).
             params: (..., batch, *params_shape), the decoder's output.
+            weight: Of each element in the sum, of a shape that broadcasts to that of x;
+                0 leaves out what is not asked for.
 
         Returns:
             (..., batch); float32, or float64 where `params` are.
@@ -142,7 +146,10 @@ class Likelihood(keras.layers.Layer):
         parameters = self._parameters(params)
         x = tf.cast(x, parameters[0].dtype)
         event_axes = list(range(1 - x.shape.rank, 0))
-        return tf.reduce_sum(self._log_density(x, *parameters), event_axes)
+        density = self._log_density(x, *parameters)
+        if weight is not None:
+            density *= tf.cast(weight, density.dtype)
+        return tf.reduce_sum(density, event_axes)
 
     def mean(self, params: tf.Tensor) -> tf.Tensor:
         """E[x|z]: (..., batch, *params_shape) -> (..., batch, *input_shape)."""

@@ -1,17 +1,24 @@
 """The prior p(z), as Keras layers: what is learned of it is part of the model."""
 
-from collections.abc import Callable
+import contextlib
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.probability.distributions import kl_to_standard_normal
+from keras_vae.probability.distributions import bound_log_var, kl_to_standard_normal
 from keras_vae.probability.noise import RowNoise
 
-Posterior = Callable[[Any], tuple[tf.Tensor, tf.Tensor]]
-"""The model's map from x to (z_mean, z_log_var), each (batch, latent_dim)."""
+Posterior = Callable[..., tuple[tf.Tensor, tf.Tensor]]
+"""The model's `infer`: maps `(x, condition=None, training=None)` to (z_mean,
+z_log_var), each (batch, latent_dim)."""
+
+_PLACE_MARGIN = (
+    0.01  # of the data's range that pseudo-inputs keep from its ends at first
+)
 
 
 class Prior(keras.layers.Layer):
@@ -46,6 +53,25 @@ class Prior(keras.layers.Layer):
         """KL(q(z|x) || p(z)) per dimension, (batch, latent_dim), or None."""
         return None
 
+    def set_examples(
+        self, data_shape: tuple[int, ...], condition: tf.TensorSpec | None
+    ) -> None:
+        """Told before it is built what one example and a batch of conditions are."""
+        return None
+
+    def adapt(self, examples: Iterable[tuple[Any, Any]], seed: int) -> None:
+        """Takes what it needs from training examples; most priors need nothing.
+
+        Args:
+            examples: Batches of (x, condition), in the data's units.
+            seed: Of any choice among them.
+        """
+        return None
+
+    def fixed(self, posterior: Posterior) -> contextlib.AbstractContextManager[Any]:
+        """Inside this context what depends on the posterior is computed once."""
+        return contextlib.nullcontext()
+
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class StandardNormal(Prior):
@@ -66,5 +92,238 @@ class StandardNormal(Prior):
         return kl_to_standard_normal(z_mean, z_log_var)
 
 
-PRIORS: dict[str, type[Prior]] = {"standard_normal": StandardNormal}
+class Mixture(Prior):
+    """Base of the mixtures of normals with diagonal covariances.
+
+    There is no closed form of the KL to it: the model takes log q(z|x) - log p(z) of
+    its samples.
+
+    Args:
+        components: How many normals.
+        **kwargs: Of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: If `components` is below 1.
+    """
+
+    def __init__(self, components: int = 100, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(components, bool) or components < 1:
+            raise ValueError(
+                "Invalid value for argument `components`. Expected a number of at "
+                f"least 1. Received: components={components!r}."
+            )
+        self.components = int(components)
+
+    def parts(self, posterior: Posterior | None) -> tuple[tf.Tensor, ...]:
+        """Returns log weights (components,), and means and log variances.
+
+        The latter two are (components, latent_dim).
+        """
+        raise NotImplementedError
+
+    def log_prob(self, z: tf.Tensor, posterior: Posterior | None = None) -> tf.Tensor:
+        """Returns log p(z) in nats: (..., latent_dim) -> (...)."""
+        log_weights, means, log_vars = self.parts(posterior)
+        log_volume = 0.5 * tf.reduce_sum(log_vars + math.log(2.0 * math.pi), axis=-1)
+        # No expanded square, which would lose the digits of narrow components.
+        standard = (z[..., tf.newaxis, :] - means) * tf.exp(-0.5 * log_vars)
+        distance = tf.reduce_sum(tf.square(standard), axis=-1)
+        each = log_weights - log_volume - 0.5 * distance
+        return tf.reduce_logsumexp(each, axis=-1)
+
+    def sample(
+        self, n: Any, seed: Any, posterior: Posterior | None = None
+    ) -> tf.Tensor:
+        """Draws z, (n, latent_dim)."""
+        noise = RowNoise(seed, domain="prior")
+        log_weights, means, log_vars = self.parts(posterior)
+        edges = tf.cumsum(tf.exp(log_weights))[:-1]
+        place = noise.uniform(n, (1,), "component")[:, 0]
+        component = tf.searchsorted(edges, place, side="right")
+        normal = noise.normal(n, (self.latent_dim,))
+        scale = tf.exp(0.5 * tf.gather(log_vars, component))
+        return tf.gather(means, component) + scale * normal
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {**super().get_config(), "components": self.components}
+
+    def _weight(
+        self, name: str, shape: tuple[int, ...], initializer: Any = "zeros", **of: Any
+    ) -> keras.Variable:
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=initializer,
+            autocast=False,
+            **{"dtype": "float32", **of},
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class GaussianMixture(Mixture):
+    """A mixture of normals whose weights, means and variances are learned.
+
+    p(z) = sum_k w_k N(z; m_k, diag(v_k)). It starts as a cloud of normals of variance 1
+    whose means are near the origin.
+
+    Args:
+        components: How many normals.
+        **kwargs: Of `keras.layers.Layer`.
+    """
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the weights."""
+        if self.built:  # a loaded model builds its parts before itself
+            return
+        super().build(input_shape)
+        shape = (self.components, self.latent_dim)
+        self.logits = self._weight("logits", shape[:1])
+        near = keras.initializers.RandomNormal(stddev=0.5)
+        self.means = self._weight("means", shape, near)
+        self.log_vars = self._weight("log_vars", shape)
+
+    def parts(self, posterior: Posterior | None) -> tuple[tf.Tensor, ...]:
+        """Returns the learned log weights, means and log variances."""
+        return (
+            tf.nn.log_softmax(self.logits.value),
+            self.means.value,
+            bound_log_var(self.log_vars.value),
+        )
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class VampPrior(Mixture):
+    """A mixture of posteriors of learned pseudo-inputs (Tomczak and Welling 2018).
+
+    p(z) = 1/K sum_k q(z|u_k) (equation 9). The pseudo-inputs u_k start as training
+    examples, which `adapt` draws, and are trained with the model. A sigmoid keeps them
+    between the smallest and the largest value of the data (of each channel or feature).
+    The networks see them as in evaluation, without dropout. In a conditional model each
+    keeps the condition of the example that it started as.
+
+    Args:
+        components: Number of pseudo-inputs, K.
+        data_shape: Of one example; the model sets it.
+        condition: Shape and dtype of one condition; the model sets it.
+        **kwargs: Of `keras.layers.Layer`.
+    """
+
+    def __init__(
+        self,
+        components: int = 100,
+        data_shape: tuple[int, ...] | None = None,
+        condition: tuple[tuple[int, ...], str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(components, **kwargs)
+        self.data_shape = None if data_shape is None else tuple(data_shape)
+        self.condition = condition
+        self._fixed_parts: tuple[tf.Tensor, ...] | None = None
+
+    def set_examples(
+        self, data_shape: tuple[int, ...], condition: tf.TensorSpec | None
+    ) -> None:
+        """Takes the shapes of what the pseudo-inputs are like."""
+        self.data_shape = tuple(data_shape)
+        if condition is not None:
+            self.condition = (tuple(condition.shape[1:]), condition.dtype.name)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the pseudo-inputs: noise, until `adapt`."""
+        if self.built:
+            return
+        super().build(input_shape)
+        if self.data_shape is None:
+            raise ValueError(
+                "Invalid value for argument `data_shape`. Expected the shape of one "
+                "example. Received: data_shape=None."
+            )
+        self.logits = self._weight(
+            "pseudo_inputs",
+            (self.components, *self.data_shape),
+            keras.initializers.RandomNormal(stddev=1.0),
+        )
+        constant: dict[str, Any] = {"trainable": False}
+        ends = self.data_shape[-1:]
+        self.low = self._weight("low", ends, **constant)
+        self.span = self._weight("span", ends, "ones", **constant)
+        self.conditions = None
+        if self.condition is not None:
+            shape, dtype = self.condition
+            self.conditions = self._weight(
+                "pseudo_conditions", (self.components, *shape), dtype=dtype, **constant
+            )
+
+    def pseudo_inputs(self) -> tf.Tensor:
+        """Returns u, (components, *data_shape), in the data's units."""
+        return self.low.value + self.span.value * tf.sigmoid(self.logits.value)
+
+    def parts(self, posterior: Posterior | None) -> tuple[tf.Tensor, ...]:
+        """Returns log 1/K, and the posteriors of the pseudo-inputs."""
+        if self._fixed_parts is not None:
+            return self._fixed_parts
+        if posterior is None:
+            raise ValueError(
+                "Invalid value for argument `posterior`. Expected the model's `infer`, "
+                "of which this prior is made. Received: posterior=None."
+            )
+        given = None if self.conditions is None else self.conditions.value
+        means, log_vars = posterior(self.pseudo_inputs(), given, training=False)
+        log_weights = tf.fill([self.components], -math.log(self.components))
+        return log_weights, means, log_vars
+
+    @contextlib.contextmanager
+    def fixed(self, posterior: Posterior) -> Iterator[None]:
+        """Inside, the components are constants: what is exported needs no encoder."""
+        self._fixed_parts = self.parts(posterior)
+        try:
+            yield
+        finally:
+            self._fixed_parts = None
+
+    def adapt(self, examples: Iterable[tuple[Any, Any]], seed: int) -> None:
+        """Makes `components` examples drawn at random the pseudo-inputs.
+
+        Where there are fewer examples than components they repeat.
+        """
+        random = np.random.default_rng(seed)
+        axes = tuple(range(len(self.data_shape or ())))
+        keys = np.empty(0)
+        chosen: list[np.ndarray] = []
+        lows, highs = [], []
+        for batch in examples:
+            rows = [np.asarray(part) for part in batch if part is not None]
+            lows.append(rows[0].min(axis=axes))
+            highs.append(rows[0].max(axis=axes))
+            # Those with the smallest of random keys are a fair draw of any stream.
+            keys = np.concatenate([keys, random.random(len(rows[0]))])
+            pairs = zip(chosen or [part[:0] for part in rows], rows, strict=True)
+            smallest = np.argsort(keys)[: self.components]
+            chosen = [np.concatenate(pair)[smallest] for pair in pairs]
+            keys = keys[smallest]
+        shape = (self.components, *chosen[0].shape[1:])
+        low, high = np.min(lows, axis=0), np.max(highs, axis=0)
+        place = (np.resize(chosen[0], shape) - low) / np.where(
+            high > low, high - low, 1
+        )
+        place = np.clip(place, _PLACE_MARGIN, 1 - _PLACE_MARGIN)
+        self.low.assign(low)
+        self.span.assign(high - low)
+        self.logits.assign(np.log(place) - np.log1p(-place))
+        if self.conditions is not None:
+            self.conditions.assign(np.resize(chosen[1], self.conditions.shape))
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        own = {"data_shape": self.data_shape, "condition": self.condition}
+        return {**super().get_config(), **own}
+
+
+PRIORS: dict[str, type[Prior]] = {
+    "standard_normal": StandardNormal,
+    "gaussian_mixture": GaussianMixture,
+    "vamp": VampPrior,
+}
 """Priors by name."""

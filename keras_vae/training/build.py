@@ -2,32 +2,52 @@
 
 import inspect
 import math
-from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from keras_vae import networks
+from keras_vae.models.autoencoder import Autoencoder
+from keras_vae.models.conditional import (
+    CVAE,
+    conditional_decoder,
+    conditional_encoder,
+    prior_network,
+)
+from keras_vae.models.conditions import Condition
 from keras_vae.models.schedules import Cyclical, LinearWarmup
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
+from keras_vae.networks.noise import with_input_noise
 from keras_vae.optimizers import Adam
 from keras_vae.probability.likelihoods import LIKELIHOODS, GaussianFixed, Likelihood
 from keras_vae.probability.priors import PRIORS, Prior
+from keras_vae.training import choices
 from keras_vae.training.config import TrainConfig
 
 MODELS: dict[str, tuple[type[VAE], tuple[str, ...]]] = {
     "vae": (VAE, ()),
+    "ae": (Autoencoder, ()),
+    "cvae": (CVAE, ()),
 }
 """Classes by the name that `--model` takes, with the flags that they take besides."""
 
 
 def build_model(
-    config: TrainConfig, input_shape: tuple[int, ...], steps_per_epoch: int
+    config: TrainConfig,
+    input_shape: tuple[int, ...],
+    steps_per_epoch: int,
+    condition: Condition | None = None,
 ) -> VAE:
     """Returns the compiled model of a configuration, with its state made.
 
     Call it in the scope of the strategy that will train it.
+
+    Args:
+        config: The flags.
+        input_shape: Of one example.
+        steps_per_epoch: Steps that show all training examples once.
+        condition: What a conditional model is given.
 
     Raises:
         ValueError: If the flags do not fit the data.
@@ -35,23 +55,24 @@ def build_model(
     kind, names = lookup("model", config.model, MODELS)
     likelihood = _likelihood(config, input_shape)
     arguments: dict[str, Any] = {name: getattr(config, name) for name in names}
-    accepted = inspect.signature(VAE.__init__).parameters
+    used = choices.MODELS[config.model].uses
     shared = {
-        "prior": _prior(config),
+        "prior": _prior(config, condition),
         "posterior": config.posterior,
         "beta": _beta(config, steps_per_epoch),
         "num_samples": config.num_samples,
         "free_bits": config.free_bits,
     }
-    arguments.update({name: shared[name] for name in shared if name in accepted})
+    arguments.update({name: shared[name] for name in shared if name in used})
     model = kind(
         latent_dim=config.latent_dim,
         input_shape=input_shape,
-        encoder=_encoder(config, input_shape),
-        decoder=_decoder(config, likelihood.params_shape(input_shape)),
+        encoder=_encoder(config, input_shape, condition),
+        decoder=_decoder(config, likelihood.params_shape(input_shape), condition),
         likelihood=likelihood,
         seed=config.seed,
         **arguments,
+        **({} if condition is None else condition.arguments),
     )
     model.compile(
         optimizer=_optimizer(config, steps_per_epoch),
@@ -72,7 +93,12 @@ def _likelihood(config: TrainConfig, input_shape: tuple[int, ...]) -> Likelihood
     return kind(image=image)
 
 
-def _prior(config: TrainConfig) -> Prior:
+def _prior(config: TrainConfig, condition: Condition | None) -> Prior | keras.Model:
+    if config.prior == "conditional" and condition is not None:
+        options = _options(config)
+        for name in ("dropout", "normalization"):
+            del options[name]  # it is called as in evaluation
+        return prior_network(config.encoder, condition, config.latent_dim, **options)
     kind = lookup("prior", config.prior, PRIORS)
     if "components" in inspect.signature(kind.__init__).parameters:
         return kind(components=config.prior_components)  # type: ignore[call-arg]
@@ -88,18 +114,41 @@ def _beta(config: TrainConfig, steps_per_epoch: int) -> Any:
     return config.beta
 
 
-def _encoder(config: TrainConfig, input_shape: tuple[int, ...]) -> keras.Model:
+def _encoder(
+    config: TrainConfig, input_shape: tuple[int, ...], condition: Condition | None
+) -> keras.Model:
     make = lookup("encoder", config.encoder, networks.ENCODERS)
-    return make(input_shape, config.latent_dim, **_options(config, make))
+    if condition is not None:
+        return conditional_encoder(
+            config.encoder,
+            condition,
+            input_shape,
+            config.latent_dim,
+            **_options(config),
+        )
+    encoder = make(input_shape, config.latent_dim, **_options(config))
+    if config.input_noise == "none":
+        return encoder
+    return with_input_noise(encoder, config.input_noise)
 
 
-def _decoder(config: TrainConfig, params_shape: tuple[int, ...]) -> keras.Model:
+def _decoder(
+    config: TrainConfig, params_shape: tuple[int, ...], condition: Condition | None
+) -> keras.Model:
+    if condition is not None:
+        return conditional_decoder(
+            str(config.decoder),
+            condition,
+            config.latent_dim,
+            params_shape,
+            **_options(config),
+        )
     make = lookup("decoder", str(config.decoder), networks.DECODERS)
-    return make(config.latent_dim, params_shape, **_options(config, make))
+    return make(config.latent_dim, params_shape, **_options(config))
 
 
-def _options(config: TrainConfig, make: Callable[..., keras.Model]) -> dict[str, Any]:
-    """The network flags; one that the network does not take is refused."""
+def _options(config: TrainConfig) -> dict[str, Any]:
+    """The network flags, as the functions that make networks take them."""
     options: dict[str, Any] = {
         "activation": config.activation,
         "initializer": config.initializer,

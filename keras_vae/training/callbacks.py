@@ -49,6 +49,11 @@ def _numbers(argument: str, value: ArrayLike) -> NDArray[np.float32]:
     return np.array(to_unit(x))
 
 
+def _given(condition: ArrayLike | None) -> dict[str, NDArray]:
+    """The argument `condition` of a model's methods, if there is one."""
+    return {} if condition is None else {"condition": np.asarray(condition)}
+
+
 def _make_writable(argument: str, folder: Path) -> None:
     """Makes the folder and tries it out: better told now than after an epoch."""
     try:
@@ -200,6 +205,7 @@ class ReconstructionImages(PictureCallback):
             or as uint8.
         every: Epochs from one picture to the next.
         log_dir: TensorBoard's folder, or None.
+        condition: For conditional models, a row for each example or one for all.
 
     Raises:
         ValueError: If an argument is out of its range; at the start of training, if the
@@ -212,8 +218,10 @@ class ReconstructionImages(PictureCallback):
         x: ArrayLike,
         every: int = 1,
         log_dir: str | os.PathLike[str] | None = None,
+        condition: ArrayLike | None = None,
     ) -> None:
         super().__init__(path, self._draw, every, log_dir)
+        self.given = _given(condition)
         self.x = _numbers("x", x)
         if self.x.ndim < 2 or not 1 <= len(self.x) <= MOST:
             raise ValueError(
@@ -228,7 +236,7 @@ class ReconstructionImages(PictureCallback):
         super().on_train_begin(logs)
 
     def _draw(self, model: keras.Model) -> grids.Picture:
-        reconstructions = model.reconstruct(self.x)
+        reconstructions = model.reconstruct(self.x, **self.given)
         if self.x.ndim == 4:
             return grids.reconstruction_grid(self.x, reconstructions)
         labels = ("original", "reconstruction")
@@ -249,6 +257,7 @@ class InterpolationImages(PictureCallback):
             linearly, instead of a straight line.
         every: Epochs from one picture to the next.
         log_dir: TensorBoard's folder, or None.
+        condition: For conditional models, one row for the whole way.
 
     Raises:
         ValueError: If an argument is out of its range; at the start of training, if the
@@ -264,8 +273,10 @@ class InterpolationImages(PictureCallback):
         spherical: bool = False,
         every: int = 1,
         log_dir: str | os.PathLike[str] | None = None,
+        condition: ArrayLike | None = None,
     ) -> None:
         super().__init__(path, self._draw, every, log_dir)
+        self.given = _given(condition)
         self.a, self.b = _numbers("a", a), _numbers("b", b)
         if self.a.shape != self.b.shape or self.a.ndim == 0:
             raise ValueError(
@@ -282,7 +293,8 @@ class InterpolationImages(PictureCallback):
         super().on_train_begin(logs)
 
     def _draw(self, model: keras.Model) -> grids.Picture:
-        x = model.interpolate(self.a, self.b, self.steps, spherical=self.spherical)
+        way = {"spherical": self.spherical, **self.given}
+        x = model.interpolate(self.a, self.b, self.steps, **way)
         t = np.linspace(0.0, 1.0, self.steps)
         if self.a.ndim == 3:
             return grids.interpolation_grid(x, t)
@@ -302,6 +314,8 @@ class SampleImages(PictureCallback):
         seed: Of the draws.
         every: Epochs from one picture to the next.
         log_dir: TensorBoard's folder, or None.
+        condition: For conditional models, `num` rows or one for all.
+        columns: Images in a row; by default the picture is as square as it gets.
 
     Raises:
         ValueError: If an argument is out of its range; at the start of training, if a
@@ -315,11 +329,64 @@ class SampleImages(PictureCallback):
         seed: int = 0,
         every: int = 1,
         log_dir: str | os.PathLike[str] | None = None,
+        condition: ArrayLike | None = None,
+        columns: int | None = None,
     ) -> None:
         super().__init__(path, self._draw, every, log_dir)
         self.num = _whole_number("num", num, 1, MOST)
         self.seed = _whole_number("seed", seed, 0, None)
+        self.given = _given(condition)
+        self.columns = columns
 
     def _draw(self, model: keras.Model) -> grids.Picture:
-        x = np.asarray(model.sample(self.num, seed=self.seed))
-        return grids.tile(x) if x.ndim == 4 else lines.line_grid(x)
+        x = np.asarray(model.sample(self.num, seed=self.seed, **self.given))
+        if x.ndim == 4:
+            return grids.tile(x, columns=self.columns)
+        return lines.line_grid(x, columns=self.columns)
+
+
+class CompletionImages(PictureCallback):
+    """Saves images of which a part is given: that part, completions, the whole.
+
+    For models that complete images, `CVAE` with a part of x as its condition. The part
+    and the noise of the completions are the same every time. See `PictureCallback` for
+    what all pictures have in common.
+
+    Args:
+        path: The folder for the pictures.
+        x: The images, `(n, height, width, channels)`.
+        count: Completions of each, at least 1; with n at most 256 in all.
+        seed: Of the completions.
+        every: Epochs from one picture to the next.
+        log_dir: TensorBoard's folder, or None.
+
+    Raises:
+        ValueError: If an argument is out of its range; at the start of training, if the
+            model takes images of another shape or a folder cannot be written to.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        x: ArrayLike,
+        count: int = 5,
+        seed: int = 0,
+        every: int = 1,
+        log_dir: str | os.PathLike[str] | None = None,
+    ) -> None:
+        super().__init__(path, self._draw, every, log_dir)
+        self.x = _numbers("x", x)
+        self.count = _whole_number("count", count, 1, MOST // max(1, len(self.x)))
+        self.seed = _whole_number("seed", seed, 0, None)
+
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        """Checks the images against the model, then prepares to draw."""
+        _check_shape("x", self.x, self.model, batch=True)
+        super().on_train_begin(logs)
+
+    def _draw(self, model: keras.Model) -> grids.Picture:
+        part = model.part_of(self.x)
+        each = np.repeat(part, self.count, axis=0)
+        made = model.sample(len(each), seed=self.seed, condition=each)
+        made = made.reshape(len(part), self.count, *made.shape[1:])
+        return grids.completion_grid(self.x, model.condition.given(part), made)

@@ -35,8 +35,8 @@ class TrainConfig(Options):
 
     dataset: str = option(
         "digits",
-        "digits, mnist, fashion_mnist, shapes or swiss_roll; or the path of an .npz, "
-        ".npy or .csv file or of a folder of images",
+        "digits, mnist, fashion_mnist, shapes, swiss_roll, motion or tones; or the "
+        "path of an .npz, .npy or .csv file or of a folder of images",
         group="Data",
     )
     data_kind: str = option(
@@ -131,7 +131,12 @@ class TrainConfig(Options):
     prior: str = option(
         "standard_normal",
         "p(z)",
-        choices=("standard_normal", "gaussian_mixture", "vamp"),
+        choices={
+            "standard_normal": "N(0, I)",
+            "gaussian_mixture": "a learned mixture of normals",
+            "vamp": "a mixture of posteriors of learned pseudo-inputs",
+            "conditional": "a normal learned for each condition (cvae)",
+        },
     )
     prior_components: int = option(
         100,
@@ -171,15 +176,15 @@ class TrainConfig(Options):
     condition: str | None = option(
         None,
         "what a conditional model is given",
-        choices=(
-            "label",
-            "vector",
-            "left_half",
-            "right_half",
-            "top_half",
-            "bottom_half",
-            "mask",
-        ),
+        choices={
+            "label": "the class of each example",
+            "vector": "the arrays condition_train and condition_test of an .npz",
+            "left_half": "the left half of each image; the model completes the right",
+            "right_half": "the right half",
+            "top_half": "the upper half",
+            "bottom_half": "the lower half",
+            "mask": "a random part of each image; the model completes any part",
+        },
     )
     input_noise: str = option(
         "none",
@@ -302,6 +307,11 @@ class TrainConfig(Options):
                 raise ValueError(
                     f"--{name} must be set for --model {self.model}, as in {default}."
                 )
+        if self.prior == "conditional" and self.model != "cvae":
+            raise ValueError(
+                f"--prior conditional has no condition with --model {self.model}: set "
+                "--model cvae, or another --prior."
+            )
         if self.early_stopping_patience and not self.validation_fraction:
             raise ValueError(
                 "--early_stopping_patience needs data to select by that are not the "

@@ -14,12 +14,14 @@ import keras_vae
 from keras_vae import files
 from keras_vae.data import datasets, pipeline
 from keras_vae.data.datasets import Data, Split
+from keras_vae.evaluation import samplers
 from keras_vae.evaluation.latents import active_units
 from keras_vae.models.vae import VAE
 from keras_vae.training import folder as folders
-from keras_vae.training import strategies
+from keras_vae.training import pictures, start, strategies, tensorboard
 from keras_vae.training.build import build_model
 from keras_vae.training.callbacks import (
+    CompletionImages,
     InterpolationImages,
     ReconstructionImages,
     SampleImages,
@@ -28,6 +30,7 @@ from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
 from keras_vae.training.resume import KeepState
 from keras_vae.training.selection import BestSoFar
+from keras_vae.training.targets import condition_of, targets
 
 _EVALUATION_SEED = 1  # of the binarisation of validation and test images
 _COLLAPSED_KL = 0.1  # nats; below, the decoder gets nothing from z
@@ -75,13 +78,16 @@ def train(
         keras.config.set_dtype_policy(f"mixed_{config.mixed_precision}")
     try:
         with strategy.scope():
-            model = build_model(config, data.input_shape, steps)
+            condition = condition_of(config, data)
+            model = build_model(config, data.input_shape, steps, condition)
             for split in (data.train, data.validation, data.test):
                 if split is not None:
                     model.check_examples(split.x)
+            resumes = folder.checkpoint.exists() and not config.overwrite
+            networks = {} if resumes else start.read_networks(config, model)
             folder.claim()
             try:
-                return _train(config, folder, data, model, steps, say)
+                return _train(config, folder, data, model, networks, steps, say)
             finally:
                 folder.release()
     finally:
@@ -93,6 +99,7 @@ def _train(
     folder: RunFolder,
     data: Data,
     model: VAE,
+    networks: start.Weights,
     steps: int,
     say: Say,
 ) -> RunFolder:
@@ -112,10 +119,13 @@ def _train(
     if keep.restore():
         say(f"Continuing {folder.path} after {keep.epoch} of {config.epochs} epochs.")
     else:
-        model.adapt(_adapted(data.train.x, config))
+        given = targets(config, data.train)
+        model.adapt(_adapted(data.train.x, config), given)
+        start.set_networks(model, networks)
         say(_described(config, folder, data, model))
     batches = pipeline.batches(
         data.train.x,
+        targets(config, data.train),
         batch_size=config.batch_size,
         seed=config.seed,
         start_step=int(model.step),
@@ -133,7 +143,7 @@ def _train(
                 callbacks=[
                     keep,
                     *selection.values(),
-                    *_watchers(config, folder, data, held),
+                    *_watchers(config, folder, data, held, model),
                 ],
             )
         return _finish(config, folder, data, model, keep, say)
@@ -154,17 +164,22 @@ def _finish(
     split = data.test or data.train
     examples = _fixed(split, config)
     figures = model.evaluate(_batched(examples, config), verbose=0, return_dict=True)
-    z_mean = model.encode(_head(examples.x, 10_000))
+    given = targets(config, examples)
+    z_mean = model.encode(
+        _head(examples.x, 10_000), None if given is None else given[:10_000]
+    )
     metrics = {
         "part": part,
         "num_examples": len(examples),
-        "neg_elbo": figures["reconstruction_loss"] + figures["kl_loss"],
-        "reconstruction_loss": figures["reconstruction_loss"],
-        "kl_loss": figures["kl_loss"],
+        **_loss_figures(figures),
         "active_units": int(active_units(z_mean).sum()),
         "epochs": keep.epoch,
         "seconds": round(keep.total_seconds(), 2),
     }
+    if not model.has_kl:  # it generates from its latents, having no prior
+        z = samplers.posterior_draws(model, _head(data.train.x, samplers.MAX_EXAMPLES))
+        model.set_aggregate(samplers.fit_density(z))
+    pictures.write_final(folder, model)
     with files.written_aside(folder.model) as aside:
         model.save(aside)
     model.export(folder.saved_model)
@@ -172,6 +187,15 @@ def _finish(
     folder.finish()
     say(_summary(folder, metrics, config))
     return folder
+
+
+def _loss_figures(figures: dict[str, float]) -> dict[str, float]:
+    """What `metrics.json` says of the loss; an autoencoder has neither KL nor ELBO."""
+    reconstruction = {"reconstruction_loss": figures["reconstruction_loss"]}
+    if "kl_loss" not in figures:
+        return reconstruction
+    neg_elbo = figures["reconstruction_loss"] + figures["kl_loss"]
+    return {"neg_elbo": neg_elbo, **reconstruction, "kl_loss": figures["kl_loss"]}
 
 
 def _with_batch_that_fits(
@@ -201,6 +225,7 @@ def _batched(split: Split, config: TrainConfig) -> tf.data.Dataset:
     binarize = "static" if streamed else config.binarize
     return pipeline.batches(
         split.x,
+        targets(config, split),
         batch_size=min(config.batch_size, len(split)),
         shuffle=False,
         repeat=False,
@@ -220,25 +245,41 @@ def _head(x: Any, count: int) -> np.ndarray:
 
 
 def _watchers(
-    config: TrainConfig, folder: RunFolder, data: Data, held: Split | None
+    config: TrainConfig, folder: RunFolder, data: Data, held: Split | None, model: VAE
 ) -> list[keras.callbacks.Callback]:
     """TensorBoard and the pictures, in the order in which they look."""
     watchers: list[keras.callbacks.Callback] = [
-        keras.callbacks.TensorBoard(folder.logs, write_graph=False)
+        tensorboard.for_run(config, folder, data, held)
     ]
     if not config.image_every:
         return watchers
-    x = datasets.to_unit(_head((held or data.train).x, 10))
+    split = held or data.train
+    x = datasets.to_unit(_head(split.x, 10))
+    given = targets(config, split)
+    conditions = pictures.conditions(model, x, None if given is None else given[:64])
     log_dir = folder.logs / "images"
     options = {"every": config.image_every, "log_dir": log_dir}
-    return [
-        *watchers,
-        ReconstructionImages(folder.images / "reconstruction", x, **options),
-        InterpolationImages(
-            folder.images / "interpolation", x[0], x[min(1, len(x) - 1)], **options
+    watchers += [
+        ReconstructionImages(
+            folder.images / "reconstruction",
+            x,
+            condition=conditions.of_examples,
+            **options,
         ),
-        SampleImages(folder.images / "samples", **options),
+        InterpolationImages(
+            folder.images / "interpolation",
+            x[0],
+            x[min(1, len(x) - 1)],
+            condition=conditions.of_first,
+            **options,
+        ),
     ]
+    if pictures.completes(model):
+        watchers.append(CompletionImages(folder.images / "completion", x, **options))
+    elif model.has_kl:  # else there is no prior to draw from
+        samples = {**conditions.of_samples, **options}
+        watchers.append(SampleImages(folder.images / "samples", **samples))
+    return watchers
 
 
 def _interrupter(folder: RunFolder, say: Say) -> Callable[[int], None]:
@@ -291,15 +332,18 @@ def _described(config: TrainConfig, folder: RunFolder, data: Data, model: VAE) -
 
 
 def _summary(folder: RunFolder, metrics: dict[str, Any], config: TrainConfig) -> str:
+    part, reconstruction = metrics["part"], metrics["reconstruction_loss"]
+    kl = metrics.get("kl_loss")
     lines = [
         "",
-        f"-ELBO of the {metrics['part']} part: {metrics['neg_elbo']:.2f} nats = "
-        f"reconstruction {metrics['reconstruction_loss']:.2f} + KL "
-        f"{metrics['kl_loss']:.2f}",
+        f"Reconstruction loss of the {part} part: {reconstruction:.2f} nats"
+        if kl is None
+        else f"-ELBO of the {part} part: {metrics['neg_elbo']:.2f} nats = "
+        f"reconstruction {reconstruction:.2f} + KL {kl:.2f}",
         f"Active units: {metrics['active_units']} of {config.latent_dim}; "
         f"{metrics['epochs']} epochs in {metrics['seconds']:.0f} s",
     ]
-    if metrics["active_units"] == 0 or metrics["kl_loss"] < _COLLAPSED_KL:
+    if metrics["active_units"] == 0 or (kl is not None and kl < _COLLAPSED_KL):
         lines.append(
             "Warning: the latent space is not used (posterior collapse). Try "
             "--kl_schedule linear, --free_bits 0.1, a smaller --beta or a smaller "

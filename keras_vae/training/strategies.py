@@ -37,7 +37,11 @@ def mirrored(virtual_devices: int = 0) -> tf.distribute.Strategy:
         ValueError: If TensorFlow is already running with fewer logical CPU devices.
     """
     if virtual_devices:
-        return tf.distribute.MirroredStrategy(logical_cpus(virtual_devices))
+        return tf.distribute.MirroredStrategy(
+            logical_cpus(virtual_devices),
+            # The default, collective ops, holds a process to one number of devices.
+            cross_device_ops=tf.distribute.ReductionToOneDevice(),
+        )
     gpus = [device.name for device in tf.config.list_logical_devices("GPU")]
     return tf.distribute.MirroredStrategy(gpus or ["CPU:0"])
 

@@ -223,6 +223,42 @@ def three_row_grid(
     return tile(np.concatenate(rows), columns=len(rows[0]), scale=scale)
 
 
+def completion_grid(
+    originals: ArrayLike,
+    given: ArrayLike,
+    completions: ArrayLike,
+    scale: int | None = None,
+) -> Picture:
+    """A row for each image: the part that is given, its completions, the image.
+
+    Args:
+        originals: `(n, height, width, channels)`.
+        given: Which pixels are given, `(n or 1, height, width, 1)`; the others are
+            painted over.
+        completions: `(n, k, height, width, channels)`.
+        scale: As for `tile`.
+
+    Raises:
+        ValueError: If the shapes do not go together.
+    """
+    made = np.asarray(completions)
+    require(made.ndim == 5, "completions", "five axes", made.shape)
+    flat = to_uint8(made.reshape(-1, *made.shape[2:]))
+    whole = to_uint8(originals)
+    n, k = made.shape[:2]
+    same = whole.shape == (n, *flat.shape[1:])
+    require(same, "completions", f"those of {whole.shape}", made.shape)
+    shown = np.broadcast_to(np.asarray(given) > 0.5, (*whole.shape[:-1], 1))
+    part = np.where(shown, whole, np.uint8(LINES))
+    rows = [
+        part[:, np.newaxis],
+        flat.reshape(n, k, *flat.shape[1:]),
+        whole[:, np.newaxis],
+    ]
+    cells = np.concatenate(rows, axis=1).reshape(-1, *flat.shape[1:])
+    return tile(cells, columns=k + 2, scale=scale)
+
+
 def pairs_grid(
     originals: ArrayLike,
     reconstructions: ArrayLike,

@@ -1,6 +1,7 @@
 """Pictures of examples that are no images: sequences and vectors drawn as lines.
 
-All cells share one set of axes, which is what makes them quick to draw.
+All cells share one set of axes, which is what makes them quick to draw. Sequences of
+many channels, as of spectra, are drawn as images.
 """
 
 import math
@@ -9,7 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from keras_vae.visualization import grids
 from keras_vae.visualization.grids import Picture, require
+
+_MOST_LINES = 12  # channels of a sequence, beyond which it is drawn as an image
 
 # Okabe and Ito's colours, told apart by colour-blind eyes.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -26,7 +30,9 @@ def line_grid(
 
     A vector's features, and each channel of a sequence, are shown between their own
     lowest and highest value in `reference`, since their units may differ. Of more than
-    six channels the first six are drawn.
+    six channels the first six are drawn. Of more than twelve all are, as an image: time
+    to the right, channels upwards, the lowest value of all black and the highest white,
+    and the second of two series below the first.
 
     Args:
         *series: One or two arrays of one shape, `(n, features)` or
@@ -55,6 +61,8 @@ def line_grid(
     require(columns >= 1, "columns", "at least 1", columns)
     require(titles is None or len(titles) == n, "titles", f"{n} texts", titles)
     known = arrays[0] if reference is None else np.asarray(reference, np.float32)
+    if len(shapes[0]) == 3 and shapes[0][-1] > _MOST_LINES:
+        return _as_images(arrays, known, columns, titles)
     known = known.reshape(-1, known.shape[-1])
     finite = np.isfinite(known)
     low = known.min(axis=0, initial=np.inf, where=finite)
@@ -68,6 +76,22 @@ def line_grid(
         unit = unit[..., np.newaxis] if unit.ndim == 2 else unit
         lines.append(unit.repeat(2, axis=1) if unit.shape[1] == 1 else unit)
     return _draw(lines, list(labels), columns, titles)
+
+
+def _as_images(
+    arrays: list[NDArray[np.float32]],
+    reference: NDArray[np.float32],
+    columns: int,
+    titles: Sequence[str] | None,
+) -> Picture:
+    """Draws sequences of spectra as images."""
+    known = reference[np.isfinite(reference)]
+    low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
+    span = high - low if high > low else 1.0
+    images = [((array - low) / span).swapaxes(1, 2)[:, ::-1] for array in arrays]
+    if len(images) == 2:
+        return grids.reconstruction_grid(*images, columns=columns)
+    return grids.tile(images[0], columns=columns, titles=titles)
 
 
 def _draw(

@@ -1,0 +1,249 @@
+"""A density of the aggregate posterior, fitted after training, to generate from.
+
+The aggregate posterior q(z) = E_data[q(z|x)] is where the decoder has learned to
+decode; the prior has mass elsewhere too. What its place is worth can be said in nats:
+-ELBO holds -E_q(z)[log p(z)], so that with another density r(z) as the prior it changes
+by exactly the difference of -E[log r] and -E[log p] (Hoffman and Johnson 2016, "ELBO
+surgery").
+"""
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from keras_vae.evaluation.likelihood import (
+    chunks,
+    first_examples,
+    has_spread,
+    is_binary,
+)
+from keras_vae.probability.aggregate import AggregateDensity
+from keras_vae.probability.likelihoods import Bernoulli
+from keras_vae.probability.noise import RowNoise
+
+MAX_EXAMPLES = 10_000
+"""Training examples that are enough to fit a density to."""
+
+_COMPONENTS = 20
+_EXAMPLES_PER_PARAMETER_ROW = 10  # examples that a component needs for each dimension
+_MAX_FULL = 64  # latent dimensions up to which a component has a full covariance
+_SMALLEST_VARIANCE = 1e-4  # added, where the latents lie in fewer dimensions
+_HELD_OUT = 10  # one in so many latents decides between Normal and mixture
+_SCORED = 2_000  # examples that the scores look at
+_SCORED_NUMBERS = 2**25  # and numbers in them
+_GENERATED_AT_ONCE = 256
+_SEED = 0x5A11
+
+
+def posterior_draws(
+    model: Any, x: Any, condition: Any = None, seed: int = _SEED
+) -> np.ndarray:
+    """Draws one z of q(z|x) for each example: draws of the aggregate posterior.
+
+    Args:
+        model: A `VAE` or a model with its methods.
+        x: Examples, an array or an object with `gather(rows)`.
+        condition: For conditional models, one row an example.
+        seed: Of the draws.
+
+    Returns:
+        (n, latent_dim).
+    """
+    model.ensure_built()
+
+    def draw(x: tf.Tensor, given: Any, first: tf.Tensor) -> tf.Tensor:
+        noise = RowNoise(seed, 0, first, "aggregate")
+        z_mean, z_log_var = model.infer(x, given)
+        return model.sample_latent(z_mean, z_log_var, noise, given, 1).z[0]
+
+    graph = tf.function(draw, reduce_retracing=True, autograph=False)
+    parts = [
+        graph(values, given, tf.constant(first)).numpy()
+        for first, values, given in chunks(model, x, condition, 1)
+    ]
+    return np.concatenate(parts)
+
+
+def fit_density(z: np.ndarray, components: int = 1) -> AggregateDensity:
+    """Fits a Normal, or a mixture of normals, to draws of z with scikit-learn.
+
+    Args:
+        z: (n, latent_dim), n >= 2.
+        components: How many normals; with 1 it is a Normal. They have full covariances
+            up to 64 dimensions.
+
+    Returns:
+        The density, built.
+
+    Raises:
+        ValueError: If there are fewer draws than components or than two, or z is not
+            finite.
+    """
+    # Late, because it takes a second, and training reads this module when it starts.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits
+
+    if len(z) < max(2, components) or not np.isfinite(z).all():
+        raise ValueError(
+            "Invalid value for argument `z`. Expected at least "
+            f"{max(2, components)} rows of finite numbers. Received: shape {z.shape}"
+            f"{'' if np.isfinite(z).all() else ' with NaN or infinity'}."
+        )
+    covariance = "full" if z.shape[1] <= _MAX_FULL else "diagonal"
+    mixture = GaussianMixture(
+        components,
+        covariance_type="full" if covariance == "full" else "diag",
+        reg_covar=_SMALLEST_VARIANCE,
+        tol=1e-2,
+        random_state=0,
+    )
+    # Its matrices are so small that more threads only wait for one another.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        mixture.fit(z)
+    density = AggregateDensity(components, covariance)
+    density.build((None, z.shape[1]))
+    density.assign(mixture.weights_, mixture.means_, mixture.covariances_)
+    return density
+
+
+def fit_aggregate(model: Any, x: Any, condition: Any = None) -> dict[str, Any]:
+    """Fits the density of the aggregate posterior and gives it to the model.
+
+    A Normal and a mixture of up to 20 normals are fitted to draws of the posterior; of
+    these examples one in ten is kept out, and the density under which it is more
+    probable is taken. The model keeps it: it is saved with it, and exported as
+    `generate_from_aggregate`.
+
+    Args:
+        model: A `VAE` or a model with its methods.
+        x: Training examples, of which the first 10,000 are taken.
+        condition: For conditional models, one row an example.
+
+    Returns:
+        What was taken: `sampler` ("normal" or "gaussian_mixture") and
+        `sampler_components`.
+
+    Raises:
+        ValueError: If latents are not finite.
+    """
+    z = posterior_draws(model, *first_examples(x, condition, MAX_EXAMPLES))
+    z = np.repeat(z, 2, axis=0) if len(z) == 1 else z  # a Normal around the only one
+    kept_out = np.arange(len(z)) % _HELD_OUT == _HELD_OUT - 1
+    known, held = (z[~kept_out], z[kept_out]) if kept_out.any() else (z, z)
+    most = len(known) // (_EXAMPLES_PER_PARAMETER_ROW * z.shape[1])
+    candidates = [
+        fit_density(known, number) for number in {1, max(1, min(_COMPONENTS, most))}
+    ]
+    best = min(candidates, key=lambda density: nll_of(density, held))
+    model.set_aggregate(best)
+    return {
+        "sampler": "normal" if best.components == 1 else "gaussian_mixture",
+        "sampler_components": best.components,
+    }
+
+
+def nll_of(density: Any, z: np.ndarray) -> float:
+    """Returns the mean of -log density over rows of z (n, latent_dim), in nats.
+
+    Args:
+        density: An object with `log_prob(z)`.
+        z: The rows.
+    """
+    parts = [
+        density.log_prob(tf.constant(z[first : first + 4096])).numpy()
+        for first in range(0, len(z), 4096)
+    ]
+    return float(-np.mean(np.concatenate(parts)))
+
+
+def sampler_scores(model: Any, x: Any, condition: Any = None) -> dict[str, float]:
+    """Says how well the prior, and the density fitted after training, stand for z.
+
+    By two measures, for which less is better, on examples that were not trained on:
+
+    - `*_latent_nll`: -log density of draws of q(z|x), in nats. It is the part of -ELBO
+      in which the density stands, so that the difference between two densities is that
+      between the -ELBO of the two models that generate from them.
+    - `*_mmd`: the squared maximum mean discrepancy between generated and real examples
+      (Gretton et al. 2012, equation 3: unbiased, so 0 on average for equals), times
+      1,000, with a Gaussian kernel of the median distance between real examples. It
+      looks at what is generated, and knows no model.
+
+    Args:
+        model: A `VAE` or a model with its methods.
+        x: Test examples, of which up to 2,000 are taken.
+        condition: For conditional models, one row an example.
+
+    Returns:
+        `prior_latent_nll` and `prior_mmd` unless the model is a plain autoencoder,
+        `aggregate_latent_nll` and `aggregate_mmd` where a density has been fitted.
+    """
+    most = min(_SCORED, _SCORED_NUMBERS // math.prod(model.data_shape))
+    x, condition = first_examples(x, condition, max(2, most))
+    given = model.check_condition(condition, len(x))
+    z = posterior_draws(model, x, condition)
+    parts = [values.numpy() for _, values, _ in chunks(model, x, condition, 1)]
+    real = np.concatenate([np.asarray(model.to_model(part)) for part in parts])
+    draws = not isinstance(model.likelihood, Bernoulli) or is_binary(x)
+    figures = {}
+    if has_spread(model, x, condition):
+        log_p = model.prior_log_prob(tf.constant(z)[tf.newaxis], given)
+        figures["prior_latent_nll"] = float(-np.mean(log_p))
+        drawn = model.prior_sample(len(x), _SEED, given)
+        generated = _generated(model, drawn, given, draws)
+        figures["prior_mmd"] = 1000.0 * squared_mmd(generated, real)
+    if model.aggregate is not None:
+        figures["aggregate_latent_nll"] = nll_of(model.aggregate, z)
+        drawn = model.aggregate.sample(len(x), _SEED)
+        generated = _generated(model, drawn, given, draws)
+        figures["aggregate_mmd"] = 1000.0 * squared_mmd(generated, real)
+    return figures
+
+
+def _generated(model: Any, z: tf.Tensor, given: Any, draws: bool) -> np.ndarray:
+    """Returns examples in the model's units: draws, or means where data are grey."""
+    parts = []
+    for first in range(0, len(z), _GENERATED_AT_ONCE):
+        rows = slice(first, first + _GENERATED_AT_ONCE)
+        params = model.generate(z[rows], None if given is None else given[rows])
+        noise = RowNoise(_SEED, 0, first, "draw")
+        x = model.likelihood.sample(params, noise) if draws else None
+        parts.append(model.likelihood.mean(params) if x is None else x)
+    return np.concatenate([np.asarray(part) for part in parts])
+
+
+def squared_mmd(a: np.ndarray, b: np.ndarray) -> float:
+    """Estimates the squared maximum mean discrepancy of two samples, without bias.
+
+    Gretton et al. 2012, equation 3. The kernel is exp(-|x - y|^2 / 2w) with w the
+    median squared distance between rows of b.
+
+    Args:
+        a: (n, ...), n >= 2.
+        b: (m, ...), m >= 2.
+    """
+    a, b = (part.reshape(len(part), -1).astype(np.float64) for part in (a, b))
+    within_b = _squared_distances(b, b)
+    width = np.median(within_b[np.triu_indices(len(b), 1)]) or 1.0
+    n, m = len(a), len(b)
+    mean_a = (_kernel(_squared_distances(a, a), width).sum() - n) / (n * (n - 1))
+    mean_b = (_kernel(within_b, width).sum() - m) / (m * (m - 1))
+    across = _kernel(_squared_distances(a, b), width).mean()
+    return float(mean_a + mean_b - 2.0 * across)
+
+
+def _kernel(squared: np.ndarray, width: float) -> np.ndarray:
+    return np.exp(-squared / (2.0 * width))
+
+
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    norms = np.sum(np.square(a), axis=1)[:, np.newaxis] + np.sum(np.square(b), axis=1)
+    squared = np.maximum(norms - 2.0 * a @ b.T, 0.0)
+    if a is b:
+        np.fill_diagonal(squared, 0.0)
+    return squared

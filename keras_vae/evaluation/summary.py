@@ -1,0 +1,262 @@
+"""Everything that is measured of a trained model, by name."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from keras_vae.data.datasets import Split
+from keras_vae.evaluation import disentanglement, latents, likelihood, samplers
+from keras_vae.evaluation.baselines import principal_components
+from keras_vae.probability.priors import StandardNormal
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and of how much."""
+
+_MIN_ROWS_FOR_FACTORS = 1_000
+
+
+class Part(NamedTuple):
+    """Examples, and what a conditional model is given with them."""
+
+    split: Split
+    condition: Any = None
+
+
+def evaluate(
+    model: Any,
+    train: Part,
+    test: Part,
+    num_importance_samples: int = 5000,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Measures a model on test examples.
+
+    Args:
+        model: A `VAE` or a model with its methods.
+        train: Training examples, for what is compared with (principal components) or
+            learned of the latents (probes).
+        test: The examples that the figures are of. It may be the training part, where
+            there is no other.
+        num_importance_samples: Samples of the posterior for each example.
+        progress: Told how far it is.
+
+    Returns:
+        Figures by name, in nats for each example where not said otherwise, ready for
+        JSON. What does not exist for this model or these data is not there: a plain
+        autoencoder has no likelihood, a figure by class needs labels.
+    """
+    x, labels = test.split.x, test.split.y
+    report = progress or (lambda what, done, of: None)
+    report("-ELBO", 0, len(x))
+    terms = likelihood.elbo_terms(model, x, test.condition)
+    report("-ELBO", len(x), len(x))
+    figures: dict[str, Any] = {
+        "num_examples": len(x),
+        "reconstruction_loss": float(np.mean(terms.reconstruction_loss)),
+    }
+    columns = {"reconstruction_loss": terms.reconstruction_loss}
+    if likelihood.has_spread(model, x, test.condition):
+        columns |= {"kl_loss": terms.kl_loss, "neg_elbo": terms.neg_elbo}
+        figures |= _bounds(terms)
+        nll = _importance_weighted(model, test, terms, num_importance_samples, report)
+        columns["importance_weighted_nll"] = nll.pop("by_example")
+        figures |= nll
+    figures |= _compared("principal components", report, _linear, model, train, test)
+    figures |= _compared("samplers", report, _samplers, model, test)
+    figures |= _compared("latents", report, _latents, model, terms, train, test)
+    if labels is not None:
+        figures["by_class"] = _by_class(columns, figures, labels)
+    return figures
+
+
+def _bounds(terms: likelihood.ElboTerms) -> dict[str, Any]:
+    figures: dict[str, Any] = {
+        "kl_loss": float(np.mean(terms.kl_loss)),
+        "neg_elbo": float(np.mean(terms.neg_elbo)),
+    }
+    if terms.kl_per_dimension is not None:
+        figures["kl_per_dimension"] = terms.kl_per_dimension.mean(axis=0).tolist()
+    return figures
+
+
+def _importance_weighted(
+    model: Any,
+    test: Part,
+    terms: likelihood.ElboTerms,
+    num_samples: int,
+    report: Progress,
+) -> dict[str, Any]:
+    x, condition = test.split.x, test.condition
+
+    def measured(what: str, **keywords: Any) -> likelihood.LogProbability:
+        return likelihood.importance_weighted_nll(
+            model,
+            x,
+            num_samples,
+            condition=condition,
+            progress=lambda done, of: report(what, done, of),
+            **keywords,
+        )
+
+    found = measured("importance-weighted NLL")
+    figures = {
+        "by_example": -found.log_prob,
+        "importance_weighted_nll": found.nll,
+        "importance_weighted_nll_standard_error": _json(found.standard_error),
+        "importance_weighted_nll_standard_error_over_examples": _json(
+            found.standard_error_over_examples
+        ),
+        "num_importance_samples": num_samples,
+        "effective_samples": _json(float(np.mean(found.effective_samples))),
+        "bits_per_dimension": likelihood.bits_per_dimension(model, x, found.nll),
+    }
+    active = latents.active_units(terms.z_mean)
+    if isinstance(model.prior, StandardNormal) and not active.all():
+        reduced = measured("NLL without inactive dimensions", active=active)
+        figures["importance_weighted_nll_without_inactive"] = reduced.nll
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def _json(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _compared(
+    what: str, report: Progress, measure: Callable[..., dict[str, Any]], *args: Any
+) -> dict[str, Any]:
+    report(what, 0, 1)
+    figures = measure(*args)
+    report(what, 1, 1)
+    return figures
+
+
+def _linear(model: Any, train: Part, test: Part) -> dict[str, Any]:
+    return principal_components(model, train.split.x, test.split.x, test.condition)
+
+
+def _samplers(model: Any, test: Part) -> dict[str, Any]:
+    return samplers.sampler_scores(model, test.split.x, test.condition)
+
+
+def _latents(
+    model: Any, terms: likelihood.ElboTerms, train: Part, test: Part
+) -> dict[str, Any]:
+    z = terms.z_mean
+    figures: dict[str, Any] = {"active_units": int(latents.active_units(z).sum())}
+    factors = test.split.factors
+    if _are_factors(factors):
+        figures["disentanglement"] = disentanglement.all_scores(z, factors)
+        figures["disentanglement_chance"] = disentanglement.chance_scores(factors)
+    y_train, y_test = train.split.y, test.split.y
+    if y_train is None or y_test is None:
+        return figures
+    if test.split is train.split:  # learn from one half, and ask about the other
+        half = np.arange(len(z)) % 2 == 0
+        known, asked = (z[half], y_test[half]), (z[~half], y_test[~half])
+    else:
+        known = model.encode(train.split.x, train.condition), y_train
+        asked = z, y_test
+    return {**figures, **latents.probe_accuracies(*known, *asked)}
+
+
+def _are_factors(factors: np.ndarray | None) -> bool:
+    """Whether these are enough rows of integers, of which at least two vary."""
+    if factors is None or not np.issubdtype(factors.dtype, np.integer):
+        return False
+    varying = np.sum(factors.min(axis=0) != factors.max(axis=0))
+    return bool(len(factors) >= _MIN_ROWS_FOR_FACTORS and varying >= 2)
+
+
+def _by_class(
+    columns: dict[str, np.ndarray], figures: dict[str, Any], labels: np.ndarray
+) -> dict[str, Any]:
+    """Returns the figures of each class, and moves the probes' there."""
+    found = {name: latents.by_class(values, labels) for name, values in columns.items()}
+    for name in ("knn_accuracy", "linear_probe_accuracy"):
+        if f"{name}_by_class" in figures:
+            found[name] = figures.pop(f"{name}_by_class")
+    return {
+        str(label): {
+            "count": int(np.sum(labels == label)),
+            **{name: of[label] for name, of in found.items() if label in of},
+        }
+        for label in np.unique(labels[labels >= 0]).tolist()
+    }
+
+
+_LINES: tuple[tuple[str, str, str], ...] = (
+    ("neg_elbo", "-ELBO", "nats"),
+    ("reconstruction_loss", "  reconstruction", "nats"),
+    ("kl_loss", "  KL", "nats"),
+    ("importance_weighted_nll", "NLL by importance sampling", "nats"),
+    ("importance_weighted_nll_standard_error", "  error, of sampling", "nats"),
+    (
+        "importance_weighted_nll_standard_error_over_examples",
+        "  error, of the choice of examples",
+        "nats",
+    ),
+    ("effective_samples", "  effective samples of each example", ""),
+    ("importance_weighted_nll_without_inactive", "  without inactive dims", "nats"),
+    ("bits_per_dimension", "bits per dimension", ""),
+    ("active_units", "active latent dimensions", ""),
+    ("squared_error", "squared error of reconstructions", ""),
+    ("pca_squared_error", "  of PCA with as many components", ""),
+    ("pca_nll", "NLL of probabilistic PCA", "nats"),
+    ("prior_latent_nll", "-log density of test latents: prior", "nats"),
+    ("aggregate_latent_nll", "  density fitted after training", "nats"),
+    ("prior_mmd", "1000 MMD^2 of samples: prior", ""),
+    ("aggregate_mmd", "  density fitted after training", ""),
+    ("knn_accuracy", "accuracy of labels: nearest neighbours", ""),
+    ("linear_probe_accuracy", "  linear probe", ""),
+)
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Returns the figures of `evaluate` as lines of text."""
+    lines = []
+    for name, words, unit in _LINES:
+        if figures.get(name) is not None:
+            value = figures[name]
+            shown = f"{value:,d}" if isinstance(value, int) else f"{value:,.4g}"
+            shown = f"{value:,.2f}" if unit and abs(value) >= 10 else shown
+            lines.append(f"{words:<42}{shown:>12} {unit}".rstrip())
+    if "kl_per_dimension" in figures:
+        kl = sorted(figures["kl_per_dimension"], reverse=True)
+        lines += ["KL by latent dimension, largest first"]
+        lines += [
+            "  " + " ".join(f"{value:6.2f}" for value in kl[first : first + 10])
+            for first in range(0, len(kl), 10)
+        ]
+    for name, score in figures.get("disentanglement", {}).items():
+        chance = figures["disentanglement_chance"][name]
+        lines.append(f"{name:<42}{score:>12.3f} (chance {chance:.3f})")
+    return "\n".join([*lines, *_class_lines(figures.get("by_class", {}))])
+
+
+def _class_lines(by_class: dict[str, Any]) -> list[str]:
+    if not by_class:
+        return []
+    heads = {
+        "count": "examples",
+        "neg_elbo": "-ELBO",
+        "importance_weighted_nll": "NLL",
+        "reconstruction_loss": "reconstr.",
+        "kl_loss": "KL",
+        "knn_accuracy": "k-NN",
+        "linear_probe_accuracy": "linear",
+    }
+    present = [name for name in heads if any(name in row for row in by_class.values())]
+    lines = ["class     " + "".join(f"{heads[name]:>11}" for name in present)]
+    for label, row in by_class.items():
+        cells = [
+            f"{row[name]:>11,.{0 if name == 'count' else 3 if name in _SHARES else 2}f}"
+            if name in row
+            else " " * 11
+            for name in present
+        ]
+        lines.append(f"{label[:10]:<10}" + "".join(cells))
+    return lines
+
+
+_SHARES = ("knn_accuracy", "linear_probe_accuracy")

@@ -1,0 +1,409 @@
+"""The conditional VAE: p(x|z, c), given a label, a vector or a part of the image."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_vae import networks
+from keras_vae.data import pipeline
+from keras_vae.models.conditions import (
+    Condition,
+    Label,
+    Part,
+    Vector,
+    joined,
+    joined_shape,
+    make_condition,
+)
+from keras_vae.models.inference import ADAPT_EXAMPLES
+from keras_vae.models.vae import VAE
+from keras_vae.naming import lookup
+from keras_vae.probability.distributions import bound_log_var, widened
+from keras_vae.probability.noise import RowNoise
+from keras_vae.probability.priors import Prior
+
+_FLAT = ("mlp", "resmlp")  # networks that take the condition as more features
+_NARROWING = (256,)  # the dense layer that `resnet` gets between a picture and its maps
+_BATCH_SIZE = 128
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class CVAE(VAE):
+    """A conditional VAE (Sohn et al. 2015, equation 4).
+
+    It minimises -E_q[log p(x|z,c)] + beta KL(q(z|x,c) || p(z|c)) for the condition c,
+    where p(z|c) is p(z), or learned: the standard normal, shifted and scaled by a
+    network of c.
+
+    Given a part of the image, x is completed: the likelihood is that of the pixels that
+    are not given, `reconstruction_loss` and `elbo` are of them alone, and in all that
+    is generated the given pixels are as they were. Parts are cut from x itself where no
+    condition comes with it, random ones by row of the batch.
+
+    Networks are ordinary ones. One with a single input takes x, or z, and the condition
+    in one tensor (`conditional_encoder` and `conditional_decoder` make them); one with
+    two inputs takes the pair [x, code] or [z, code], the code being float32: one-hot
+    `(batch, num_classes)`, the vector (standardised if `adapt` has seen it), the part,
+    or the given pixels and the mask `(batch, height, width, channels + 1)`.
+
+    Args: as `VAE`, and
+        condition: "label", "vector", "left_half", "right_half", "top_half",
+            "bottom_half" (that half is given) or "mask" (any part is given).
+        num_classes: How many labels there are, for "label".
+        condition_shape: Of one condition, for "vector".
+        prior: As for `VAE`; or "conditional", the learned p(z|c), or a `keras.Model`
+            from the code to the pair (mean, log variance), each (batch, latent_dim).
+
+    Raises:
+        ValueError: As `VAE`, and if the condition does not go with the data.
+
+    Example:
+    >>> x, y = np.zeros((16, 8, 8, 1)), np.arange(16) % 10
+    >>> cvae = keras_vae.CVAE(2, (8, 8, 1), condition="label", num_classes=10)
+    >>> cvae.compile(optimizer="adam")
+    >>> history = cvae.fit(x, y, epochs=1, verbose=0)
+    >>> cvae.sample(3, condition=7).shape
+    (3, 8, 8, 1)
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        input_shape: tuple[int, ...],
+        *,
+        condition: str = "label",
+        num_classes: int | None = None,
+        condition_shape: tuple[int, ...] | None = None,
+        prior: str | Prior | keras.Model = "standard_normal",
+        **kwargs: Any,
+    ) -> None:
+        shape = tuple(np.atleast_1d(input_shape).tolist())
+        self.condition = make_condition(condition, shape, num_classes, condition_shape)
+        learned = prior == "conditional" or isinstance(prior, keras.Model)
+        self._given_prior = prior if learned else None
+        base = "standard_normal" if learned else prior
+        super().__init__(latent_dim, input_shape, prior=base, **kwargs)
+        self._given["prior"] = prior
+
+    # What the networks are given.
+
+    def code(self, condition: Any) -> tf.Tensor:
+        """Returns the condition as networks take it, (batch, *code_shape)."""
+        if condition is None:
+            raise self.condition.refused("condition", "None")
+        code = self.condition.code(tf.convert_to_tensor(condition))
+        if self.code_scale is not None:
+            code = (code - self.code_mean.value) / self.code_scale.value
+        return code
+
+    def encoder_input(self, x: tf.Tensor, condition: Any) -> Any:
+        """X with the condition beside it, or the pair of x and the code."""
+        code, x = self.code(condition), self.to_model(x)
+        if _takes_pair(self.encoder):
+            rows = tf.concat([tf.shape(x)[:1], self.condition.code_shape], axis=0)
+            return [x, tf.broadcast_to(code, rows)]
+        if self.condition.beside_shape is None:
+            return x
+        return joined(x, self.condition.beside(code), _is_flat(self.encoder))
+
+    def decoder_input(self, z: tf.Tensor, lead: tf.Tensor, condition: Any) -> Any:
+        """Z with the condition behind it, or the pair of z and the code."""
+        shape = self.condition.code_shape
+        code = self.code(condition)
+        code = tf.broadcast_to(code, tf.concat([lead, shape], axis=0))
+        code = tf.reshape(code, [-1, *shape])
+        return [z, code] if _takes_pair(self.decoder) else joined(z, code, flat=True)
+
+    # The prior: with e of the standard normal, z = mean(c) + scale(c) e.
+
+    def prior_log_prob(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        """Returns log p(z|c) in nats, (num_samples, batch)."""
+        if self.prior_network is None:
+            return super().prior_log_prob(z, condition)
+        mean, log_var = self._prior_given(condition)
+        log_prob = self.prior.log_prob((z - mean) * tf.exp(-0.5 * log_var))
+        return log_prob - 0.5 * tf.reduce_sum(log_var, axis=-1)
+
+    def prior_kl(
+        self, z_mean: tf.Tensor, z_log_var: tf.Tensor, condition: Any = None
+    ) -> tf.Tensor | None:
+        """KL(q(z|x,c) || p(z|c)), (batch, latent_dim), if it has a closed form."""
+        if self.prior_network is None:
+            return super().prior_kl(z_mean, z_log_var, condition)
+        mean, log_var = self._prior_given(condition)
+        standard = (z_mean - mean) * tf.exp(-0.5 * log_var)
+        return self.prior.kl(standard, z_log_var - log_var)
+
+    def prior_sample(self, n: Any, seed: Any, condition: Any = None) -> tf.Tensor:
+        """Draws z from p(z|c), (n, latent_dim)."""
+        e = super().prior_sample(n, seed, condition)
+        if self.prior_network is None:
+            return e
+        mean, log_var = self._prior_given(condition)
+        return mean + tf.exp(0.5 * log_var) * e
+
+    def _prior_given(self, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        mean, raw_log_var = self.prior_network(self.code(condition))
+        return widened(mean), bound_log_var(raw_log_var)
+
+    # Conditions that come with examples.
+
+    def split_inputs(self, inputs: Any) -> tuple[tf.Tensor, Any]:
+        """Takes (x, condition), or x alone where the condition is a part of it."""
+        x, condition = inputs if isinstance(inputs, tuple | list) else (inputs, None)
+        return pipeline.as_unit(x), condition
+
+    def condition_on(self, x: tf.Tensor, condition: Any, noise: RowNoise) -> Any:
+        """Cuts the part of x that is given, where no condition came with x."""
+        if condition is None and isinstance(self.condition, Part):
+            return self.condition.cut(x, noise)
+        if condition is None:
+            raise self.condition.refused("condition", "None; in `fit` it is y")
+        return condition
+
+    def part_of(self, x: Any, mask: Any = None) -> np.ndarray:
+        """Returns what to give as `condition` of images x, (n, *input_shape).
+
+        Args:
+            x: The images of which a part is to be given.
+            mask: For condition "mask", 1 where a pixel is given and 0 where not,
+                `(height, width)` or `(n, height, width)`; None draws what `evaluate`
+                draws.
+
+        Raises:
+            ValueError: If the model is not conditioned on a part of x.
+        """
+        if not isinstance(self.condition, Part):
+            raise self.condition.refused("condition", "a part of x")
+        self._check_shape(x)
+        x = pipeline.as_unit(x)
+        if mask is None:
+            noise = RowNoise(self.seed, domain="evaluation")
+            return np.asarray(self.condition.cut(x, noise))
+        mask = np.asarray(mask, np.float32)[..., np.newaxis]
+        mask = np.broadcast_to(mask, (len(x), *self.data_shape[:2], 1))
+        rows = np.concatenate([x * mask, mask], axis=-1)
+        return self.condition.check("mask", rows, len(x))
+
+    def completed(self, x: tf.Tensor, condition: Any) -> tf.Tensor:
+        """Puts the given part in its place in what is generated."""
+        if isinstance(self.condition, Part):
+            return self.condition.completed(tf.convert_to_tensor(condition), x)
+        return x
+
+    def likelihood_weight(self, condition: Any) -> tf.Tensor | None:
+        """Counts the pixels that are not given."""
+        if isinstance(self.condition, Part):
+            return 1.0 - self.condition.given(condition)
+        return None
+
+    def unpack(self, data: Any) -> tuple[Any, tf.Tensor, tf.Tensor | None]:
+        """Takes the y of a batch as its condition."""
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        if isinstance(x, tuple | list):
+            x, y = x
+        x, _, weight = super().unpack((x, None, weight))
+        return (x if y is None else (x, self.given_condition(y))), x, weight
+
+    def given_condition(self, y: Any) -> tf.Tensor:
+        """The y of a dataset as the condition."""
+        return self.condition.read(y)
+
+    def check_condition(self, condition: Any, n: int) -> np.ndarray | None:
+        """Returns the condition of n examples, a row for each; None as it came."""
+        if condition is None:
+            return None
+        return self.condition.check("condition", condition, n)
+
+    def check_targets(self, y: Any, n: int) -> np.ndarray | None:
+        """Checks the y of `fit` and `evaluate`, which is the condition."""
+        if y is None and not isinstance(self.condition, Part):
+            raise self.condition.refused("y", "None")
+        return None if y is None else self.condition.check("y", y, n)
+
+    def adapt(self, x: Any, condition: Any = None) -> None:
+        """As `VAE.adapt`; vectors to condition on are standardised if they are given.
+
+        Args:
+            x: The training examples, an array or a dataset of batches (x, y).
+            condition: Of the array's examples.
+        """
+        super().adapt(x, condition)
+        if self.code_scale is None:
+            return
+        batches = self._read(x, condition, ADAPT_EXAMPLES)
+        rows = [np.asarray(given) for _, given in batches if given is not None]
+        if rows:
+            code = self.condition.code(np.concatenate(rows)).numpy().astype(np.float64)
+            mean, scale = code.mean(axis=0), code.std(axis=0)
+            self.code_mean.assign(mean)
+            varies = scale > 1e-7 * np.abs(mean)  # by more than float32 rounds
+            self.code_scale.assign(np.where(varies, scale, 1.0))
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        condition: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Returns `reconstruct` of all examples. As `keras.Model.predict`."""
+        if isinstance(x, tuple | list):
+            x, condition = x
+        if hasattr(x, "shape"):  # an array, or what is read when it is asked for
+            self.ensure_built()
+            given = [np.asarray(rows) for _, rows in self._examples(x, condition)]
+            x = pipeline.batches(
+                x,
+                np.concatenate(given),
+                batch_size=batch_size or _BATCH_SIZE,
+                shuffle=False,
+                repeat=False,
+            )
+        return super().predict(x, batch_size, **kwargs)
+
+    @property
+    def condition_spec(self) -> tf.TensorSpec:
+        """What a batch of conditions looks like in a graph."""
+        shape = [None, *self.condition.shape]
+        return tf.TensorSpec(shape, self.condition.dtype, name="condition")
+
+    # State.
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes all state."""
+        self.code_mean: Any = None
+        self.code_scale: Any = None
+        if isinstance(self.condition, Vector):
+            self.code_mean, self.code_scale = (
+                self.add_weight(
+                    name=name,
+                    shape=self.condition.code_shape,
+                    initializer=initializer,
+                    trainable=False,
+                    dtype="float32",
+                )
+                for name, initializer in (
+                    ("code_mean", "zeros"),
+                    ("code_scale", "ones"),
+                )
+            )
+        super().build(input_shape)
+
+    def check_networks(self) -> None:
+        """Calls the networks symbolically, that of the prior too."""
+        super().check_networks()
+        if self.prior_network is not None:
+            code = keras.KerasTensor((None, *self.condition.code_shape))
+            self.check_pair("prior", self.prior_network, code)
+
+    def symbolic_inputs(self) -> tuple[Any, Any]:
+        """What the encoder and the decoder are called with, as symbolic tensors."""
+        x, z = super().symbolic_inputs()
+        code = keras.KerasTensor((None, *self.condition.code_shape))
+        shape = joined_shape(
+            self.data_shape, self.condition.beside_shape, _is_flat(self.encoder)
+        )
+        together = joined_shape((self.latent_dim,), self.condition.code_shape, True)
+        return (
+            [x, code]
+            if _takes_pair(self.encoder)
+            else keras.KerasTensor((None, *shape)),
+            [z, code]
+            if _takes_pair(self.decoder)
+            else keras.KerasTensor((None, *together)),
+        )
+
+    def _make_networks(self, encoder: Any, decoder: Any) -> tuple[Any, Any]:
+        self.prior_network = self._given_prior
+        if self._given_prior == "conditional":
+            name = encoder if isinstance(encoder, str) else "mlp"
+            self.prior_network = prior_network(name, self.condition, self.latent_dim)
+        if isinstance(encoder, str):
+            encoder = conditional_encoder(
+                encoder, self.condition, self.data_shape, self.latent_dim
+            )
+        if isinstance(decoder, str):
+            params_shape = self.likelihood.params_shape(self.data_shape)
+            decoder = conditional_decoder(
+                decoder, self.condition, self.latent_dim, params_shape
+            )
+        return encoder, decoder
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {**super().get_config(), **self.condition.arguments}
+
+
+def conditional_encoder(
+    name: str,
+    condition: Condition,
+    data_shape: tuple[int, ...],
+    latent_dim: int,
+    **options: Any,
+) -> keras.Model:
+    """Returns an encoder of x and the condition in one tensor.
+
+    Args:
+        name: In `networks.ENCODERS`.
+        condition: See `conditions.make_condition`.
+        data_shape: Of one example.
+        latent_dim: Number of latent dimensions.
+        **options: Of the network.
+    """
+    shape = joined_shape(data_shape, condition.beside_shape, name in _FLAT)
+    return lookup("encoder", name, networks.ENCODERS)(shape, latent_dim, **options)
+
+
+def conditional_decoder(
+    name: str,
+    condition: Condition,
+    latent_dim: int,
+    params_shape: tuple[int, ...],
+    **options: Any,
+) -> keras.Model:
+    """Returns a decoder of z and the condition in one vector.
+
+    Args:
+        name: In `networks.DECODERS`.
+        condition: See `conditions.make_condition`.
+        latent_dim: Number of latent dimensions.
+        params_shape: Of the likelihood's parameters for one example.
+        **options: Of the network.
+    """
+    make = lookup("decoder", name, networks.DECODERS)
+    if name == "resnet" and isinstance(condition, Part):
+        options = {"hidden_units": _NARROWING, **options}
+    (width,) = joined_shape((latent_dim,), condition.code_shape, True)
+    return make(width, params_shape, **options)
+
+
+def prior_network(
+    name: str, condition: Condition, latent_dim: int, **options: Any
+) -> keras.Model:
+    """Returns a network from the code of a condition to p(z|c).
+
+    For labels it is a table of means and log variances, for parts of images the encoder
+    of that name, for vectors an "mlp".
+    """
+    options = {"name": "prior", **options}
+    if isinstance(condition, Label):
+        name, options = "mlp", {**options, "hidden_units": ()}
+    elif isinstance(condition, Vector):
+        name = "mlp"
+    make = lookup("encoder", name, networks.ENCODERS)
+    return make(condition.code_shape, latent_dim, **options)
+
+
+def _takes_pair(network: Any) -> bool:
+    """Whether a network is called with two tensors: unless it is known to have one."""
+    return not isinstance(network, keras.Sequential) and (
+        len(getattr(network, "inputs", None) or ()) != 1
+    )
+
+
+def _is_flat(network: Any) -> bool:
+    inputs = getattr(network, "inputs", None)
+    return bool(inputs) and len(inputs[0].shape) == 2

@@ -1,0 +1,1 @@
+"""What a person opens afterwards: figures, a report, an explorer."""

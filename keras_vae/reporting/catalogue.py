@@ -1,0 +1,22 @@
+"""The names of all figures, with a line about each. Imports nothing."""
+
+FIGURES = {
+    "overview": "originals, reconstructions, the way from the first to the second",
+    "grids": "3x3 training and test examples, reconstructed, and samples",
+    "pairs": "rows of input and reconstruction",
+    "interpolation": "81 steps between two examples, also as a GIF",
+    "all_pairs": "every class walks to every other, as a GIF",
+    "expected_reconstruction": "the mean over draws of z, beside that from the mean",
+    "scatter": "latents by class, also with digits as markers",
+    "tsne": "t-SNE of the latents, in the plane and in space (slow)",
+    "arrow": "an arrow between two classes, and what lies along it",
+    "manifold": "the decoder over [-2, 2] x [-2, 2] and over quantiles",
+    "walks": "GIFs along the two axes and the two diagonals",
+    "traversals": "one latent dimension at a time, ordered by KL",
+    "kl_per_dimension": "the KL of each latent dimension",
+    "curves": "loss, reconstruction and KL over the epochs",
+    "model_graph": "the layers of the model",
+    "swiss_roll": "the swiss roll rolled and unrolled",
+    "forward_reverse_kl": "one Gaussian on two humps, by either KL",
+}
+"""What `scripts/visualize.py` can draw, in the order in which it does."""

@@ -1,0 +1,79 @@
+"""What a figure of a run is made of: cells with examples, still or moving."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from keras_vae.reporting.subject import Subject
+from keras_vae.visualization import grids, lines, style
+from keras_vae.visualization.grids import Picture
+
+
+class Animation(NamedTuple):
+    """Frames of a GIF."""
+
+    frames: list[Picture]
+    duration_ms: int = 80
+
+
+Drawing = Figure | Animation
+Drawings = dict[str, Drawing]
+"""A figure's parts, by the names of their files without ending."""
+
+_LARGE = 112  # pixels of a cell where there are few
+
+
+def cells(
+    subject: Subject,
+    x: np.ndarray,
+    columns: int,
+    titles: Sequence[str] | None = None,
+    large: bool = False,
+) -> Picture:
+    """Draws examples: images as tiles, sequences and vectors as lines.
+
+    Args:
+        subject: Where the examples are from; its data fix the range of lines.
+        x: `(n, *input_shape)`.
+        columns: Cells per row.
+        titles: One for each example, or None.
+        large: Enlarge small images further, since there are few.
+    """
+    if not subject.is_image:
+        return lines.line_grid(
+            x, reference=subject.train.x[:1000], columns=columns, titles=titles
+        )
+    side = max(x.shape[1:3])
+    scale = max(1, math.ceil(_LARGE / side)) if large else None
+    return grids.tile(x, columns, scale=scale, titles=titles)
+
+
+def block(
+    subject: Subject,
+    rows: Sequence[np.ndarray],
+    title: str,
+    labels: Sequence[str] = (),
+    titles: Sequence[str] | None = None,
+) -> Figure:
+    """Frames rows of equally many examples, each row with its label."""
+    picture = cells(subject, np.concatenate(list(rows)), len(rows[0]), titles)
+    return style.framed(picture, title, rows=labels)
+
+
+def walk(
+    subject: Subject, x: np.ndarray, titles: Sequence[str], bounce: bool = True
+) -> Animation:
+    """Makes a GIF of examples one after the other, there and back again."""
+    frames = [
+        cells(subject, x[step : step + 1], 1, [titles[step]], large=True)
+        for step in range(len(x))
+    ]
+    return Animation(frames + frames[-2:0:-1] if bounce else frames)
+
+
+def spread(n: int, count: int) -> np.ndarray:
+    """Returns `count` rows of n, or all of them, evenly chosen."""
+    return np.linspace(0, n - 1, min(n, count)).astype(np.int64)

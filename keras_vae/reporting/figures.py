@@ -1,0 +1,189 @@
+"""Every figure of a run by its name, and the program that writes them."""
+
+import csv
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from keras_vae.naming import lookup
+from keras_vae.reporting import example_figures, latent_figures, structure
+from keras_vae.reporting.catalogue import FIGURES as ABOUT
+from keras_vae.reporting.drawings import Animation, Drawing, Drawings
+from keras_vae.reporting.runs import Run, load_run
+from keras_vae.reporting.subject import LeftOut, Subject
+from keras_vae.visualization import curves, graph, grids, style
+
+Say = Callable[[str], None]
+
+
+def training_curves(subject: Subject) -> Drawings:
+    """Draws loss, reconstruction and KL over the epochs."""
+    place = subject.run.path / "history.csv"
+    if not place.is_file():
+        raise LeftOut(f"{place} is not there")
+    return {"curves": curves.training_curves(read_history(place))}
+
+
+def read_history(path: str | os.PathLike[str]) -> dict[str, list[float]]:
+    """Returns the columns of a `history.csv`; NaN where a field is empty.
+
+    Raises:
+        ValueError: If a field is no number.
+    """
+    with Path(path).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = rows[0].keys() if rows else ()
+    try:
+        return {
+            name: [float(row[name]) if row[name] else math.nan for row in rows]
+            for name in names
+        }
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is not a table of numbers: {error}.") from error
+
+
+def model_graph(subject: Subject) -> Drawings:
+    """Draws the layers of the model."""
+    model = subject.model
+    encoder = structure.blocks(model.encoder)
+    shifted = [
+        block._replace(inputs=tuple(place + 1 for place in block.inputs or ()) or (0,))
+        for block in encoder
+    ]
+    x = graph.Block("x", structure.shape_text(subject.shape))
+    likelihood = graph.Block(f"p(x|z): {type(model.likelihood).__name__}")
+    prior = ""
+    if subject.has_kl:
+        plain = subject.prior_is_standard
+        prior = "N(0, I)" if plain else type(model.prior).__name__
+    count = f"{model.count_params():,} weights"
+    figure = graph.model_graph(
+        [x, *shifted],
+        [*structure.blocks(model.decoder), likelihood],
+        "q(z|x): N(mean, variance)" if subject.has_kl else "mean",
+        prior,
+        f"z, {subject.latent_dim} numbers" if subject.latent_dim > 1 else "z, a number",
+        f"{type(model).__name__} of {subject.run.data.name}, {count}",
+    )
+    return {"model_graph": figure}
+
+
+def forward_reverse_kl(subject: Subject) -> Drawings:
+    """Draws one Gaussian on two humps, by either KL; the same for every run."""
+    return {"forward_reverse_kl": curves.forward_and_reverse()}
+
+
+FIGURES: dict[str, Callable[[Subject], Drawings]] = {
+    "overview": example_figures.overview,
+    "grids": example_figures.grid_3x3,
+    "pairs": example_figures.pairs,
+    "interpolation": example_figures.interpolation,
+    "all_pairs": example_figures.all_pairs,
+    "expected_reconstruction": example_figures.expected_reconstruction,
+    "scatter": latent_figures.scatter,
+    "tsne": latent_figures.tsne,
+    "arrow": latent_figures.arrow,
+    "manifold": latent_figures.manifold,
+    "walks": latent_figures.walks,
+    "traversals": latent_figures.traversals,
+    "kl_per_dimension": latent_figures.kl_per_dimension,
+    "curves": training_curves,
+    "model_graph": model_graph,
+    "swiss_roll": latent_figures.swiss_roll,
+    "forward_reverse_kl": forward_reverse_kl,
+}
+"""What draws each figure. `catalogue.FIGURES` says what each is."""
+
+
+def draw(subject: Subject, name: str) -> Drawings:
+    """Draws one figure.
+
+    Returns:
+        Its parts, by the names of their files without ending.
+
+    Raises:
+        ValueError: If there is no figure of this name.
+        LeftOut: If it makes no sense for this run.
+    """
+    return lookup("figures", name, FIGURES)(subject)
+
+
+def write(folder: Path, drawings: Drawings, ending: str) -> list[Path]:
+    """Writes the parts of a figure; what moves becomes a GIF whatever the ending."""
+    return [_write(folder, name, drawing, ending) for name, drawing in drawings.items()]
+
+
+def _write(folder: Path, name: str, drawing: Drawing, ending: str) -> Path:
+    if isinstance(drawing, Animation):
+        return grids.write_gif(folder / f"{name}.gif", *drawing)
+    return style.write_figure(folder / f"{name}.{ending}", drawing)
+
+
+def visualize(
+    path: str | os.PathLike[str],
+    figures: Sequence[str] = ("all",),
+    ending: str = "png",
+    from_label: str | None = None,
+    to_label: str | None = None,
+    say: Say = str,
+) -> list[Path]:
+    """Writes figures of a finished run to its `images/`.
+
+    Args:
+        path: The folder of the run.
+        figures: Names in `FIGURES`, or "all".
+        ending: Of still pictures: one of `style.FORMATS`.
+        from_label: The class that arrow and interpolation start from; see `Subject`.
+        to_label: The class that they end at.
+        say: Takes the lines a person should read, one at a time.
+
+    Returns:
+        The files.
+
+    Raises:
+        ValueError: If there is no finished run, a name is unknown, or none of the
+            figures makes sense for the run.
+    """
+    for name in figures:
+        lookup("figures", name, {"all": "", **ABOUT})
+    lookup("format", ending, dict.fromkeys(style.FORMATS))
+    wanted = [name for name in FIGURES if "all" in figures or name in figures]
+    say(f"Loading {path}")
+    run = load_run(path)
+    subject = Subject(run, from_label, to_label)
+    began = time.perf_counter()
+    files: list[Path] = []
+    reasons: dict[str, str] = {}
+    for number, name in enumerate(wanted, 1):
+        start = time.perf_counter()
+        try:
+            made = write(run.path / "images", draw(subject, name), ending)
+        except LeftOut as reason:
+            reasons[name] = str(reason)
+            outcome = f"left out: {reason}"
+        else:
+            files += made
+            names = ", ".join(file.name for file in made)
+            outcome = f"{names} ({time.perf_counter() - start:.1f} s)"
+        say(f"[{number:2}/{len(wanted)}] {name}: {outcome}")
+    if not files:
+        raise ValueError(
+            "--figures: none of these makes sense for this run: "
+            + "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+            + "."
+        )
+    say(_summary(run, files, reasons, time.perf_counter() - began))
+    return files
+
+
+def _summary(
+    run: Run, files: list[Path], reasons: dict[str, str], seconds: float
+) -> str:
+    stills = sum(file.suffix != ".gif" for file in files)
+    left = f"; left out: {', '.join(reasons)}" if reasons else ""
+    return (
+        f"Wrote {stills} pictures and {len(files) - stills} GIFs to "
+        f"{run.path / 'images'} in {seconds:.1f} s{left}."
+    )

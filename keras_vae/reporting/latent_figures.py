@@ -1,0 +1,276 @@
+"""Figures of the latent space: maps of it, and what the decoder makes of its places."""
+
+import math
+from statistics import NormalDist
+
+import numpy as np
+
+from keras_vae.reporting.drawings import Drawings, cells, spread, walk
+from keras_vae.reporting.subject import LeftOut, Subject
+from keras_vae.visualization import grids, latents, space, style
+from keras_vae.visualization.grids import Picture
+
+_LATTICE = 25  # cells a side of the manifold,
+_WIDEST = 3200  # fewer where it would have more pixels than this,
+_LINES = 9  # and this many where cells are lines
+_REACH = 2.0  # of manifold and walks, in standard deviations of the prior
+_STEPS = 31  # of a walk
+_TRAVERSAL = 3.0  # to either side, in standard deviations of the prior
+_COLUMNS = 11  # steps of a traversal
+_ROWS = 20  # dimensions that are traversed
+_FRAMES = 10  # along the arrow
+_EMBEDDED = 2000  # examples that t-SNE lays out in the plane
+_EMBEDDED_3D = 1000
+
+
+def scatter(subject: Subject) -> Drawings:
+    """Draws latents by class; and with the names of the classes as markers."""
+    classes = subject.shown_classes
+    points = subject.on_map(subject.z, classes)
+    title = _of_map(subject, f"Latents of {len(points):,} {subject.part} examples")
+    common = {
+        "title": title,
+        "axes_labels": subject.map.labels,
+        "limits": subject.map_limits,
+    }
+    factor = _factor(subject)
+    if classes is None and factor is not None:
+        values, name = factor
+        common |= {"values": values, "values_label": name}
+    names = subject.names
+    drawings: Drawings = {"scatter": latents.scatter(points, classes, names, **common)}
+    if classes is not None:
+        drawings["scatter_digits"] = latents.glyph_scatter(
+            points, classes, names, **common
+        )
+    return drawings
+
+
+def _of_map(subject: Subject, title: str) -> str:
+    return f"{title}, {subject.map.note}" if subject.map.note else title
+
+
+def _factor(subject: Subject) -> tuple[np.ndarray, str] | None:
+    """A number known of each example that can colour a point, and its name."""
+    factors, names = subject.shown.factors, subject.run.data.factor_names
+    if factors is None or not names:
+        return None
+    return factors[:, 0], names[0]
+
+
+def tsne(subject: Subject) -> Drawings:
+    """Draws t-SNE of the latents: digits in the plane, points in space."""
+    if len(subject.shown) < 20:
+        raise LeftOut("t-SNE needs at least 20 examples")
+    drawings: Drawings = {}
+    classes, names = subject.shown_classes, subject.names
+    for name, dims, most in (("tsne", 2, _EMBEDDED), ("tsne_3d", 3, _EMBEDDED_3D)):
+        rows = spread(len(subject.shown), most)
+        points = latents.tsne(subject.z[rows], dims)
+        title = (
+            f"t-SNE of the {subject.latent_dim}-dimensional latents of {len(rows):,} "
+            f"{subject.part} examples"
+        )
+        labels = [f"t-SNE {dim + 1} (standard deviations)" for dim in range(dims)]
+        known = None if classes is None else classes[rows]
+        if dims == 3:
+            labels = [f"t-SNE {dim + 1}" for dim in range(dims)]
+            drawings[name] = space.scatter_3d(
+                points, known, names, title=title, axes_labels=tuple(labels)
+            )
+            continue
+        common = {
+            "title": title,
+            "axes_labels": tuple(labels),
+            "limits": ((-2.5, 2.5), (-2.5, 2.5)),
+        }
+        drawings[name] = (
+            latents.scatter(points, **common)
+            if known is None
+            else latents.glyph_scatter(points, known, names, **common)
+        )
+    return drawings
+
+
+def arrow(subject: Subject) -> Drawings:
+    """Draws an arrow between two class means, and what is decoded along it."""
+    subject.need_classes()
+    start, end = subject.ends
+    means = latents.class_means(subject.z, subject.shown_classes, len(subject.names))
+    for place in (start, end):
+        if not np.isfinite(means[place]).all():
+            raise LeftOut(f"no {subject.part} example is of {subject.names[place]}")
+    points = subject.on_map(subject.z, subject.shown_classes)
+    tips = subject.map.place(means[[start, end]])
+    if tips.shape[1] == 1:
+        tips = np.stack([tips[:, 0], [start, end]], axis=1)
+    names = subject.names[start], subject.names[end]
+    figure = latents.scatter(
+        points,
+        subject.shown_classes,
+        subject.names,
+        title=f"From the mean of class {names[0]} to the mean of class {names[1]}",
+        axes_labels=subject.map.labels,
+        limits=subject.map_limits,
+        arrow=tips,
+    )
+    t = np.linspace(0.0, 1.0, _FRAMES)[:, np.newaxis]
+    z = ((1.0 - t) * means[start] + t * means[end]).astype(np.float32)
+    seen = subject.neighbours_say(z)
+    picture = cells(subject, subject.decode(z), _FRAMES)
+    title = (
+        f"Along the arrow from {names[0]} to {names[1]}, with the class of the "
+        f"5 nearest training latents{subject.given}"
+    )
+    frames = style.framed(picture, title, columns=[name[:9] for name in seen])
+    return {"arrow": figure, "arrow_frames": frames}
+
+
+def manifold(subject: Subject) -> Drawings:
+    """Draws the decoder over a lattice, evenly spaced and by quantiles of a normal."""
+    count = _LINES
+    if subject.is_image:
+        count = int(np.clip(_WIDEST // max(subject.shape[:2]), 5, _LATTICE))
+        count -= 1 - count % 2  # an odd number has a cell at the centre
+    even = np.linspace(-_REACH, _REACH, count)
+    quantiles = [NormalDist().inv_cdf((k + 0.5) / count) for k in range(count)]
+    return {
+        "manifold": _manifold(subject, even, "evenly spaced"),
+        "manifold_quantiles": _manifold(
+            subject, np.array(quantiles), "at quantiles of a normal"
+        ),
+    }
+
+
+def _manifold(subject: Subject, ticks: np.ndarray, how: str) -> style.Figure:
+    plane = subject.decoder_plane
+    flat = len(plane.axes) == 1
+    up = np.zeros(1) if flat else ticks
+    points = ticks[:, np.newaxis] if flat else grids.lattice(ticks, up)
+    x = subject.decode(plane.latent(points))
+    path = plane.place(subject.z[list(subject.pair)])
+    if flat:
+        path = np.concatenate([path, np.zeros_like(path)], axis=1)
+    picture = _lattice_picture(subject, x, ticks, up, path)
+    every = max(1, (len(ticks) - 1) // 4)
+    labels = [_tick(v) if not k % every else "" for k, v in enumerate(ticks)]
+    title = f"The decoder over the latent plane, {how}"
+    if plane.note:
+        title += f"; {plane.note}"
+    title += subject.given
+    if subject.is_image:
+        title += ". Red: from one example to another"
+    return style.framed(
+        picture,
+        title,
+        columns=labels,
+        rows=[] if flat else labels[::-1],
+        x=plane.labels[0],
+        y=plane.labels[1],
+    )
+
+
+def _lattice_picture(
+    subject: Subject, x: np.ndarray, ticks: np.ndarray, up: np.ndarray, path: np.ndarray
+) -> Picture:
+    if subject.is_image:
+        return grids.manifold(x, ticks, up, path)
+    upwards = x.reshape(len(up), len(ticks), *x.shape[1:])[::-1]
+    return cells(subject, upwards.reshape(x.shape), len(ticks))
+
+
+def _tick(value: float) -> str:
+    return f"{value + 0.0:.2g}".replace("-", style.MINUS)
+
+
+def walks(subject: Subject) -> Drawings:
+    """Makes GIFs of walks along the axes and the diagonals of the latent plane."""
+    plane = subject.decoder_plane
+    t = np.linspace(-_REACH, _REACH, _STEPS)
+    still = np.zeros_like(t)
+    ways = {"walk_axis_1": (t, still)}
+    if len(plane.axes) == 2:
+        ways |= {
+            "walk_axis_2": (still, t),
+            "walk_diagonal_up": (t, t),
+            "walk_diagonal_down": (t, -t),
+        }
+    drawings: Drawings = {}
+    for name, way in ways.items():
+        points = np.stack(way, axis=1)[:, : len(plane.axes)]
+        titles = [
+            f"({', '.join(f'{c + 0.0:+.1f}' for c in point)})" for point in points
+        ]
+        x = subject.decode(plane.latent(points))
+        drawings[name] = walk(subject, x, titles)
+    return drawings
+
+
+def traversals(subject: Subject) -> Drawings:
+    """Draws one latent dimension after the other, from one example, ordered by KL."""
+    dims = subject.order[:_ROWS]
+    t = np.linspace(-_TRAVERSAL, _TRAVERSAL, _COLUMNS)
+    picture = cells(subject, subject.decode(traversal(subject, dims, t)), _COLUMNS)
+    labels = [f"$z_{{{dim}}}$" for dim in dims]
+    order = "by variance"
+    if subject.has_kl:
+        labels = [f"$z_{{{dim}}}$  {subject.kl[dim]:.2f}" for dim in dims]
+        order = "by KL in nats"
+    kind = "prior's" if subject.prior_is_standard else "latents'"
+    figure = style.framed(
+        picture,
+        f"One latent dimension at a time, {order}, from {subject.part} example 0",
+        rows=labels,
+        columns=[_tick(value) for value in t],
+        x=f"value of the dimension, in the {kind} standard deviations",
+    )
+    return {"traversals": figure}
+
+
+def traversal(subject: Subject, dims: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Returns the latents of a traversal, `(len(dims) * len(t), latent_dim)`.
+
+    A row for each dimension: the latent of the first shown example with that dimension
+    set to t, in standard deviations of the prior about its mean.
+    """
+    z = np.tile(subject.z[0].astype(np.float64), (len(dims), len(t), 1))
+    for row, dim in enumerate(dims):
+        z[row, :, dim] = subject.centre[dim] + t * subject.unit[dim]
+    return z.reshape(-1, subject.latent_dim).astype(np.float32)
+
+
+def kl_per_dimension(subject: Subject) -> Drawings:
+    """Draws the KL of each latent dimension."""
+    total = float(np.sum(subject.kl))
+    if not math.isfinite(total):
+        raise LeftOut("the KL is not finite: the model has diverged")
+    title = f"KL of each dimension, {total:.1f} nats in all"
+    label = "KL(q ‖ p), nats"
+    if not subject.prior_is_standard:
+        label = "KL to a normal of the same moments, nats"
+    return {
+        "kl_per_dimension": latents.kl_bars(subject.kl, subject.order, title, label)
+    }
+
+
+def swiss_roll(subject: Subject) -> Drawings:
+    """Draws the swiss roll beside its latents, coloured by the position along it."""
+    factor = _factor(subject)
+    if subject.shape != (3,) or factor is None:
+        raise LeftOut(
+            "it is of the swiss roll: train with --dataset swiss_roll --latent_dim 2"
+        )
+    position, name = factor
+    if subject.latent_dim == 1:
+        points = np.stack([subject.z[:, 0], position], axis=1)
+        labels = "$z_0$", f"{name} along the roll (radians)"
+    else:
+        points, labels = subject.map.place(subject.z), subject.map.labels
+    figure = space.rolled_and_unrolled(
+        subject.shown.x,
+        points,
+        position,
+        axes_labels=labels,
+        position_label=f"{name} along the roll (radians)",
+    )
+    return {"swiss_roll": figure}

@@ -1,0 +1,177 @@
+"""Measures a finished run: figures for its `metrics.json`, its latents as a table."""
+
+import dataclasses
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from keras_vae import files
+from keras_vae.data import datasets
+from keras_vae.evaluation import latents, summary
+from keras_vae.evaluation.likelihood import elbo_terms, has_spread
+from keras_vae.evaluation.summary import Part
+from keras_vae.reporting.runs import Run, load_run
+
+_TRAINING_EXAMPLES = 10_000  # that principal components and probes learn from
+
+Say = Callable[[str], None]
+
+
+def evaluate_run(
+    path: str | os.PathLike[str],
+    dataset: str | None = None,
+    num_importance_samples: int = 5000,
+    say: Say = str,
+) -> dict[str, Any]:
+    """Measures the model of a run on its test part, or on other data.
+
+    The figures go to the run's `metrics.json`; those of other data under the name of
+    these, in `other_datasets`.
+
+    Args:
+        path: The folder of a finished run.
+        dataset: A name or path in the place of the data that the run was trained on;
+            they are binarised in the same way.
+        num_importance_samples: Samples of the posterior for each example.
+        say: Takes the lines a person should read, one at a time.
+
+    Returns:
+        The figures.
+
+    Raises:
+        ValueError: If there is no finished run, or the data do not fit its model.
+    """
+    run = _opened(path, dataset)
+    part = run.held_out
+    train = _part(run, "train", _TRAINING_EXAMPLES)
+    # The very same object where there is no other part: `evaluate` looks for that.
+    test = train if part == "train" else _part(run, part)
+    run.model.check_examples(test.split.x)
+    say(
+        f"Measuring {run.path} on {len(test.split):,} {part} examples of "
+        f"{run.data.name}, {num_importance_samples:,} importance samples for each"
+    )
+    began = time.perf_counter()
+    figures = summary.evaluate(
+        run.model, train, test, num_importance_samples, ProgressLine()
+    )
+    figures = _with_label_names(figures, run.data.label_names)
+    figures = {"part": _PARTS[part], **figures}
+    figures["evaluation_seconds"] = round(time.perf_counter() - began, 2)
+    metrics = dict(run.metrics)
+    if dataset is None:
+        metrics |= figures
+    else:
+        others = metrics.get("other_datasets", {})
+        metrics["other_datasets"] = {**others, run.data.name: figures}
+    place = run.path / "metrics.json"
+    files.write_text(place, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    say(summary.table(figures))
+    say(f"Wrote {place} in {figures['evaluation_seconds']:.0f} s.")
+    return figures
+
+
+def encode_run(
+    path: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    part: str | None = None,
+    dataset: str | None = None,
+    num_samples: int = 16,
+    say: Say = str,
+) -> None:
+    """Writes what a run's model makes of each example as a table.
+
+    A row holds the example's place in its part, its label where it has one (-1 where
+    others have), `neg_elbo`, `reconstruction_loss` and `kl_loss` in nats,
+    `log_reconstruction_probability` (the score of An and Cho 2015), and the posterior's
+    means and log variances.
+
+    Args:
+        path: The folder of a finished run.
+        out: The .csv file; `latents.csv` in the folder if None.
+        part: "train", "validation" or "test"; None takes the one not trained on.
+        dataset: As in `evaluate_run`.
+        num_samples: Samples of the posterior for each example.
+        say: Takes the lines a person should read, one at a time.
+
+    Raises:
+        ValueError: If there is no finished run, or no such part.
+    """
+    run = _opened(path, dataset)
+    part = part or run.held_out
+    split, condition = _part(run, part)
+    run.model.check_examples(split.x)
+    terms = elbo_terms(run.model, split.x, condition, num_samples)
+    dense = has_spread(run.model, split.x, condition)
+    columns: dict[str, Any] = {"row": np.arange(len(split))}
+    if split.y is not None:
+        columns["label"] = split.y
+    if dense:
+        columns |= {"neg_elbo": terms.neg_elbo, "kl_loss": terms.kl_loss}
+    columns["reconstruction_loss"] = terms.reconstruction_loss
+    columns["log_reconstruction_probability"] = -terms.reconstruction_loss
+    columns["z_mean"] = terms.z_mean
+    if dense:
+        columns["z_log_var"] = terms.z_log_var
+    out = run.path / "latents.csv" if out is None else out
+    latents.write_table(out, columns)
+    say(f"Wrote {out}: {len(split):,} {_PARTS[part]} examples of {run.data.name}.")
+    if dense:
+        strange = np.argsort(-terms.neg_elbo)[:5]
+        listed = ", ".join(f"{row} ({terms.neg_elbo[row]:.1f})" for row in strange)
+        say(f"-ELBO {np.mean(terms.neg_elbo):.2f} nats; strangest rows: {listed}")
+
+
+class ProgressLine:
+    """Says on stderr how far a long work is: on one line, and only to a person."""
+
+    def __init__(self) -> None:
+        self._shown = 0.0
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        """Shows the share that is done, a few times a second."""
+        if not sys.stderr.isatty():
+            return
+        now = time.perf_counter()
+        if done < of and now - self._shown < 0.2:
+            return
+        self._shown = now
+        share = f"{what}: {done / max(1, of):4.0%}"
+        sys.stderr.write("\r\x1b[K" + (share if done < of else ""))
+        sys.stderr.flush()
+
+
+_PARTS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def _opened(path: str | os.PathLike[str], dataset: str | None) -> Run:
+    run = load_run(path)
+    if dataset is None:
+        return run
+    data = datasets.load(dataset, data_kind=run.config.get("data_kind", "auto"))
+    if tuple(data.input_shape) != tuple(run.model.data_shape):
+        raise ValueError(
+            f"--dataset: the model in {run.path} takes examples of shape "
+            f"{tuple(run.model.data_shape)}, but those of {dataset} have shape "
+            f"{tuple(data.input_shape)}."
+        )
+    return dataclasses.replace(run, data=data)
+
+
+def _part(run: Run, name: str, count: int | None = None) -> Part:
+    split = run.examples(name, count)
+    return Part(split, run.condition(split))
+
+
+def _with_label_names(
+    figures: dict[str, Any], names: tuple[str, ...] | None
+) -> dict[str, Any]:
+    if names is None or "by_class" not in figures:
+        return figures
+    by_class = {names[int(label)]: row for label, row in figures["by_class"].items()}
+    return {**figures, "by_class": by_class}

@@ -1,0 +1,203 @@
+"""A finished run, opened again: its flags, its model, and what it was trained on."""
+
+import dataclasses
+import importlib
+import json
+import os
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_vae.data import datasets
+from keras_vae.data.datasets import Data, Split
+from keras_vae.naming import nearest
+
+_HELD_OUT_SEED = 1  # of the one binarisation of held-out images in training
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run.
+
+    Attributes:
+        path: The folder.
+        config: Every flag by name, and `environment`.
+        metrics: What `metrics.json` holds.
+        model: The model, ready to use and not compiled.
+        data: The data as they are stored; `examples` gives them as the model saw them.
+    """
+
+    path: Path
+    config: dict[str, Any]
+    metrics: dict[str, Any]
+    model: Any
+    data: Data
+
+    @property
+    def held_out(self) -> str:
+        """The part that was not trained on: "test", "validation", or else "train"."""
+        for part in ("test", "validation"):
+            if getattr(self.data, part) is not None:
+                return part
+        return "train"
+
+    def examples(self, part: str, count: int | None = None) -> Split:
+        """Returns examples in memory, binarised as in training.
+
+        Args:
+            part: "train", "validation" or "test".
+            count: How many at most, taken evenly from the whole part, since files may
+                be in the order of their classes; None takes all.
+
+        Raises:
+            ValueError: If the data have no such part.
+        """
+        split: Split | None = getattr(self.data, part)
+        if split is None:
+            raise ValueError(f"The data of {self.path} have no {part} part.")
+        binarize = self.config.get("binarize", "none")
+        drawn = binarize in ("static", "dynamic")
+        if drawn and isinstance(split.x, np.ndarray):
+            # All of them: the draw of an example depends on its row.
+            split = dataclasses.replace(split, x=self._drawn(split.x, part))
+        if count is not None and count < len(split):
+            split = split.take(np.linspace(0, len(split) - 1, count).astype(np.int64))
+        x = split.x if isinstance(split.x, np.ndarray) else split.x[:]
+        if drawn and split.x is not x:
+            x = self._drawn(x, part)
+        elif binarize == "threshold":
+            x = (datasets.to_unit(x) >= 0.5).astype(np.float32)
+        return dataclasses.replace(split, x=x)
+
+    def _drawn(self, x: np.ndarray, part: str) -> np.ndarray:
+        from keras_vae.data.pipeline import binarize_once
+
+        seed = self.config.get("seed", 0) if part == "train" else _HELD_OUT_SEED
+        return binarize_once(x, seed)
+
+    def condition(self, split: Split) -> np.ndarray | None:
+        """Returns what a conditional model is given for examples, else None.
+
+        Raises:
+            ValueError: If the data do not have it.
+        """
+        spec = self.model.condition_spec
+        if spec is None:
+            return None
+        if self._completes():
+            return np.asarray(self.model.part_of(split.x))
+        given = split.y if spec.dtype.is_integer else split.condition
+        if given is None:
+            what = "labels" if spec.dtype.is_integer else "a condition for each example"
+            raise ValueError(
+                f"--run: the model in {self.path} needs {what}, which its data "
+                f"{self.config['dataset']!r} do not have."
+            )
+        return given
+
+    def _completes(self) -> bool:
+        """Whether the model is given a part of x itself, and completes it."""
+        from keras_vae.models.conditions import PARTS
+
+        condition = getattr(self.model, "condition", None)
+        return getattr(condition, "name", None) in PARTS
+
+
+def load_run(path: str | os.PathLike[str]) -> Run:
+    """Opens the folder of a finished run.
+
+    Args:
+        path: The folder, as `scripts/train.py` left it.
+
+    Returns:
+        The run. The model is read in Keras' safe mode: nothing in it is executed.
+
+    Raises:
+        ValueError: If there is no finished run, a file of it cannot be read, or its
+            data are gone or have changed; one plain sentence.
+    """
+    path = Path(path)
+    config = _config(path)
+    data = _data(path, config)
+    model = _model(path)
+    if tuple(model.data_shape) != tuple(data.input_shape):
+        raise ValueError(
+            f"--run: the model in {path} takes examples of shape {model.data_shape}, "
+            f"but the data {config['dataset']!r} now have shape {data.input_shape}: "
+            "put the data back that it was trained on."
+        )
+    metrics = path / "metrics.json"
+    return Run(path, config, _read_json(metrics), model, data)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        parent = path.absolute().parent
+        names = [place.name for place in parent.iterdir()] if parent.is_dir() else []
+        raise ValueError(
+            f"--run: there is no folder {path}; name one that scripts/train.py wrote, "
+            f"as saved_models/digits-vae-z20.{nearest(path.name, names)}"
+        )
+    for name, reason in (
+        ("config.json", "it is no run's folder; name one that scripts/train.py wrote"),
+        ("model.keras", "its training has not come to an end; train.py continues it"),
+        ("metrics.json", "its training has not come to an end; train.py continues it"),
+    ):
+        if not (path / name).is_file():
+            raise ValueError(f"--run: {path} has no {name}: {reason}.")
+    config = _read_json(path / "config.json")
+    if not isinstance(config.get("dataset"), str):
+        raise ValueError(
+            f"--run: {path / 'config.json'} does not name the dataset of a run."
+        )
+    return config
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError, RecursionError) as error:
+        raise ValueError(f"--run: {path} cannot be read: {error}.") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"--run: {path} is not a JSON object.")
+    return content
+
+
+def _data(path: Path, config: dict[str, Any]) -> Data:
+    options = ("data_kind", "label_column", "validation_fraction", "seed")
+    try:
+        return datasets.load(
+            config["dataset"],
+            **{name: config[name] for name in options if name in config},
+        )
+    except (ValueError, TypeError, OSError) as error:
+        raise ValueError(
+            f"--run: the data that {path} was trained on cannot be loaded: {error}"
+        ) from error
+
+
+def _model(path: Path) -> Any:
+    import keras
+
+    from keras_vae import models
+
+    # A model is made of registered classes, and importing a module registers its own.
+    for module in pkgutil.iter_modules(models.__path__):
+        importlib.import_module(f"{models.__name__}.{module.name}")
+    try:
+        model = keras.saving.load_model(path / "model.keras", compile=False)
+    # A file that is cut off or made by another version can raise nearly anything.
+    except Exception as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"--run: {path / 'model.keras'} cannot be loaded: {first.rstrip('.')}."
+        ) from error
+    if not hasattr(model, "data_shape") or not hasattr(model, "latent_dim"):
+        raise ValueError(
+            f"--run: {path / 'model.keras'} is not a model of keras_vae but "
+            f"{type(model).__name__}."
+        )
+    model.ensure_built()
+    return model

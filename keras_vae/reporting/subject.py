@@ -1,0 +1,367 @@
+"""What the figures of a run share: encoded examples, classes, a plane to draw in.
+
+Everything is worked out when it is first asked for, and once.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_vae.data.datasets import Split, to_unit
+from keras_vae.naming import nearest
+from keras_vae.reporting.runs import Run
+from keras_vae.visualization import latents, style
+
+_TRAINING = 10_000  # training examples that neighbours are looked for among
+_SHOWN = 5_000  # held-out examples in a scatter
+_NUMBERS = 2**26  # of either that are read, where examples are large
+_MOST_CLASSES = 100  # with more labels than this they are no classes to draw
+_NEIGHBOURS = 5
+
+_PARTS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+class LeftOut(Exception):
+    """Raised by a figure that makes no sense for a run; the text says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plane:
+    """A flat map of the latent space.
+
+    Attributes:
+        origin: The latent at (0, 0), `(latent_dim,)`.
+        axes: Steps in latent space for one unit to the right and up,
+            `(1 or 2, latent_dim)`, orthogonal.
+        labels: Of the axes.
+        note: What else a reader should know; may be empty.
+    """
+
+    origin: np.ndarray
+    axes: np.ndarray
+    labels: tuple[str, str]
+    note: str = ""
+
+    def place(self, z: np.ndarray) -> np.ndarray:
+        """Returns where latents `(n, latent_dim)` lie, `(n, number of axes)`."""
+        lengths = np.square(self.axes).sum(axis=1)
+        return np.asarray((z - self.origin) @ self.axes.T / lengths)
+
+    def latent(self, points: np.ndarray) -> np.ndarray:
+        """Returns the latents `(n, latent_dim)` at points of the plane."""
+        return np.asarray(self.origin + points @ self.axes, np.float32)
+
+
+class Subject:
+    """A run as the figures look at it.
+
+    Args:
+        run: The run.
+        from_label: The class that arrow and interpolation start from, by name or
+            number; None takes 0, or the first there is.
+        to_label: The class that they end at; None takes 7, or the last there is.
+
+    Raises:
+        ValueError: If the data have no such class.
+    """
+
+    def __init__(
+        self, run: Run, from_label: str | None = None, to_label: str | None = None
+    ) -> None:
+        self.run = run
+        self.model = run.model
+        self.shape = tuple(run.data.input_shape)
+        self.latent_dim = int(run.model.latent_dim)
+        self.is_image = run.data.kind == "images"
+        self.part = _PARTS[run.held_out]
+        self._given = from_label, to_label
+        if from_label is not None or to_label is not None:
+            self.ends  # noqa: B018  a wrong label is refused before any work
+
+    # Examples.
+
+    @functools.cached_property
+    def train(self) -> Split:
+        """Training examples, at most 10,000."""
+        return self._examples("train", _TRAINING)
+
+    @functools.cached_property
+    def shown(self) -> Split:
+        """Examples that were not trained on, at most 5,000."""
+        return self._examples(self.run.held_out, _SHOWN)
+
+    def _examples(self, part: str, most: int) -> Split:
+        count = max(16, min(most, _NUMBERS // math.prod(self.shape)))
+        split = self.run.examples(part, count)
+        return dataclasses.replace(split, x=to_unit(split.x))
+
+    @functools.cached_property
+    def condition(self) -> Any:
+        """What the shown examples are conditioned on; None for most models."""
+        return self.run.condition(self.shown)
+
+    # Classes.
+
+    @functools.cached_property
+    def labels(self) -> tuple[int, ...]:
+        """The labels that occur, ascending; empty where there are no classes."""
+        parts = [split.y for split in (self.train, self.shown) if split.y is not None]
+        found = np.unique(np.concatenate(parts)) if parts else np.zeros(0, int)
+        found = found[found >= 0]
+        return tuple(map(int, found)) if len(found) <= _MOST_CLASSES else ()
+
+    @functools.cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of `labels`."""
+        known = self.run.data.label_names
+        return tuple(known[label] if known else str(label) for label in self.labels)
+
+    def classes(self, split: Split) -> np.ndarray:
+        """Returns the place in `labels` for each example, or -1; int `(n,)`."""
+        self.need_classes()
+        label = np.full(len(split), -1) if split.y is None else split.y
+        places = np.searchsorted(self.labels, label)
+        places = np.minimum(places, len(self.labels) - 1)
+        return np.where(np.take(self.labels, places) == label, places, -1)
+
+    @functools.cached_property
+    def shown_classes(self) -> np.ndarray | None:
+        """Those of the shown examples, None where there are none."""
+        return self.classes(self.shown) if self.labels else None
+
+    def need_classes(self) -> None:
+        """Raises `LeftOut` where the data have no classes."""
+        if not self.labels:
+            raise LeftOut("it needs examples with class labels")
+
+    @functools.cached_property
+    def ends(self) -> tuple[int, int]:
+        """Places in `labels` of the classes to go from and to."""
+        last = len(self.labels) - 1
+        usual = self.labels.index(7) if 7 in self.labels else last
+        flags = zip(("from_label", "to_label"), self._given, (0, usual), strict=True)
+        start, end = (
+            default if given is None else self._place(flag, given)
+            for flag, given, default in flags
+        )
+        return start, end
+
+    def _place(self, flag: str, given: str) -> int:
+        if given in self.names:
+            return self.names.index(given)
+        if given.isdecimal() and int(given) in self.labels:
+            return self.labels.index(int(given))
+        if not self.labels:
+            raise ValueError(
+                f"--{flag}: expected none, since {self.run.config['dataset']!r} has no "
+                f"class labels, got {given!r}."
+            )
+        shown = ", ".join(self.names[:20]) + ", ..." * (len(self.names) > 20)
+        raise ValueError(
+            f"--{flag}: expected a class of the data, one of {shown}; got {given!r}."
+            f"{nearest(given, self.names)}"
+        )
+
+    @functools.cached_property
+    def typical(self) -> np.ndarray:
+        """Rows of shown examples, each the nearest to the mean latent of its class.
+
+        A row for each class, -1 where no shown example is of it. Without classes rows
+        evenly chosen, ten at most.
+        """
+        if self.shown_classes is None:
+            n = len(self.shown)
+            return np.linspace(0, n - 1, min(n, 10)).astype(np.int64)
+        rows = np.full(len(self.labels), -1)
+        means = latents.class_means(self.z, self.shown_classes, len(rows))
+        for place, mean in enumerate(means):
+            members = np.flatnonzero(self.shown_classes == place)
+            if len(members):
+                distance = np.square(self.z[members] - mean).sum(axis=1)
+                rows[place] = members[np.argmin(distance)]
+        return rows
+
+    @functools.cached_property
+    def pair(self) -> tuple[int, int]:
+        """Rows of two shown examples to go between: typical of each end's class."""
+        if not self.labels:
+            return 0, min(1, len(self.shown) - 1)
+        for place in self.ends:
+            if self.typical[place] < 0:
+                raise LeftOut(f"no {self.part} example is of class {self.names[place]}")
+        first, last = (int(self.typical[place]) for place in self.ends)
+        return first, last
+
+    def varied(self, count: int) -> np.ndarray:
+        """Returns rows of `count` shown examples, or all: each class in its turn."""
+        n = len(self.shown)
+        if self.shown_classes is None:
+            return np.linspace(0, n - 1, min(n, count)).astype(np.int64)
+        classes = self.shown_classes
+        turn = np.zeros(n, np.int64)  # how many of its class come before it
+        for place in np.unique(classes):
+            members = classes == place
+            turn[members] = np.arange(members.sum())
+        unknown = classes < 0
+        return np.lexsort((classes, turn + n * unknown))[:count]
+
+    # Latents.
+
+    @functools.cached_property
+    def posterior(self) -> tuple[np.ndarray, np.ndarray]:
+        """z_mean and z_log_var of the shown examples, `(n, latent_dim)` each."""
+        z_mean, z_log_var = self.model.posterior(self.shown.x, self.condition)
+        return z_mean, z_log_var
+
+    @property
+    def z(self) -> np.ndarray:
+        """Posterior means of the shown examples, `(n, latent_dim)`."""
+        return self.posterior[0]
+
+    @functools.cached_property
+    def z_train(self) -> np.ndarray:
+        """Posterior means of the training examples, `(n, latent_dim)`."""
+        return np.asarray(
+            self.model.encode(self.train.x, self.run.condition(self.train))
+        )
+
+    @functools.cached_property
+    def has_kl(self) -> bool:
+        """Whether z is drawn, so that there is a KL to speak of."""
+        return bool(getattr(self.model, "has_kl", True))
+
+    @functools.cached_property
+    def kl(self) -> np.ndarray:
+        """Mean KL of each latent dimension in nats, `(latent_dim,)`.
+
+        To the prior where it factorises. Else, and for conditional priors, to the
+        normal that has the mean and the variance of all z: no prior of independent
+        normals comes nearer.
+        """
+        if not self.has_kl:
+            raise LeftOut("this model's z is a function of x, so it has no KL")
+        z_mean, z_log_var = (part.astype(np.float64) for part in self.posterior)
+        mean, variance = np.zeros(self.latent_dim), np.ones(self.latent_dim)
+        if not self.prior_is_standard:
+            mean = z_mean.mean(axis=0)
+            variance = z_mean.var(axis=0) + np.exp(z_log_var).mean(axis=0)
+        ratio = (np.square(z_mean - mean) + np.exp(z_log_var)) / variance
+        return np.asarray(
+            0.5 * (ratio - 1.0 + np.log(variance) - z_log_var).mean(axis=0)
+        )
+
+    @functools.cached_property
+    def order(self) -> np.ndarray:
+        """Latent dimensions, the one of highest KL first, `(latent_dim,)`.
+
+        Without a KL it is the one that varies most.
+        """
+        weight = self.kl if self.has_kl else self.z.var(axis=0)
+        return np.argsort(-weight, kind="stable")
+
+    @functools.cached_property
+    def prior_is_standard(self) -> bool:
+        """Whether p(z) = N(0, I), so that -2 to 2 is where most of it is."""
+        plain = type(self.model.prior).__name__ == "StandardNormal"
+        learned = getattr(self.model, "prior_network", None) is not None
+        return self.has_kl and plain and not learned
+
+    @functools.cached_property
+    def centre(self) -> np.ndarray:
+        """Where the prior has its middle; else the middle of all z, `(latent_dim,)`."""
+        if self.prior_is_standard:
+            return np.zeros(self.latent_dim)
+        return np.asarray(self.z.mean(axis=0), np.float64)
+
+    @functools.cached_property
+    def unit(self) -> np.ndarray:
+        """The prior's standard deviation; else that of all z, `(latent_dim,)`."""
+        if self.prior_is_standard:
+            return np.ones(self.latent_dim)
+        return np.maximum(self.z.std(axis=0), 1e-3).astype(np.float64)
+
+    @functools.cached_property
+    def decoder_plane(self) -> Plane:
+        """The two dimensions of highest KL, the others at the centre; to decode."""
+        dims = self.order[:2] if self.latent_dim > 2 else np.arange(self.latent_dim)
+        axes = np.zeros((len(dims), self.latent_dim))
+        axes[np.arange(len(dims)), dims] = self.unit[dims]
+        unit = "" if self.prior_is_standard else " (standard deviations)"
+        labels = [f"$z_{{{dim}}}${unit}" for dim in dims] + [""]
+        note = ""
+        if self.latent_dim > 2:
+            note = "two dimensions of highest KL, the others 0"
+        return Plane(self.centre, axes, (labels[0], labels[1]), note)
+
+    @functools.cached_property
+    def map(self) -> Plane:
+        """Where examples are drawn: the dimensions themselves, or principal ones."""
+        if self.latent_dim <= 2:
+            names = [f"$z_{{{dim}}}$" for dim in range(self.latent_dim)] + ["class"]
+            zeros = np.zeros(self.latent_dim)
+            return Plane(zeros, np.eye(self.latent_dim), (names[0], names[1]))
+        axes, share = latents.principal_plane(self.z)
+        labels = [
+            f"principal component {place + 1} of z ({part:.0%} of the variance)"
+            for place, part in enumerate(share)
+        ]
+        note = "principal components"
+        return Plane(self.z.mean(axis=0), axes, (labels[0], labels[1]), note)
+
+    def on_map(self, z: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+        """Returns where latents are drawn, `(n, 2)`; one dimension becomes rows."""
+        points = self.map.place(z)
+        return latents.strip(points[:, 0], classes) if points.shape[1] == 1 else points
+
+    @functools.cached_property
+    def map_limits(self) -> tuple[Any, Any]:
+        """(low, high) of both axes of the map."""
+        points = self.map.place(self.z)
+        bound = style.fixed_limit(points)
+        if points.shape[1] == 2:
+            return (-bound, bound), (-bound, bound)
+        return (-bound, bound), (max(len(self.labels), 1) - 0.5, -0.5)
+
+    # The decoder.
+
+    def decode(self, z: np.ndarray, row: int | None = None) -> np.ndarray:
+        """Decodes `(n, latent_dim)`, under the condition of one shown example.
+
+        Args:
+            z: Latents.
+            row: Of the shown examples; None takes that of `pair`'s first.
+        """
+        if self.condition is None:
+            return np.asarray(self.model.decode(z))
+        row = self.pair[0] if row is None else row
+        given = np.repeat(self.condition[row : row + 1], len(z), axis=0)
+        return np.asarray(self.model.decode(z, given))
+
+    @property
+    def given(self) -> str:
+        """What a title says of the condition that `decode` is under."""
+        if self.condition is None:
+            return ""
+        if not np.issubdtype(self.condition.dtype, np.integer):
+            return f", under the condition of {self.part} example {self.pair[0]}"
+        return f", given class {self.names[self.ends[0]]}"
+
+    def rows_of(self, split_condition: Any, rows: Sequence[int] | np.ndarray) -> Any:
+        """Picks rows of a condition, which may be None."""
+        return None if split_condition is None else split_condition[np.asarray(rows)]
+
+    def neighbours_say(self, z: np.ndarray) -> list[str]:
+        """Returns the class that 5 nearest training latents vote for, for each z."""
+        from sklearn.neighbors import KNeighborsClassifier
+
+        classes = self.classes(self.train)
+        known = classes >= 0
+        if not known.any():
+            raise LeftOut("it needs training examples with class labels")
+        voters = KNeighborsClassifier(min(_NEIGHBOURS, int(known.sum())))
+        voters.fit(self.z_train[known], classes[known])
+        return [self.names[place] for place in voters.predict(z)]

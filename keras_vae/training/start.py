@@ -1,0 +1,93 @@
+"""Where the weights of a run begin: at the networks of another run."""
+
+import os
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_vae.training.config import TrainConfig
+from keras_vae.training.folder import RunFolder
+
+_SAME = ("encoder", "decoder", "hidden_units", "activation", "batch_norm", "latent_dim")
+"""Flags that say what the networks are."""
+
+Weights = dict[str, list[np.ndarray]]
+"""Weights of the networks by the model's name for them, "encoder" and "decoder"."""
+
+
+def read_networks(config: TrainConfig, model: keras.Model) -> Weights:
+    """Reads the networks of the run that `--init_from` names and compares their shapes.
+
+    The other run may be of any model, so a VAE can start from a plain autoencoder.
+
+    Args:
+        config: Of the run that starts.
+        model: Its model, built.
+
+    Returns:
+        The weights for `set_networks`; nothing where the flag is not set.
+
+    Raises:
+        ValueError: If there is no such run, or its networks are of another make.
+    """
+    if config.init_from is None:
+        return {}
+    other = _loaded(config)
+    weights = {}
+    for name in ("encoder", "decoder"):
+        theirs = getattr(other, name).get_weights()
+        ours = [tuple(weight.shape) for weight in getattr(model, name).weights]
+        shapes = [weight.shape for weight in theirs]
+        if shapes != ours:
+            raise ValueError(
+                f"--init_from: the {name} of {config.init_from} has weights of shapes "
+                f"{_listed(shapes)}, this run's of {_listed(ours)}: start from a run "
+                "on examples of the same shape, with the same --likelihood."
+            )
+        weights[name] = theirs
+    return weights
+
+
+def set_networks(model: keras.Model, weights: Weights) -> None:
+    """Gives a model the weights that `read_networks` returned."""
+    for name, values in weights.items():
+        getattr(model, name).set_weights(values)
+
+
+def _loaded(config: TrainConfig) -> Any:
+    folder = RunFolder(os.fspath(config.init_from or ""))
+    if not folder.is_run or not folder.model.is_file():
+        raise ValueError(
+            "--init_from: expected the folder of a complete run, with config.json and "
+            f"model.keras, got {config.init_from!r}."
+        )
+    try:
+        there = TrainConfig.from_json(folder.config.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"--init_from: {folder.config} cannot be read: {error}"
+        ) from error
+    for name in _SAME:
+        theirs, ours = getattr(there, name), getattr(config, name)
+        if theirs != ours:
+            raise ValueError(
+                f"--init_from: the run {config.init_from} has --{name} {_flag(theirs)}"
+                f", this one {_flag(ours)}: give both the same."
+            )
+    try:
+        return keras.saving.load_model(folder.model, compile=False)
+    except Exception as error:
+        raise ValueError(
+            f"--init_from: {folder.model} cannot be loaded: {error}"
+        ) from error
+
+
+def _flag(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "not set" if value is None else str(value)
+
+
+def _listed(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join(str(shape) for shape in shapes[:4]) + ", ..." * (len(shapes) > 4)

@@ -1,0 +1,70 @@
+"""What a run's model is given of the data besides x."""
+
+from typing import Any
+
+import numpy as np
+
+from keras_vae.data.datasets import Data, Split
+from keras_vae.models.conditions import Condition, make_condition
+from keras_vae.training.config import TrainConfig
+
+
+def targets(config: TrainConfig, split: Split) -> np.ndarray | None:
+    """Returns the condition of each example of a part, where the data hold it.
+
+    It is None for models without, and for conditions that are cut from x itself.
+    """
+    by_name = {"label": split.y, "vector": split.condition}
+    return by_name.get(str(config.condition))
+
+
+def condition_of(config: TrainConfig, data: Data) -> Condition | None:
+    """Returns what the model is conditioned on; None for models without.
+
+    Raises:
+        ValueError: If the data do not hold it.
+    """
+    name = config.condition
+    if name is None:
+        return None
+    splits = {"training": data.train, "validation": data.validation, "test": data.test}
+    parts = {part: split for part, split in splits.items() if split is not None}
+    found = {part: targets(config, split) for part, split in parts.items()}
+    options: dict[str, Any] = {}
+    if name == "label":
+        for part, y in found.items():
+            _require_labels(data, part, y)
+        largest = max(int(y.max()) for y in found.values() if y is not None)
+        names = data.label_names or ()
+        options = {"num_classes": max(largest + 1, len(names))}
+    elif name == "vector":
+        rows = found["training"]
+        if rows is None:
+            raise ValueError(
+                f"--condition vector: {data.name} has no vectors to condition on. Give "
+                "the arrays condition_train and condition_test in the .npz, or choose "
+                "another --condition."
+            )
+        options = {"shape": rows.shape[1:]}
+    elif data.kind != "images":
+        raise ValueError(
+            f"--condition {name}: only images have parts, {data.name} holds "
+            f"{data.kind}. Choose --condition label or vector."
+        )
+    return make_condition(name, data.input_shape, **options)
+
+
+def _require_labels(data: Data, part: str, y: np.ndarray | None) -> None:
+    if y is None:
+        raise ValueError(
+            f"--condition label: the {part} examples of {data.name} have no labels. "
+            "Give them (y_train and y_test in the .npz, --label_column of a .csv, a "
+            "folder for each class), or choose another --condition."
+        )
+    missing = int(np.count_nonzero(y < 0))
+    if missing:
+        raise ValueError(
+            f"--condition label: {missing} of the {len(y)} {part} examples of "
+            f"{data.name} have no label (-1). Leave them out, or choose --model m2, "
+            "which learns from both."
+        )

@@ -1,0 +1,176 @@
+"""The graph of a model as a block diagram: the encoder down, the decoder up again."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from keras_vae.visualization import style
+
+
+class Block(NamedTuple):
+    """A box of the diagram.
+
+    Attributes:
+        text: What it does.
+        shape: Of what it gives, without the batch; empty to show none.
+        inputs: Places in the list of blocks that it takes its input from; None is the
+            block before it.
+        learns: Whether it has weights; these boxes are coloured.
+    """
+
+    text: str
+    shape: str = ""
+    inputs: tuple[int, ...] | None = None
+    learns: bool = False
+
+
+# Lengths are inches: one unit of the axes is one inch.
+_BOX = (2.35, 0.34)
+_STEP = 0.56
+_COLUMN = 4.3  # from the middle of one column to that of the other
+_TINTS = {True: "#d6e6f4", False: "#f1f1f1"}
+
+
+def model_graph(
+    encoder: Sequence[Block],
+    decoder: Sequence[Block],
+    posterior: str,
+    prior: str,
+    latent: str,
+    title: str,
+) -> Figure:
+    """Draws a variational autoencoder.
+
+    Args:
+        encoder: From x to the parameters of q(z|x), in order.
+        decoder: From z to the parameters of p(x|z), in order.
+        posterior: What q(z|x) is.
+        prior: What p(z) is; empty for a model without.
+        latent: What stands in the box of z.
+        title: What is shown.
+
+    Returns:
+        The figure; it is as tall as the longer network needs.
+
+    Raises:
+        ValueError: If a network has no block.
+    """
+    if not encoder or not decoder:
+        raise ValueError(
+            "Invalid value for arguments `encoder` and `decoder`. Expected at least "
+            f"one block each. Received: {len(encoder)} and {len(decoder)}."
+        )
+    tallest = max(len(encoder), len(decoder))
+    bottom = 1.5
+    top = bottom + (tallest - 1) * _STEP
+    width, height = _COLUMN + _BOX[0] + 2.3, top + 0.95
+    figure = Figure((width, height), dpi=style.DPI, facecolor="white")
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set(xlim=(0.0, width), ylim=(0.0, height))
+    axes.set_axis_off()
+    left, right = (width - _COLUMN) / 2, (width + _COLUMN) / 2
+    down = _spread(len(encoder), top, bottom)
+    up = _spread(len(decoder), bottom, top)
+    _column(axes, encoder, left, down, side=-1)
+    _column(axes, decoder, right, up, side=1)
+    middle, low = width / 2, 0.72
+    _box(axes, left, low, Block(posterior), "white")
+    _box(axes, middle, low, Block(latent), "#fbe3cf", wide=1.35)
+    _arrow(axes, (left, bottom - _BOX[1] / 2), (left, low + _BOX[1] / 2))
+    _arrow(axes, (left + _BOX[0] / 2, low), (middle - 0.7, low))
+    corner = (right, low)
+    axes.plot([middle + 0.68, corner[0]], [low, low], color=style.INK, linewidth=1)
+    _arrow(axes, corner, (right, bottom - _BOX[1] / 2))
+    if prior:
+        note = f"KL(q ‖ p) to the prior p(z) = {prior}"
+        axes.text(middle, 0.22, note, ha="center", va="center", **_words(style.RED))
+    for x, name in ((left, "Encoder"), (right, "Decoder")):
+        axes.text(x, top + 0.36, name, ha="center", **_words(style.QUIET))
+    axes.text(middle, height - 0.3, title, ha="center", **_words(style.INK, 2))
+    return figure
+
+
+def _spread(count: int, first: float, last: float) -> list[float]:
+    """The heights of a column's blocks; a short one is spread out evenly."""
+    step = (last - first) / max(count - 1, 1)
+    return [first + step * place for place in range(count)]
+
+
+def _words(color: str, larger: float = 0.0) -> dict[str, Any]:
+    return {"fontsize": style.TEXT + larger, "color": color}
+
+
+def _column(
+    axes: Axes, blocks: Sequence[Block], x: float, heights: Sequence[float], side: int
+) -> None:
+    """Draws blocks and the arrows between them; skips go around at the outer side."""
+    for place, (block, y) in enumerate(zip(blocks, heights, strict=True)):
+        _box(axes, x, y, block, _TINTS[block.learns])
+        if block.shape:
+            at = x - side * (_BOX[0] / 2 + 0.08)
+            align = "left" if side < 0 else "right"
+            axes.text(at, y, block.shape, ha=align, va="center", **_words("#666666"))
+        sources = block.inputs
+        if sources is None:
+            sources = (place - 1,) if place else ()
+        for source in sources:
+            towards = 1 if heights[source] < y else -1
+            if source == place - 1:
+                start = heights[source] + towards * _BOX[1] / 2
+                _arrow(axes, (x, start), (x, y - towards * _BOX[1] / 2))
+            else:
+                edge = x + side * _BOX[0] / 2
+                _arrow(axes, (edge, heights[source]), (edge, y), around=side)
+
+
+def _box(
+    axes: Axes, x: float, y: float, block: Block, tint: str, wide: float = _BOX[0]
+) -> None:
+    corner = (x - wide / 2, y - _BOX[1] / 2)
+    axes.add_patch(
+        FancyBboxPatch(
+            corner,
+            wide,
+            _BOX[1],
+            boxstyle="round,pad=0,rounding_size=0.07",
+            facecolor=tint,
+            edgecolor="0.45",
+            linewidth=0.9,
+        )
+    )
+    shrink = min(1.0, 30 * wide / _BOX[0] / max(len(block.text), 1))
+    axes.text(
+        x,
+        y,
+        block.text,
+        ha="center",
+        va="center",
+        fontsize=style.TEXT * shrink,
+        color=style.INK,
+    )
+
+
+def _arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], around: int = 0
+) -> None:
+    connection = "arc3,rad=0"
+    if around:
+        # A bracket: out by the arm's length in points, along, and back in.
+        connection = f"bar,fraction={0.28 / max(abs(end[1] - start[1]), 0.3):.3f}"
+        if (end[1] < start[1]) == (around > 0):
+            connection = connection.replace("fraction=", "fraction=-")
+    axes.add_patch(
+        FancyArrowPatch(
+            start,
+            end,
+            arrowstyle="-|>,head_length=5,head_width=2.4",
+            connectionstyle=connection,
+            shrinkA=0,
+            shrinkB=0,
+            color=style.INK,
+            linewidth=1.0,
+        )
+    )

@@ -1,0 +1,93 @@
+"""Pictures in three dimensions: latents in space, and the swiss roll unrolled."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from keras_vae.visualization import style
+from keras_vae.visualization.latents import class_bar
+
+_SIZE = (6.6, 5.4)  # inches
+
+
+def scatter_3d(
+    points: ArrayLike,
+    labels: ArrayLike | None = None,
+    names: Sequence[str] = (),
+    *,
+    title: str,
+    axes_labels: tuple[str, str, str],
+) -> Figure:
+    """Draws points in space, coloured by class.
+
+    Args:
+        points: `(n, 3)`.
+        labels: `(n,)`, int from 0, or -1 where an example has none.
+        names: Of the classes.
+        title: What is shown.
+        axes_labels: Of the three axes.
+    """
+    xyz = np.asarray(points, np.float64)
+    figure = style.new_figure(*_SIZE)
+    axes: Any = figure.add_subplot(projection="3d")
+    _style(axes, title, axes_labels)
+    colors = style.class_colors(len(names))
+    tint: Any = style.BLUE
+    if labels is not None:
+        tint = [colors[label] if label >= 0 else "0.85" for label in np.asarray(labels)]
+    axes.scatter(*xyz.T, c=tint, s=9, linewidths=0, alpha=0.75)
+    bound = style.fixed_limit(xyz)
+    bound = min(bound, 4.0)
+    axes.set(xlim=(-bound, bound), ylim=(-bound, bound), zlim=(-bound, bound))
+    if labels is not None:
+        class_bar(figure, axes, colors, names)
+    return figure
+
+
+def _style(axes: Any, title: str, labels: tuple[str, str, str]) -> None:
+    """Writes title and labels on axes in space, before quiet walls."""
+    axes.set_title(title, fontsize=style.TITLE, color=style.INK)
+    for axis, label in zip((axes.xaxis, axes.yaxis, axes.zaxis), labels, strict=True):
+        axis.set_label_text(label, fontsize=style.TEXT)
+        axis.set_tick_params(labelsize=style.TEXT - 2)
+        axis.set_pane_color((0.97, 0.97, 0.97, 1.0))
+
+
+def rolled_and_unrolled(
+    x: ArrayLike,
+    z: ArrayLike,
+    position: ArrayLike,
+    *,
+    axes_labels: tuple[str, str],
+    position_label: str,
+) -> Figure:
+    """Draws data that lie on a rolled sheet beside their latents.
+
+    Args:
+        x: `(n, 3)`, the data.
+        z: `(n, 2)`, their latents, or one latent and the position for a model of one.
+        position: `(n,)`, along the roll; colours both.
+        axes_labels: Of the latents' axes.
+        position_label: What the position is, with unit.
+    """
+    figure = style.new_figure(9.4, 4.3)
+    rolled: Any = figure.add_subplot(1, 2, 1, projection="3d")
+    _style(rolled, "Data: the sheet rolled up", ("$x_0$", "$x_1$", "$x_2$"))
+    look: dict[str, Any] = {
+        "c": np.asarray(position),
+        "cmap": style.CONTINUOUS,
+        "linewidths": 0,
+        "rasterized": True,
+    }
+    rolled.scatter(*np.asarray(x).T, s=7, **look)
+    rolled.view_init(elev=8, azim=-72)
+    flat = figure.add_subplot(1, 2, 2)
+    style.label_axes(flat, "Latents: the sheet unrolled", *axes_labels)
+    drawn = flat.scatter(*np.asarray(z).T, s=7, **look)
+    bar = figure.colorbar(drawn, ax=flat, pad=0.02)
+    bar.set_label(position_label, fontsize=style.TEXT)
+    bar.ax.tick_params(labelsize=style.TEXT - 1)
+    return figure

@@ -1,0 +1,25 @@
+"""Measures how fast this machine trains, generates and evaluates.
+
+python scripts/benchmark.py
+python scripts/benchmark.py --parts training --architectures mlp --batch_sizes 128
+"""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from keras_vae.training import benchmark, flags
+
+
+def measure(given: dict[str, Any]) -> None:
+    """Measures what the flags that were given ask for."""
+    benchmark.run(benchmark.BenchmarkOptions.resolve(given), say=print)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the program and returns its exit code."""
+    return flags.run_main(measure, benchmark.BenchmarkOptions, __doc__, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

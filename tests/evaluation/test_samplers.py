@@ -1,0 +1,221 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_vae import VAE, networks
+from keras_vae.evaluation import samplers
+from keras_vae.evaluation.samplers import (
+    fit_aggregate,
+    fit_density,
+    nll_of,
+    posterior_draws,
+    sampler_scores,
+    squared_mmd,
+)
+from keras_vae.models.autoencoder import Autoencoder
+
+SHAPE = (4, 4, 1)
+
+
+def make(kind=VAE):
+    keras.utils.set_random_seed(1)
+    model = kind(
+        latent_dim=2,
+        input_shape=SHAPE,
+        encoder=networks.mlp_encoder(SHAPE, 2, hidden_units=(16,)),
+        decoder=networks.mlp_decoder(2, SHAPE, hidden_units=(16,)),
+        seed=0,
+    )
+    model.compile(optimizer=keras.optimizers.Adam(0.01))
+    return model
+
+
+@pytest.fixture(scope="module")
+def x():
+    """Images of two kinds, with some noise."""
+    rng = np.random.default_rng(0)
+    kinds = np.zeros((2, *SHAPE))
+    kinds[0, :2], kinds[1, :, 2:] = 1.0, 1.0
+    images = kinds[rng.integers(0, 2, 600)]
+    flips = rng.uniform(size=images.shape) < 0.05
+    return np.abs(images - flips).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def trained(x):
+    model = make()
+    model.fit(x, epochs=30, batch_size=60, verbose=0)
+    return model
+
+
+def test_draws_are_of_the_posterior_one_an_example(trained, x):
+    many = np.repeat(x[:3], 2000, axis=0)
+    z = posterior_draws(trained, many).reshape(3, 2000, 2)
+    z_mean, z_log_var = trained.posterior(x[:3])
+    sd = np.exp(0.5 * z_log_var)
+    assert np.all(np.abs(z.mean(axis=1) - z_mean) < 4 * sd / np.sqrt(2000))
+    assert z.std(axis=1) == pytest.approx(sd, rel=0.08)
+    head = posterior_draws(trained, many[:10])
+    assert head == pytest.approx(z.reshape(-1, 2)[:10], abs=1e-5)
+
+
+def test_a_normal_has_the_moments_of_the_draws():
+    z = np.random.default_rng(0).normal(size=(500, 3)) @ np.diag([1.0, 2.0, 0.1]) + 3.0
+    density = fit_density(z)
+    assert density.means.numpy()[0] == pytest.approx(z.mean(axis=0), abs=1e-4)
+    scale = density.scales.numpy()[0]
+    assert scale @ scale.T == pytest.approx(np.cov(z.T, ddof=0), abs=1e-3)
+
+
+def test_a_mixture_finds_clusters():
+    rng = np.random.default_rng(0)
+    z = np.concatenate([rng.normal(-5, 0.5, (300, 2)), rng.normal(5, 0.5, (100, 2))])
+    density = fit_density(z, components=2)
+    order = np.argsort(density.means.numpy()[:, 0])
+    assert np.exp(density.log_weights.numpy())[order] == pytest.approx([0.75, 0.25])
+    assert density.means.numpy()[order, 1] == pytest.approx([-5, 5], abs=0.2)
+    assert nll_of(density, z.astype(np.float32)) < nll_of(
+        fit_density(z), z.astype(np.float32)
+    )
+
+
+def test_many_dimensions_have_a_variance_each():
+    z = np.random.default_rng(0).normal(scale=2.0, size=(400, 65))
+    density = fit_density(z)
+    assert density.covariance == "diagonal"
+    assert density.scales.numpy()[0] == pytest.approx(z.std(axis=0), abs=1e-3)
+
+
+def test_what_no_density_fits_is_refused():
+    for z in (np.zeros((1, 2)), np.full((5, 2), np.nan)):
+        with pytest.raises(ValueError, match="Expected at least 2 rows of finite"):
+            fit_density(z)
+
+
+def test_the_mixture_is_taken_for_clusters_and_the_normal_for_a_normal(x):
+    taken = {}
+    for name, spread in (("clusters", 6.0), ("normal", 0.0)):
+        model = make()
+        rng = np.random.default_rng(3)
+        z = rng.normal(size=(300, 2)) + spread * rng.choice([-1, 1], (300, 1))
+        model.ensure_built()
+        original = samplers.posterior_draws
+        samplers.posterior_draws = lambda *_, z=z: z.astype(np.float32)
+        try:
+            taken[name] = fit_aggregate(model, x)
+        finally:
+            samplers.posterior_draws = original
+    assert taken["clusters"]["sampler"] == "gaussian_mixture"
+    assert taken["clusters"]["sampler_components"] > 1
+    assert taken["normal"] == {"sampler": "normal", "sampler_components": 1}
+
+
+def test_the_density_is_fitted_to_the_aggregate_posterior(trained, x):
+    fit_aggregate(trained, x[:500])
+    held = posterior_draws(trained, x[500:])
+    assert nll_of(trained.aggregate, held) < nll_of(trained.prior, held) - 0.1
+
+
+def test_one_example_is_enough(x):
+    model = make()
+    fit_aggregate(model, x[:1])
+    assert np.isfinite(model.aggregate.sample(3, 0).numpy()).all()
+
+
+def test_a_second_fit_takes_the_place_of_the_first(x):
+    model = make()
+    fit_aggregate(model, x[:10])
+    count = len(model.variables)
+    fit_aggregate(model, x)
+    assert len(model.variables) == count
+    assert any(v is model.aggregate.means for v in model.non_trainable_variables)
+
+
+def test_a_model_that_has_a_density_still_trains(x):
+    model = make()
+    fit_aggregate(model, x)
+    before = model.aggregate.means.numpy()
+    history = model.fit(x, epochs=2, verbose=0).history["loss"]
+    assert history[1] < history[0]
+    assert np.array_equal(model.aggregate.means.numpy(), before)
+
+
+@pytest.mark.parametrize("fitted", [True, False])
+def test_the_density_is_saved_with_the_model(trained, x, tmp_path, fitted):
+    model = trained if fitted else make()
+    model.ensure_built()
+    if fitted:
+        fit_aggregate(model, x)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    if not fitted:
+        assert loaded.aggregate is None
+        return
+    z = model.aggregate.sample(20, 4)
+    assert np.array_equal(loaded.aggregate.sample(20, 4).numpy(), z.numpy())
+    assert np.array_equal(
+        loaded.aggregate.log_prob(z).numpy(), model.aggregate.log_prob(z).numpy()
+    )
+
+
+def test_the_saved_model_generates_from_the_density(trained, x, tmp_path):
+    fit_aggregate(trained, x)
+    trained.export(tmp_path / "saved")
+    generate = tf.saved_model.load(str(tmp_path / "saved")).signatures[
+        "generate_from_aggregate"
+    ]
+
+    def images(num, seed):
+        return generate(num=tf.constant(num), seed=tf.constant([seed, 0]))["x"].numpy()
+
+    z = trained.aggregate.sample(12, tf.constant([7, 0]))
+    assert images(12, 7) == pytest.approx(trained.decode(z), abs=1e-6)
+    assert images(3, 7) == pytest.approx(images(12, 7)[:3], abs=1e-6)
+    assert not np.allclose(images(3, 8), images(3, 7))
+
+
+def test_samples_of_the_density_score_better_than_those_of_the_prior(trained, x):
+    fit_aggregate(trained, x[:500])
+    scores = sampler_scores(trained, x[500:])
+    assert scores["aggregate_latent_nll"] < scores["prior_latent_nll"] - 0.1
+    assert scores["aggregate_mmd"] < scores["prior_mmd"]
+
+
+def test_the_latent_nll_of_the_prior_is_that_of_a_standard_normal(trained, x):
+    z = posterior_draws(trained, x)
+    expected = 0.5 * np.mean(np.sum(z**2 + np.log(2 * np.pi), axis=1))
+    scores = sampler_scores(trained, x)
+    assert scores["prior_latent_nll"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_an_autoencoder_has_no_prior_to_score(x):
+    model = make(Autoencoder)
+    model.fit(x, epochs=3, verbose=0)
+    assert sampler_scores(model, x) == {}
+    fit_aggregate(model, x)
+    assert set(sampler_scores(model, x)) == {"aggregate_latent_nll", "aggregate_mmd"}
+
+
+def test_the_discrepancy_is_0_on_average_for_equals_and_grows_with_distance():
+    rng = np.random.default_rng(0)
+
+    def estimates(shift):
+        pairs = rng.normal(size=(40, 2, 60, 5))
+        return np.array([squared_mmd(a + shift, b) for a, b in pairs])
+
+    same, near, far = (estimates(shift) for shift in (0.0, 0.3, 1.0))
+    assert abs(same.mean()) < 4 * same.std() / np.sqrt(40)
+    assert near.mean() > 4 * same.std() / np.sqrt(40)
+    assert far.mean() > 4 * near.mean()
+
+
+def test_the_discrepancy_is_the_sum_over_pairs():
+    a, b = np.array([[0.0], [1.0]]), np.array([[0.0], [2.0], [3.0]])
+
+    def kernel(x, y):
+        return np.exp(-((x - y) ** 2) / (2 * 4.0))  # distances of b: 1, 4, 9
+
+    across = np.mean([kernel(x, y) for x in a[:, 0] for y in b[:, 0]])
+    within = kernel(0, 1) + (kernel(0, 2) + kernel(0, 3) + kernel(2, 3)) / 3
+    assert squared_mmd(a, b) == pytest.approx(within - 2 * across)

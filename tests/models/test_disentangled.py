@@ -1,0 +1,215 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy.special import logsumexp
+from scipy.stats import norm
+
+from keras_vae import VAE, LinearWarmup, networks
+from keras_vae.models import disentangled as family
+from keras_vae.models.disentangled import (
+    DIPVAE,
+    BetaTCVAE,
+    CapacityVAE,
+    FactorVAE,
+    InfoVAE,
+)
+from keras_vae.training import strategies
+
+SHAPE = (4, 4, 1)
+DIM = 3
+CASES = [
+    (BetaTCVAE, {"dataset_size": 30}),
+    (BetaTCVAE, {"dataset_size": 30, "estimator": "mss"}),
+    (CapacityVAE, {"capacity": 2.0}),
+    (DIPVAE, {"kind": "i"}),
+    (DIPVAE, {"kind": "ii"}),
+    (InfoVAE, {}),
+    (FactorVAE, {"discriminator_units": (8,)}),
+]
+cases = pytest.mark.parametrize(("kind", "options"), CASES)
+
+
+@pytest.fixture(scope="module")
+def x() -> np.ndarray:
+    return np.random.default_rng(0).uniform(size=(30, *SHAPE)).astype(np.float32)
+
+
+def make(model_class: type[VAE], **options: object) -> VAE:
+    keras.utils.set_random_seed(0)
+    model = model_class(
+        DIM,
+        SHAPE,
+        encoder=networks.mlp_encoder(SHAPE, DIM, hidden_units=(16,)),
+        decoder=networks.mlp_decoder(DIM, SHAPE, hidden_units=(16,)),
+        seed=0,
+        **options,
+    )
+    model.compile("adam")
+    return model
+
+
+@pytest.mark.parametrize("estimator", ["mws", "mss"])
+def test_log_densities_of_the_aggregate_match_an_explicit_sum(estimator: str) -> None:
+    rng = np.random.default_rng(1)
+    z_mean, z_log_var = rng.normal(size=(2, 6, DIM)).astype(np.float32)
+    z = rng.normal(size=(6, DIM)).astype(np.float32)
+    n, m = 100, 6
+    weights = np.full((m, m), 1 / (n * m))
+    if estimator == "mss":
+        weights = np.full((m, m), 1 / (m - 1))
+        for i in range(m):
+            weights[i, i] = 1 / n
+            weights[i, (i + 1) % m] = (n - m + 1) / (n * (m - 1))
+    each = norm.logpdf(z[:, None], z_mean, np.exp(0.5 * z_log_var))
+    log_q = logsumexp(each.sum(-1) + np.log(weights), axis=1)
+    log_q_each = logsumexp(each + np.log(weights)[..., None], axis=1).sum(-1)
+    got = family.total_correlation(
+        tf.constant(z), tf.constant(z_mean), tf.constant(z_log_var), n, estimator
+    )
+    np.testing.assert_allclose(got[0], log_q, rtol=1e-4)
+    np.testing.assert_allclose(got[1], log_q_each, rtol=1e-4)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.95])
+def test_total_correlation_of_gaussians_is_the_known_one(correlation: float) -> None:
+    # Narrow posteriors around Gaussian means add up to that Gaussian, a little wider.
+    rng = np.random.default_rng(0)
+    n, narrow = 4000, 0.05
+    covariance = np.array([[1.0, correlation], [correlation, 1.0]])
+    means = rng.multivariate_normal([0, 0], covariance, n)
+    log_var = np.full((n, 2), np.log(narrow))
+    z = (means + np.sqrt(narrow) * rng.normal(size=(n, 2)))[:1000]
+    log_q, log_q_each = family.total_correlation(
+        *(tf.constant(a, tf.float32) for a in (z, means, log_var)), n
+    )
+    # Weighted sampling takes 1 / (M N) for each term. With M = N that is one 1 / N too
+    # much in log q, and in each of the two log q(z_d): one more than in log q.
+    estimate = float(tf.reduce_mean(log_q - log_q_each)) - np.log(n)
+    covariance += narrow * np.eye(2)
+    expected = 0.5 * (
+        np.log(np.diag(covariance)).sum() - np.linalg.slogdet(covariance)[1]
+    )
+    assert estimate == pytest.approx(expected, abs=0.06)
+
+
+def test_dip_penalty_by_hand() -> None:
+    covariance = tf.constant([[2.0, 0.5], [0.5, 1.0]])
+    penalty = float(family.dip_penalty(covariance, 10.0, 3.0))
+    assert penalty == pytest.approx(10.0 * (0.25 + 0.25) + 3.0 * 1.0)
+
+
+def test_covariance_is_taken_over_examples() -> None:
+    x = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    covariance = family.covariance_of(tf.constant(x))
+    np.testing.assert_allclose(covariance, np.cov(x.T, bias=True), atol=1e-5)
+
+
+def test_mmd_is_zero_on_equal_samples_and_grows_with_distance() -> None:
+    a = tf.random.stateless_normal((200, 2), seed=(0, 1))
+    b = tf.random.stateless_normal((200, 2), seed=(0, 2))
+    assert float(family.squared_mmd(a, a)) == pytest.approx(0.0, abs=1e-6)
+    near, far = family.squared_mmd(a, b), family.squared_mmd(a, b + 2.0)
+    assert 0.0 < float(near) < 0.02 < float(far)
+
+
+@cases
+def test_what_makes_it_special_changes_what_is_learned(
+    kind: type[VAE], options: dict[str, object], x: np.ndarray
+) -> None:
+    plain, special = make(VAE), make(kind, **options)
+    for model in (plain, special):
+        model.fit(x, epochs=3, batch_size=10, verbose=0)
+    assert not np.allclose(plain.encode(x), special.encode(x), atol=1e-4)
+
+
+@cases
+def test_loss_is_reconstruction_plus_penalty(
+    kind: type[VAE], options: dict[str, object], x: np.ndarray
+) -> None:
+    figures = make(kind, **options).evaluate(x, verbose=0, return_dict=True)
+    terms = figures["reconstruction_loss"] + figures["penalty_loss"]
+    assert figures["loss"] == pytest.approx(terms, rel=1e-5)
+
+
+@pytest.mark.slow
+@cases
+def test_two_replicas_train_the_same_model(
+    kind: type[VAE], options: dict[str, object], x: np.ndarray
+) -> None:
+    results = []
+    for strategy in (strategies.one_device(), strategies.mirrored(2)):
+        with strategy.scope():
+            model = make(kind, **options)
+        history = model.fit(x, epochs=4, batch_size=7, verbose=0).history
+        results.append((history["loss"], model.get_weights()))
+    (losses, weights), (others, other_weights) = results
+    np.testing.assert_allclose(losses, others, rtol=1e-4)
+    for one, two in zip(weights, other_weights, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-3)
+
+
+@cases
+def test_round_trip_keeps_arguments_and_outputs(
+    kind: type[VAE], options: dict[str, object], x: np.ndarray, tmp_path: Path
+) -> None:
+    model = make(kind, **options)
+    model.fit(x, epochs=1, batch_size=10, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.get_config() == model.get_config()
+    np.testing.assert_array_equal(loaded.reconstruct(x), model.reconstruct(x))
+
+
+@pytest.mark.slow
+def test_capacity_draws_the_kl_to_it(x: np.ndarray) -> None:
+    model = make(CapacityVAE, capacity=4.0, gamma=100.0)
+    model.compile(keras.optimizers.Adam(0.01))
+    model.fit(x, epochs=200, batch_size=30, verbose=0)
+    kl = model.evaluate(x, verbose=0, return_dict=True)["kl_loss"]
+    assert kl == pytest.approx(4.0, abs=0.5)
+
+
+def test_capacity_may_grow(x: np.ndarray) -> None:
+    model = make(CapacityVAE, capacity=LinearWarmup(10, 5.0))
+    at_start = model.evaluate(x, verbose=0, return_dict=True)
+    model.step.assign(10)
+    later = model.evaluate(x, verbose=0, return_dict=True)
+    assert at_start["kl_loss"] == pytest.approx(later["kl_loss"])
+    assert at_start["penalty_loss"] != pytest.approx(later["penalty_loss"])
+
+
+def test_one_step_of_factor_vae_counts_once_and_trains_both(x: np.ndarray) -> None:
+    model = make(FactorVAE, discriminator_units=(8,))
+    model.ensure_built()
+    before = [w.numpy() for w in model.discriminator.trainable_variables]
+    model.fit(x, epochs=1, batch_size=15, verbose=0)
+    after = [w.numpy() for w in model.discriminator.trainable_variables]
+    assert int(model.step) == int(model.optimizer.iterations) == 2
+    assert any(not np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+    ours, theirs = ({v.path for v in group} for group in model.optimized_variables)
+    assert ours.isdisjoint(theirs)
+
+
+@pytest.mark.slow
+def test_discriminator_learns_to_tell_dependent_from_permuted() -> None:
+    model = make(FactorVAE, discriminator_units=(32, 32))
+    model.discriminator_optimizer.learning_rate = 0.01
+    model.ensure_built()
+    draws = np.random.default_rng(0).normal(size=(1000, 1)).astype(np.float32)
+    z = tf.constant(np.repeat(draws, DIM, axis=1))
+    output = SimpleNamespace(latent=SimpleNamespace(z=z[tf.newaxis]))
+
+    @tf.function
+    def step() -> None:
+        model.after_gradients(output, None)
+        model.step.assign_add(1)
+
+    for _ in range(60):
+        step()
+    logits = model.discriminator(z).numpy()
+    # The density of fully dependent latents is far above that of permuted ones.
+    assert np.mean(logits[:, 0] - logits[:, 1]) > 0.5
