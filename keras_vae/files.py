@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,19 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes a whole text file in UTF-8, aside and renamed."""
     write_bytes(path, text.encode())
+
+
+def sweep(folder: str | os.PathLike[str]) -> None:
+    """Removes what writers that were killed left in a folder.
+
+    Call it only where no other process is writing.
+    """
+    for path in Path(folder).iterdir():
+        if _LEFT_OVER.fullmatch(path.name):
+            _remove(path)
+
+
+_LEFT_OVER = re.compile(r"\..+\.\d+\.(partial(\..+)?|old)")
 
 
 def _sync(path: Path) -> None:

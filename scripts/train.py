@@ -10,17 +10,25 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from keras_vae.training import flags
+from keras_vae.training import flags, quiet
 from keras_vae.training.config import TrainConfig
 
+DIVERGED = 1
 
-def train(given: dict[str, Any]) -> None:
-    """Trains with the flags that were given, by name."""
+
+def train(given: dict[str, Any]) -> int:
+    """Trains with the flags that were given, by name; returns the exit code."""
     config = TrainConfig.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
-    from keras_vae.training import run
-
-    run.train(config, explicit=frozenset(given), say=print)
+    with quiet.starting_tensorflow():
+        from keras_vae.models.divergence import Diverged
+        from keras_vae.training import run
+    try:
+        run.train(config, explicit=frozenset(given), say=print)
+    except Diverged as error:
+        sys.stderr.write(f"train.py: {error}\n")
+        return DIVERGED
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

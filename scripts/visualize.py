@@ -7,6 +7,7 @@ Examples:
 """
 
 import dataclasses
+import functools
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -47,7 +48,7 @@ def visualize(given: dict[str, Any]) -> None:
         options.format,
         options.from_label,
         options.to_label,
-        say=print,
+        say=functools.partial(print, flush=True),
     )
 
 

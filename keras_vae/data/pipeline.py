@@ -69,7 +69,8 @@ def batches(
             f"batch_size={batch_size}."
         )
     if binarize == "static" and augment is None and isinstance(x, np.ndarray):
-        x, binarize = binarize_once(x, seed), "none"
+        # What moving makes grey is black or white again.
+        x, binarize = binarize_once(x, seed), "threshold" if augment else "none"
     parts = [part for part in (y, sample_weight) if part is not None]
     for part in parts:
         if len(part) != n:
@@ -128,6 +129,27 @@ def binarize_once(x: np.ndarray, seed: int) -> np.ndarray:
     return drawn
 
 
+def binarized_rows(grey: tf.Tensor, rows: tf.Tensor, seed: int) -> tf.Tensor:
+    """The draws of `binarize_once` for some rows, in the graph.
+
+    Args:
+        grey: float32 `(n, ...)` in [0, 1].
+        rows: int64 `(n,)`, which rows of all the examples they are.
+        seed: As there.
+
+    Returns:
+        Boolean `(n, ...)`.
+    """
+    shape = grey.shape[1:]
+
+    def one(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        row, values = pair
+        noise = RowNoise(seed, 0, row, domain="static")
+        return noise.uniform(1, shape, "binarize")[0] < values
+
+    return tf.map_fn(one, (rows, grey), fn_output_signature=tf.bool)
+
+
 def as_unit(x: Any) -> tf.Tensor:
     """uint8 and uint16 scaled to [0, 1], other numbers as they are; float32."""
     x = tf.convert_to_tensor(x)
@@ -161,7 +183,7 @@ def _binarized(
         return tf.cast(as_unit(x) >= 0.5, tf.float32)
     event_shape = x.shape[1:]
     if binarize == "static":
-        return _static_draw(x, rows, seed)
+        return tf.cast(binarized_rows(as_unit(x), rows, seed), tf.float32)
     count = tf.shape(x)[0]
     if x.dtype == tf.uint8:
         # A byte k is on with probability k / 255, to within 2**-17, and 0 and 255 are
@@ -173,15 +195,3 @@ def _binarized(
     else:
         on = noise.uniform(count, event_shape, "binarize") < as_unit(x)
     return tf.cast(on, tf.float32)
-
-
-def _static_draw(x: tf.Tensor, rows: tf.Tensor, seed: int) -> tf.Tensor:
-    """The draws of `binarize_once` for examples that are streamed."""
-    shape = x.shape[1:]
-
-    def one(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        row, values = pair
-        noise = RowNoise(seed, 0, row, domain="static")
-        return tf.cast(noise.uniform(1, shape, "binarize")[0] < values, tf.float32)
-
-    return tf.map_fn(one, (rows, as_unit(x)), fn_output_signature=tf.float32)

@@ -35,6 +35,7 @@ def principal_components(
         Gaussian `pca_nll`, -log p(x) in nats under probabilistic PCA (Tipping and
         Bishop 1999, equations 4 to 8), in the data's own units as the model's NLL is.
     """
+    model.ensure_built()
     train, test = _flat(model, x_train), _flat(model, x_test)
     size = train.shape[1]
     # One direction at least is left to be noise.

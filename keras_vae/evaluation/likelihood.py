@@ -9,7 +9,7 @@ that reads them from disk.
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -85,7 +85,7 @@ def elbo_terms(
         reconstruction = -tf.reduce_mean(log_prob, axis=0)
         return reconstruction, latent.kl, z_mean, z_log_var
 
-    graph = tf.function(terms, reduce_retracing=True, autograph=False)
+    graph = traced(model, terms, [tf.int32])
     parts = [
         [part.numpy() for part in graph(values, given, tf.constant(first))]
         for first, values, given in chunks(model, x, condition, samples)
@@ -181,7 +181,7 @@ def importance_weighted_nll(
             "Invalid value for argument `num_samples`. Expected at least 1. Received: "
             f"num_samples={num_samples}."
         )
-    _check_measurable(model, x, condition, active)
+    _check_measurable(model, active)
     update = _update_of(model, model.seed if seed is None else seed, active)
     blocks = -(-num_samples // SAMPLES_PER_BLOCK)
     total = len(x) * num_samples
@@ -255,7 +255,7 @@ def _update_of(
         )
         return end[1:]
 
-    return tf.function(update, reduce_retracing=True, autograph=False)
+    return traced(model, update, [tf.int32] * 4, [tf.float64] * 2)
 
 
 def _proposed(latent: Any, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
@@ -276,8 +276,8 @@ def _added(log_total: tf.Tensor, log_terms: tf.Tensor) -> tf.Tensor:
     return tf.reduce_logsumexp(stacked, axis=0)
 
 
-def _check_measurable(model: Any, x: Any, condition: Any, active: Any) -> None:
-    if not has_spread(model, x, condition):
+def _check_measurable(model: Any, active: Any) -> None:
+    if not model.has_kl:
         raise ValueError(
             "Invalid value for argument `model`. Expected one whose posterior is a "
             f"density. Received: {type(model).__name__}, whose z is a function of x; "
@@ -291,34 +291,48 @@ def _check_measurable(model: Any, x: Any, condition: Any, active: Any) -> None:
         )
 
 
-def has_spread(model: Any, x: Any, condition: Any = None) -> bool:
-    """Whether samples of q(z|x) differ, which those of a plain autoencoder do not."""
-    given = model.check_condition(condition, len(x))
-    given = None if given is None else given[:1]
-    head = _rows(x, 0, 1)
-    given = model.condition_on(head, given, RowNoise(model.seed))
-    z_mean, z_log_var = model.infer(head, given)
-    z = model.sample_latent(z_mean, z_log_var, RowNoise(0), given, 2).z
-    return bool(tf.reduce_any(z[0] != z[1]))
-
-
 def chunks(
     model: Any, x: Any, condition: Any, samples: int
 ) -> Iterator[tuple[int, tf.Tensor, Any]]:
     """Yields the first row, examples as float32, and their condition.
 
     As many as can be decoded at once with `samples` latents for each.
+
+    Raises:
+        ValueError: If there are no examples, or the condition does not fit them.
     """
+    if not len(x):
+        raise ValueError(
+            "Invalid value for argument `x`. Expected at least one example. Received "
+            "none."
+        )
     device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     params_shape = model.likelihood.params_shape(model.data_shape)
     rows = max(1, _NUMBERS_PER_CALL[device] // (samples * math.prod(params_shape)))
     condition = model.check_condition(condition, len(x))
     for first in range(0, len(x), rows):
         last = min(first + rows, len(x))
-        given = None if condition is None else condition[first:last]
-        rows_of_x = _rows(x, first, last)
+        given = None if condition is None else tf.constant(condition[first:last])
+        values = _rows(x, first, last)
+        # A random part of x that a model is given is the one that `evaluate` draws.
         noise = RowNoise(model.seed, 0, first, "evaluation")
-        yield first, rows_of_x, model.condition_on(rows_of_x, given, noise)
+        yield first, values, model.condition_on(values, given, noise)
+
+
+def traced(
+    model: Any,
+    function: Callable[..., Any],
+    scalars: list[tf.DType],
+    vectors: Sequence[tf.DType] = (),
+) -> Callable[..., Any]:
+    """Returns the graph of a function of (x, condition, *scalars, *vectors)."""
+    x = tf.TensorSpec([None, *model.data_shape], tf.float32)
+    numbers = [tf.TensorSpec([], dtype) for dtype in scalars]
+    rows = [tf.TensorSpec([None], dtype) for dtype in vectors]
+    graph = tf.function(function, autograph=False)
+    return graph.get_concrete_function(  # type: ignore[no-any-return]
+        x, model.condition_spec, *numbers, *rows
+    )
 
 
 def first_examples(x: Any, condition: Any, count: int) -> tuple[Any, Any]:
@@ -337,7 +351,9 @@ def _rows(x: Any, first: int, last: int) -> tf.Tensor:
     return as_unit(x[first:last])
 
 
-def bits_per_dimension(model: Any, x: Any, nll: float) -> float | None:
+def bits_per_dimension(
+    model: Any, x: Any, nll: float, condition: Any = None
+) -> float | None:
     """Returns an NLL as bits for each number of x, where that is a length of code.
 
     It is where the numbers can take few values, so that x has a probability:
@@ -349,14 +365,19 @@ def bits_per_dimension(model: Any, x: Any, nll: float) -> float | None:
       255 = 7.99 bits. Scales are bounded such that these add up to 1 within 3 %.
 
     Anything else has no such number: grey values under `Bernoulli` are no outcomes of
-    it, and the NLL of measurements depends on their unit.
+    it, the NLL of measurements depends on their unit, and where a part of x is given
+    the NLL is that of the rest.
 
     Args:
         model: A `VAE` or a model with its methods.
         x: The examples.
         nll: In nats, of these examples.
+        condition: For conditional models, one row an example.
     """
     if len(model.data_shape) != 3:
+        return None
+    _, _, given = next(chunks(model, *first_examples(x, condition, 1), 1))
+    if model.likelihood_weight(given) is not None:
         return None
     bits = nll / (math.prod(model.data_shape) * math.log(2.0))
     likelihood = model.likelihood

@@ -17,8 +17,8 @@ import tensorflow as tf
 from keras_vae.evaluation.likelihood import (
     chunks,
     first_examples,
-    has_spread,
     is_binary,
+    traced,
 )
 from keras_vae.probability.aggregate import AggregateDensity
 from keras_vae.probability.likelihoods import Bernoulli
@@ -59,7 +59,7 @@ def posterior_draws(
         z_mean, z_log_var = model.infer(x, given)
         return model.sample_latent(z_mean, z_log_var, noise, given, 1).z[0]
 
-    graph = tf.function(draw, reduce_retracing=True, autograph=False)
+    graph = traced(model, draw, [tf.int32])
     parts = [
         graph(values, given, tf.constant(first)).numpy()
         for first, values, given in chunks(model, x, condition, 1)
@@ -185,36 +185,41 @@ def sampler_scores(model: Any, x: Any, condition: Any = None) -> dict[str, float
     """
     most = min(_SCORED, _SCORED_NUMBERS // math.prod(model.data_shape))
     x, condition = first_examples(x, condition, max(2, most))
-    given = model.check_condition(condition, len(x))
     z = posterior_draws(model, x, condition)
-    parts = [values.numpy() for _, values, _ in chunks(model, x, condition, 1)]
-    real = np.concatenate([np.asarray(model.to_model(part)) for part in parts])
+    parts = [(values, given) for _, values, given in chunks(model, x, condition, 1)]
+    real = tf.concat([values for values, _ in parts], axis=0)
+    given = None if parts[0][1] is None else tf.concat([c for _, c in parts], axis=0)
     draws = not isinstance(model.likelihood, Bernoulli) or is_binary(x)
+
+    def discrepancy(drawn: tf.Tensor) -> float:
+        generated = _generated(model, drawn, given, draws)
+        pair = (model.to_model(part).numpy() for part in (generated, real))
+        return 1000.0 * squared_mmd(*pair)
+
     figures = {}
-    if has_spread(model, x, condition):
+    if model.has_kl:
         log_p = model.prior_log_prob(tf.constant(z)[tf.newaxis], given)
         figures["prior_latent_nll"] = float(-np.mean(log_p))
-        drawn = model.prior_sample(len(x), _SEED, given)
-        generated = _generated(model, drawn, given, draws)
-        figures["prior_mmd"] = 1000.0 * squared_mmd(generated, real)
+        figures["prior_mmd"] = discrepancy(model.prior_sample(len(x), _SEED, given))
     if model.aggregate is not None:
         figures["aggregate_latent_nll"] = nll_of(model.aggregate, z)
-        drawn = model.aggregate.sample(len(x), _SEED)
-        generated = _generated(model, drawn, given, draws)
-        figures["aggregate_mmd"] = 1000.0 * squared_mmd(generated, real)
+        figures["aggregate_mmd"] = discrepancy(model.aggregate.sample(len(x), _SEED))
     return figures
 
 
-def _generated(model: Any, z: tf.Tensor, given: Any, draws: bool) -> np.ndarray:
-    """Returns examples in the model's units: draws, or means where data are grey."""
+def _generated(model: Any, z: tf.Tensor, given: Any, draws: bool) -> tf.Tensor:
+    """Returns generated examples: draws of x, or means."""
     parts = []
     for first in range(0, len(z), _GENERATED_AT_ONCE):
         rows = slice(first, first + _GENERATED_AT_ONCE)
-        params = model.generate(z[rows], None if given is None else given[rows])
+        condition = None if given is None else given[rows]
         noise = RowNoise(_SEED, 0, first, "draw")
-        x = model.likelihood.sample(params, noise) if draws else None
-        parts.append(model.likelihood.mean(params) if x is None else x)
-    return np.concatenate([np.asarray(part) for part in parts])
+        parts.append(
+            model.draws(z[rows], noise, condition)
+            if draws
+            else model.means(z[rows], condition)
+        )
+    return tf.concat(parts, axis=0)
 
 
 def squared_mmd(a: np.ndarray, b: np.ndarray) -> float:

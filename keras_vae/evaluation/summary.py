@@ -56,7 +56,7 @@ def evaluate(
         "reconstruction_loss": float(np.mean(terms.reconstruction_loss)),
     }
     columns = {"reconstruction_loss": terms.reconstruction_loss}
-    if likelihood.has_spread(model, x, test.condition):
+    if model.has_kl:
         columns |= {"kl_loss": terms.kl_loss, "neg_elbo": terms.neg_elbo}
         figures |= _bounds(terms)
         nll = _importance_weighted(model, test, terms, num_importance_samples, report)
@@ -109,7 +109,9 @@ def _importance_weighted(
         ),
         "num_importance_samples": num_samples,
         "effective_samples": _json(float(np.mean(found.effective_samples))),
-        "bits_per_dimension": likelihood.bits_per_dimension(model, x, found.nll),
+        "bits_per_dimension": likelihood.bits_per_dimension(
+            model, x, found.nll, condition
+        ),
     }
     active = latents.active_units(terms.z_mean)
     if isinstance(model.prior, StandardNormal) and not active.all():

@@ -104,5 +104,7 @@ def with_input_noise(encoder: keras.Model, input_noise: str) -> keras.Model:
             f"input_noise={input_noise!r}."
         )
     x = keras.Input(encoder.input_shape[1:], name="x")
-    noisy = InputNoise(match[1], float(match[2]), name="input_noise")(x)
+    # With a seed of its own, networks made later have the weights they have without it.
+    layer = InputNoise(match[1], float(match[2]), seed=0, name="input_noise")
+    noisy = layer(x)
     return keras.Model(x, encoder(noisy), name=f"noisy_{encoder.name}")

@@ -107,15 +107,18 @@ class RowNoise:
         )
         first = tf.cast(self.first_row, tf.int64) * counts
         counter = [tf.cast(first, tf.uint64), tf.cast(self.step, tf.uint64)]
+        # One axis, whose length is even: XLA makes normals in pairs along the first
+        # axis of even length, which must not depend on the number of rows.
+        width = counts * _NUMBERS_PER_COUNT
         numbers = op(
-            shape=tf.stack([rows, counts * _NUMBERS_PER_COUNT]),
+            shape=tf.reshape(rows * width, [1]),
             key=key[tf.newaxis],
             counter=tf.stack(counter),
             alg=tf.constant(_PHILOX, tf.int32),
             dtype=dtype,
         )
-        if size != counts * _NUMBERS_PER_COUNT:
-            numbers = numbers[:, :size]
+        if size != width:
+            numbers = tf.reshape(numbers, [rows, width])[:, :size]
         return tf.reshape(numbers, [rows, *event_shape])
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from keras_vae import files
 from keras_vae.data import datasets
 from keras_vae.evaluation import latents, summary
-from keras_vae.evaluation.likelihood import elbo_terms, has_spread
+from keras_vae.evaluation.likelihood import elbo_terms
 from keras_vae.evaluation.summary import Part
 from keras_vae.reporting.runs import Run, load_run
 
@@ -107,21 +107,20 @@ def encode_run(
     split, condition = _part(run, part)
     run.model.check_examples(split.x)
     terms = elbo_terms(run.model, split.x, condition, num_samples)
-    dense = has_spread(run.model, split.x, condition)
     columns: dict[str, Any] = {"row": np.arange(len(split))}
     if split.y is not None:
         columns["label"] = split.y
-    if dense:
+    if run.model.has_kl:
         columns |= {"neg_elbo": terms.neg_elbo, "kl_loss": terms.kl_loss}
     columns["reconstruction_loss"] = terms.reconstruction_loss
     columns["log_reconstruction_probability"] = -terms.reconstruction_loss
     columns["z_mean"] = terms.z_mean
-    if dense:
+    if run.model.has_kl:
         columns["z_log_var"] = terms.z_log_var
     out = run.path / "latents.csv" if out is None else out
     latents.write_table(out, columns)
     say(f"Wrote {out}: {len(split):,} {_PARTS[part]} examples of {run.data.name}.")
-    if dense:
+    if run.model.has_kl:
         strange = np.argsort(-terms.neg_elbo)[:5]
         listed = ", ".join(f"{row} ({terms.neg_elbo[row]:.1f})" for row in strange)
         say(f"-ELBO {np.mean(terms.neg_elbo):.2f} nats; strangest rows: {listed}")

@@ -4,6 +4,7 @@ Polyak and Juditsky 1992; with a decay as in Adam's moments. The average is take
 graph, every few steps: weights hardly move between, and so it costs next to nothing.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -16,8 +17,9 @@ _EVERY = 8  # steps between updates of the average
 class WeightAverage(keras.callbacks.Callback):
     """Averages the trainable weights of a `ChunkedTrainer` while it trains.
 
-    Validation sees the averaged weights. Callbacks between `show` and `hide` in the list
-    of callbacks see them at the end of an epoch.
+    Validation sees the averaged weights. Callbacks between `show` and `hide` in the
+    list of callbacks see them at the end of an epoch and of training. `choose` leaves
+    them in the model.
 
     Args:
         decay: Of a step; the average looks back over about 1 / (1 - decay) steps, and
@@ -27,12 +29,8 @@ class WeightAverage(keras.callbacks.Callback):
     def __init__(self, decay: float) -> None:
         super().__init__()
         self.decay = decay
-        self.show = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: self.swap()
-        )
-        self.hide = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: self.swap()
-        )
+        self.shown = False
+        self.show, self.hide = _AtEnds(self._show), _AtEnds(self._hide)
         self._pairs: list[tuple[keras.Variable, keras.Variable]] = []
 
     def set_model(self, model: keras.Model) -> None:
@@ -42,52 +40,83 @@ class WeightAverage(keras.callbacks.Callback):
             return
         with model.distribute_strategy.scope():
             self._pairs = [
-                (
-                    keras.Variable(weight, trainable=False, dtype=weight.dtype),
-                    weight,
-                )
+                (keras.Variable(weight, trainable=False, dtype=weight.dtype), weight)
                 for weight in model.trainable_variables
             ]
+        self._exchange = tf.function(lambda: self._for_each_pair(_exchange))
         model.after_step = self.update
 
     def update(self, step: tf.Tensor) -> None:
         """Moves the average towards the weights; called after each training step."""
-        strategy = tf.distribute.get_strategy()
         seen = tf.cast(step, tf.float32) / _EVERY
         # Young averages forget faster, so that the random start does not stay in them.
         decay = tf.minimum(self.decay**_EVERY, (1.0 + seen) / (10.0 + seen))
 
         def move(average: Any, weight: Any) -> None:
-            average.assign_sub((1.0 - decay) * (average - weight))
+            part = tf.cast(1.0 - decay, average.dtype)
+            average.assign_sub(part * (average - weight))
 
         def move_all() -> tf.Tensor:
-            for average, weight in self._pairs:
-                strategy.extended.update(average.value, move, args=(weight.value,))
+            self._for_each_pair(move)
             return tf.constant(0)
 
         tf.cond(step % _EVERY == 0, move_all, lambda: tf.constant(0))
 
-    def swap(self) -> None:
-        """Exchanges the weights and their average."""
+    def _for_each_pair(self, act: Callable[[Any, Any], None]) -> None:
+        extended = self.model.distribute_strategy.extended
         for average, weight in self._pairs:
-            value = average.numpy()
-            average.assign(weight.numpy())
-            weight.assign(value)
+            extended.update(average.value, act, args=(weight.value,), group=False)
+
+    def _show(self) -> None:
+        if not self.shown:
+            self._exchange()
+            self.shown = True
+
+    def _hide(self) -> None:
+        if self.shown:
+            self._exchange()
+            self.shown = False
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Validation looks at the average."""
-        self.swap()
+        self._show()
 
     def on_test_end(self, logs: Any = None) -> None:
         """Training goes on with the weights."""
-        self.swap()
+        self._hide()
+
+    def choose(self) -> None:
+        """Leaves the average in the model."""
+        self._show()
 
     def get_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Returns what a checkpoint keeps."""
         arrays = {f"{i:04d}": a.numpy() for i, (a, _) in enumerate(self._pairs)}
-        return {}, arrays
+        return {"shown": self.shown}, arrays
 
     def set_state(self, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """Takes it back."""
+        """Takes it back, after the model's weights of the same moment."""
         for (average, _), name in zip(self._pairs, sorted(arrays), strict=True):
             average.assign(arrays[name])
+        self.shown = state["shown"]
+        self._hide()
+
+
+def _exchange(one: Any, other: Any) -> None:
+    value = tf.identity(one)
+    one.assign(other)
+    other.assign(value)
+
+
+class _AtEnds(keras.callbacks.Callback):
+    """Does something at the end of each epoch and of training."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        super().__init__()
+        self._act = act
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        self._act()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self._act()

@@ -1,8 +1,8 @@
 """How fast this machine trains, generates and evaluates, and what memory it takes.
 
-Every rate stands beside the rate of the matrix products that the work cannot do without,
-measured in the same process: the ratio says how much is lost to everything else, and it
-moves less than a rate does when a machine is shared.
+Every rate stands beside the rate of the matrix products that the work cannot do
+without, measured in the same process: the ratio says how much is lost to everything
+else, and it moves less than a rate does when a machine is shared.
 """
 
 import dataclasses
@@ -261,7 +261,7 @@ def evaluation(options: BenchmarkOptions) -> Any:
     images, samples = 200, 500
     x = np.random.default_rng(0).integers(0, 2, (images, *_SHAPE)).astype(np.float32)
     seconds = _seconds(
-        lambda: likelihood.importance_weighted_nll(model, x, num_samples=samples), 3.0
+        lambda: likelihood.importance_weighted_nll(model, x, samples), least=3.0
     )
     rate = images * samples / seconds
     yield {

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_vae import networks
+from keras_vae.data.pipeline import num_batches
 from keras_vae.models.autoencoder import Autoencoder
 from keras_vae.models.conditional import (
     CVAE,
@@ -15,6 +16,14 @@ from keras_vae.models.conditional import (
     prior_network,
 )
 from keras_vae.models.conditions import Condition
+from keras_vae.models.disentangled import (
+    DIPVAE,
+    BetaTCVAE,
+    CapacityVAE,
+    FactorVAE,
+    InfoVAE,
+)
+from keras_vae.models.importance_weighted import IWAE
 from keras_vae.models.schedules import Cyclical, LinearWarmup
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
@@ -25,18 +34,26 @@ from keras_vae.probability.priors import PRIORS, Prior
 from keras_vae.training import choices
 from keras_vae.training.config import TrainConfig
 
-MODELS: dict[str, tuple[type[VAE], tuple[str, ...]]] = {
-    "vae": (VAE, ()),
-    "ae": (Autoencoder, ()),
-    "cvae": (CVAE, ()),
+MODELS: dict[str, tuple[type[VAE], dict[str, str]]] = {
+    "vae": (VAE, {}),
+    "iwae": (IWAE, {}),
+    "ae": (Autoencoder, {}),
+    "beta_vae": (VAE, {}),
+    "capacity_vae": (CapacityVAE, {"gamma": "gamma", "capacity": "capacity"}),
+    "factor_vae": (FactorVAE, {"gamma": "gamma"}),
+    "beta_tcvae": (BetaTCVAE, {"dataset_size": "dataset_size"}),
+    "dip_vae": (DIPVAE, {"gamma": "off_diagonal"}),
+    "info_vae": (InfoVAE, {"alpha": "alpha", "gamma": "gamma"}),
+    "cvae": (CVAE, {}),
 }
-"""Classes by the name that `--model` takes, with the flags that they take besides."""
+"""Classes by the name that `--model` takes, with the arguments that only they have and
+what gives their values: flags, and what the data say."""
 
 
 def build_model(
     config: TrainConfig,
     input_shape: tuple[int, ...],
-    steps_per_epoch: int,
+    num_examples: int,
     condition: Condition | None = None,
 ) -> VAE:
     """Returns the compiled model of a configuration, with its state made.
@@ -46,7 +63,7 @@ def build_model(
     Args:
         config: The flags.
         input_shape: Of one example.
-        steps_per_epoch: Steps that show all training examples once.
+        num_examples: Number of training examples.
         condition: What a conditional model is given.
 
     Raises:
@@ -54,7 +71,14 @@ def build_model(
     """
     kind, names = lookup("model", config.model, MODELS)
     likelihood = _likelihood(config, input_shape)
-    arguments: dict[str, Any] = {name: getattr(config, name) for name in names}
+    steps_per_epoch = num_batches(num_examples, config.batch_size)
+    values = {
+        "gamma": config.gamma,
+        "alpha": config.alpha,
+        "capacity": _capacity(config, steps_per_epoch),
+        "dataset_size": num_examples,
+    }
+    arguments = {argument: values[name] for name, argument in names.items()}
     used = choices.MODELS[config.model].uses
     shared = {
         "prior": _prior(config, condition),
@@ -112,6 +136,13 @@ def _beta(config: TrainConfig, steps_per_epoch: int) -> Any:
     if config.kl_schedule == "cyclical":
         return Cyclical(2 * steps, 0.5, config.beta)
     return config.beta
+
+
+def _capacity(config: TrainConfig, steps_per_epoch: int) -> Any:
+    """The capacity grows over the first half of the training (Burgess et al. 2018)."""
+    if config.capacity is None:
+        return None
+    return LinearWarmup(max(1, config.epochs * steps_per_epoch // 2), config.capacity)
 
 
 def _encoder(

@@ -3,7 +3,10 @@
 import fcntl
 import json
 import os
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,23 @@ from keras_vae.training.config import TrainConfig
 
 ROOT = Path("saved_models")
 """Where runs go without `--output_dir`."""
+
+_LEAVINGS = (
+    "metrics.json",  # first: without it the run is not complete
+    "checkpoint",
+    "model.keras",
+    "saved_model",
+    "history.csv",
+    "images",
+    "logs",
+    "model_card.md",
+    "report.html",
+    "latents.csv",
+)
+
+
+class FolderLost(OSError):
+    """The folder of a run is there no longer."""
 
 
 class RunFolder:
@@ -53,8 +73,8 @@ class RunFolder:
             return TrainConfig.from_json(self.config.read_text(encoding="utf-8"))
         except (ValueError, OSError) as error:
             raise ValueError(
-                f"{self.config} cannot be read as a run's configuration: {error} Take "
-                "another --output_dir, or --overwrite."
+                f"{self.config} cannot be read as a run's configuration: {error} "
+                "Choose another --output_dir."
             ) from error
 
     def read_metrics(self) -> dict[str, Any]:
@@ -68,8 +88,9 @@ class RunFolder:
         """Writes `metrics.json`."""
         files.write_text(self.metrics, json.dumps(metrics, indent=2) + "\n")
 
-    def claim(self) -> None:
-        """Makes the folder and keeps other processes out until this one ends.
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Makes the folder and keeps other processes out meanwhile.
 
         Raises:
             ValueError: If another process is training here, or the folder cannot be
@@ -83,36 +104,33 @@ class RunFolder:
                 f"The folder {self.path} cannot be written ({error.strerror}): choose "
                 "another --output_dir."
             ) from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.close()
-            raise ValueError(
-                f"Another process is training in {self.path}: wait for it, or choose "
-                "another --output_dir."
-            ) from error
+        with self._lock:
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ValueError(
+                    f"Another process is training in {self.path}: wait for it, or "
+                    "choose another --output_dir."
+                ) from error
+            files.sweep(self.path)
+            yield
 
-    def release(self) -> None:
-        """Lets other processes in."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+    def require(self) -> None:
+        """Raises `FolderLost` if the claimed folder is there no longer."""
+        try:
+            there = os.stat(self.path / ".lock")
+            if os.path.samestat(there, os.fstat(self._lock.fileno())):
+                return
+        except FileNotFoundError:
+            pass
+        raise FolderLost(
+            f"The folder {self.path} was removed while the run was training in it, so "
+            "training has stopped. The same command starts anew."
+        )
 
     def clear(self) -> None:
         """Throws away what the run left here, and nothing that is not a run's."""
-        for name in (
-            "config.json",
-            "checkpoint",
-            "metrics.json",
-            "model.keras",
-            "saved_model",
-            "history.csv",
-            "images",
-            "logs",
-            "model_card.md",
-            "report.html",
-            "latents.csv",
-        ):
+        for name in _LEAVINGS:
             place = self.path / name
             if place.is_dir() and not place.is_symlink():
                 shutil.rmtree(place)
@@ -121,11 +139,10 @@ class RunFolder:
 
     def finish(self) -> None:
         """Removes what a run resumes from: the run is complete."""
+        gone = self.path / ".checkpoint.gone"
         if self.checkpoint.exists():
-            gone = self.path / ".checkpoint.gone"
-            shutil.rmtree(gone, ignore_errors=True)
             self.checkpoint.rename(gone)
-            shutil.rmtree(gone, ignore_errors=True)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def find(config: TrainConfig, root: Path = ROOT) -> RunFolder:
@@ -135,52 +152,80 @@ def find(config: TrainConfig, root: Path = ROOT) -> RunFolder:
     under `root`, else a new name.
 
     Raises:
-        ValueError: If `output_dir` holds a run of another configuration, or files that
-            are no run's.
+        ValueError: As `check`.
     """
     if config.output_dir is not None:
-        return _given(config, RunFolder(config.output_dir))
-    taken = [RunFolder(root / config.run_name)]
-    while taken[-1].path.exists():
-        taken.append(RunFolder(root / f"{config.run_name}-{len(taken) + 1}"))
+        folder = RunFolder(config.output_dir)
+        check(config, folder)
+        return folder
+    first = RunFolder(root / config.run_name)
+    taken = _numbered(first.path)
     if config.overwrite:
-        return _given(config, taken[0])
-    for folder in reversed(taken):
-        if folder.is_run and not folder.is_complete and _same(folder, config):
+        check(config, first)
+        return first
+    for number in sorted(taken, reverse=True):
+        folder = RunFolder(taken[number])
+        if folder.is_run and not folder.is_complete and _is_same(folder, config):
             return folder
-    return taken[-1]
+    free = next(n for n in range(1, len(taken) + 2) if n not in taken)
+    return RunFolder(_name(first.path, free))
 
 
-def _same(folder: RunFolder, config: TrainConfig) -> bool:
+def check(config: TrainConfig, folder: RunFolder) -> None:
+    """Raises a ValueError if a configuration cannot train in a folder.
+
+    It holds a run of another configuration, files that are no run's, or is no folder.
+    """
+    path = folder.path
+    if path.exists() and not path.is_dir():
+        raise ValueError(
+            f"--output_dir: expected a folder, got the file {path}. Choose another."
+        )
+    if not path.exists() or all(p.name == ".lock" for p in path.iterdir()):
+        return
+    if not folder.is_run:
+        raise ValueError(
+            f"{path} holds files but no config.json, so it is no run's folder: choose "
+            "a new or an empty one as --output_dir."
+        )
+    there = folder.read_config()
+    differences = {} if config.overwrite else config.differences(there)
+    if differences:
+        named = ", ".join(
+            f"--{name} {_as_flag(theirs)} there, {_as_flag(ours)} now"
+            for name, (ours, theirs) in differences.items()
+        )
+        raise ValueError(
+            f"{path} holds a run with other flags ({named}): choose another "
+            "--output_dir, or --overwrite to throw that run away."
+        )
+
+
+def _name(first: Path, number: int) -> Path:
+    return first if number == 1 else first.with_name(f"{first.name}-{number}")
+
+
+def _numbered(first: Path) -> dict[int, Path]:
+    """Returns what is there of `name`, `name-2`, `name-3`, ... by number."""
+    found = {1: first} if first.exists() else {}
+    if first.parent.is_dir():
+        for path in first.parent.iterdir():
+            match = re.fullmatch(re.escape(first.name) + r"-([1-9]\d{0,8})", path.name)
+            if match and int(match[1]) > 1:
+                found[int(match[1])] = path
+    return found
+
+
+def _is_same(folder: RunFolder, config: TrainConfig) -> bool:
     try:
         return not config.differences(folder.read_config())
     except ValueError:
         return False
 
 
-def _given(config: TrainConfig, folder: RunFolder) -> RunFolder:
-    path = folder.path
-    if path.exists() and not path.is_dir():
-        raise ValueError(
-            f"--output_dir: expected a folder, got the file {path}. Choose another."
-        )
-    if not path.exists() or not any(p.name != ".lock" for p in path.iterdir()):
-        return folder
-    if not folder.is_run:
-        raise ValueError(
-            f"--output_dir: {path} holds files but no config.json, so it is no run's "
-            "folder: choose a new or an empty one."
-        )
-    if config.overwrite:
-        return folder
-    differences = config.differences(folder.read_config())
-    if differences:
-        named = ", ".join(
-            f"--{name} {there!r} there, {here!r} now"
-            for name, (here, there) in differences.items()
-        )
-        raise ValueError(
-            f"{path} holds a run with other flags ({named}): choose another "
-            "--output_dir, or --overwrite to throw that run away."
-        )
-    return folder
+def _as_flag(value: Any) -> str:
+    if value is None:
+        return "not set"
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -11,8 +11,6 @@ from keras_vae.training.options import Options, option
 
 Say = Callable[[str], None]
 
-_EVALUATION_SEED = 1
-
 
 @dataclasses.dataclass(frozen=True)
 class LeaveOutOptions(Options):
@@ -52,6 +50,7 @@ def leave_out(options: LeaveOutOptions, say: Say = str) -> list[dict[str, float]
     # Late, because it starts TensorFlow: a bad flag is answered before that.
     from keras_vae import files
     from keras_vae.data import datasets
+    from keras_vae.data.held_out import held_out
     from keras_vae.evaluation.anomaly import leave_one_class_out
 
     data = datasets.load(options.dataset)
@@ -68,7 +67,7 @@ def leave_out(options: LeaveOutOptions, say: Say = str) -> list[dict[str, float]
         say(_line(names[label] if names else str(label), row))
 
     fit = _fit(options, data)
-    test = dataclasses.replace(data.test, x=_held(data.test.x, options.binarize))
+    test = dataclasses.replace(data.test, x=held_out(data.test.x, options.binarize))
     rows = leave_one_class_out(data.train, test, fit, told, options.num_samples)
     mean = {
         key: float(np.mean([row[key] for row in rows]))
@@ -92,13 +91,13 @@ def _fit(options: LeaveOutOptions, data: Any) -> Callable[[Any], Any]:
     from keras_vae.training.build import build_model
     from keras_vae.training.config import TrainConfig
 
-    given = ("dataset", "binarize", "latent_dim", "epochs", "seed")
+    given = ("dataset", "binarize", "latent_dim", "epochs", "batch_size", "seed")
     config = TrainConfig.resolve({name: getattr(options, name) for name in given})
 
     def fit(x: Any) -> Any:
         size = min(options.batch_size, len(x))
         steps = pipeline.num_batches(len(x), size)
-        model = build_model(config, data.input_shape, steps)
+        model = build_model(config, data.input_shape, len(x))
         model.check_examples(x)
         model.adapt(x)
         batches = pipeline.batches(
@@ -108,14 +107,3 @@ def _fit(options: LeaveOutOptions, data: Any) -> Callable[[Any], Any]:
         return model
 
     return fit
-
-
-def _held(x: np.ndarray, binarize: str) -> np.ndarray:
-    """Test examples as `train.py` evaluates on them: binarised once, if at all."""
-    from keras_vae.data import datasets, pipeline
-
-    if binarize == "none":
-        return x
-    if binarize == "threshold":
-        return (datasets.to_unit(x) >= 0.5).astype(np.float32)
-    return pipeline.binarize_once(x, _EVALUATION_SEED)

@@ -21,7 +21,13 @@ from keras_vae import files
 from keras_vae.training import checkpoint
 from keras_vae.training.folder import RunFolder
 
-_SECONDS_BETWEEN = 20.0  # checkpoints at ends of epochs come no closer than that
+SECONDS_BETWEEN = 20.0
+"""Checkpoints come no closer than that, and than `COST` times what one takes."""
+
+COST = 100
+"""Checkpoints take no more than a hundredth of a run."""
+
+_SECONDS_BETWEEN_HISTORIES = 1.0
 
 
 class Stateful(Protocol):
@@ -37,14 +43,16 @@ class Stateful(Protocol):
 
 
 class KeepState(keras.callbacks.Callback):
-    """Writes a run's history and checkpoints; first in the list of callbacks.
+    """Writes a run's history and checkpoints; last in the list of callbacks.
+
+    Last, so that at the end of an epoch the others have seen all of it.
 
     Args:
-        folder: The run's.
+        folder: The run's, claimed.
         steps_per_epoch: Steps of an epoch.
         others: Callbacks with a state of their own, by name.
-        writes: Whether this process writes files (a chief does).
         interrupt: Called with the signal's number once the state is saved; raises.
+        writes: Whether this process writes files (a chief does).
     """
 
     def __init__(
@@ -52,37 +60,49 @@ class KeepState(keras.callbacks.Callback):
         folder: RunFolder,
         steps_per_epoch: int,
         others: dict[str, Stateful] | None = None,
-        writes: bool = True,
         interrupt: Callable[[int], None] | None = None,
+        writes: bool = True,
     ) -> None:
         super().__init__()
         self.rows: list[dict[str, float]] = []
-        self.seconds = 0.0
         self.epoch = 0
         self.finished = False
         self._folder = folder
         self._steps_per_epoch = steps_per_epoch
         self._others = others or {}
-        self._writes = writes
         self._interrupt = interrupt
+        self._writes = writes
+        self._done = 0  # steps of the epoch
+        self._metrics: dict[str, np.ndarray] = {}  # of the epoch, where set aside
+        self._seconds = 0.0
+        self._began: float | None = None
+        self._due = self._history_due = 0.0
         self._signal = 0
-        self._training = self._started = False
-        self._done = 0
-        self._metrics: dict[str, np.ndarray] = {}
-        self._began = self._saved = time.monotonic()
+        self._calling = self._called = False
 
     def restore(self) -> bool:
         """Continues from the checkpoint if there is one; says whether there was.
 
-        The model must be compiled and built, and set on this callback.
+        The model must be compiled and built, and set on this callback and on the
+        others.
+
+        Raises:
+            ValueError: If the checkpoint is damaged or not of this run.
         """
         found = checkpoint.load(self._folder.checkpoint)
         if found is None:
             return False
         arrays, state = found
-        checkpoint.restore(self.model, arrays)
+        if state["steps_per_epoch"] != self._steps_per_epoch:
+            raise ValueError(
+                f"{self._folder.path} was begun with epochs of "
+                f"{state['steps_per_epoch']} steps and there are "
+                f"{self._steps_per_epoch} now, so the data are not the same: train "
+                "with --overwrite, or in another --output_dir."
+            )
+        checkpoint.restore(checkpoint.variables(self.model), arrays)
         self.epoch, self._done = state["epoch"], state["done"]
-        self.rows, self.seconds = state["history"], state["seconds"]
+        self.rows, self._seconds = state["history"], state["seconds"]
         self.finished = state["finished"]
         for name, other in self._others.items():
             prefix = f"callback/{name}/"
@@ -96,29 +116,38 @@ class KeepState(keras.callbacks.Callback):
         return True
 
     def save(self) -> None:
-        """Writes the checkpoint of this moment."""
-        arrays = checkpoint.snapshot(self.model)
-        arrays.update(self._metrics)
-        states = {}
-        for name, other in self._others.items():
-            states[name], own = other.get_state()
-            arrays.update({f"callback/{name}/{k}": v for k, v in own.items()})
-        state = {
-            "epoch": self.epoch,
-            "done": self._done,
-            "finished": self.finished,
-            "history": self.rows,
-            "seconds": self.total_seconds(),
-            "callbacks": states,
-        }
+        """Writes the checkpoint of this moment, and the history.
+
+        Raises:
+            OSError: If it cannot be written; what was written before stays.
+        """
+        began = time.monotonic()
         if self._writes:
+            self._folder.require()
+            arrays = checkpoint.snapshot(checkpoint.variables(self.model))
+            arrays.update(self._metrics)
+            states = {}
+            for name, other in self._others.items():
+                states[name], own = other.get_state()
+                arrays.update({f"callback/{name}/{k}": v for k, v in own.items()})
+            state = {
+                "epoch": self.epoch,
+                "done": self._done,
+                "steps_per_epoch": self._steps_per_epoch,
+                "finished": self.finished,
+                "history": self.rows,
+                "seconds": self.total_seconds(),
+                "callbacks": states,
+            }
             checkpoint.save(self._folder.checkpoint, arrays, state)
-            self._write_history()
-        self._saved = time.monotonic()
+            self.write_history()
+        now = time.monotonic()
+        self._due = now + max(SECONDS_BETWEEN, COST * (now - began))
 
     def total_seconds(self) -> float:
         """Returns the seconds of training, over all starts of the run."""
-        return self.seconds + time.monotonic() - self._began
+        now = time.monotonic()
+        return self._seconds + now - (now if self._began is None else self._began)
 
     # Signals. Between calls of steps the state is one; inside it is not. So a signal in
     # the middle of training waits for the end of the call, a quarter of a second, and
@@ -134,80 +163,84 @@ class KeepState(keras.callbacks.Callback):
         }
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._signal or not self._training:
+        if self._signal or not self._called:
             self._raise(number)
         self._signal = number
 
     def _raise(self, number: int) -> None:
-        self._training = False
+        self._called = False
         if self._interrupt is not None:
             self._interrupt(number)
         raise KeyboardInterrupt
+
+    def _answer(self) -> None:
+        """Saves where it is time to, and ends training where a signal asks for it."""
+        if self._signal:
+            self.save()
+            self._raise(self._signal)
+        if time.monotonic() >= self._due:
+            self.save()
 
     # Callbacks.
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Starts the clock."""
-        self._began = self._saved = time.monotonic()
+        self._began = time.monotonic()
+        self._due = self._began + SECONDS_BETWEEN
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Puts the metrics and the place in the epoch back, in a resumed epoch."""
         self.epoch = epoch
         if self._done:
-            table = checkpoint.variables(self.model)
-            for name, value in self._metrics.items():
-                table[name].assign(value)
+            checkpoint.restore(checkpoint.metric_variables(self.model), self._metrics)
             self.model.train_function.start(self._done)
         self._metrics = {}
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """A call of steps begins."""
-        self._training = self._started
+        self._calling = True
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """A call of steps has ended: the state is one."""
-        self._started = True  # the first call is mostly tracing: nothing to save yet
+        if not self._calling:
+            return  # steps that were made before this start of the run
+        self._calling = False
+        self._called = True  # the first call is mostly tracing: nothing to save yet
         self._done = batch + 1
-        if self._signal:
-            self.save()
-            self._raise(self._signal)
+        if self._writes:
+            self._folder.require()
+        self._answer()
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Validation clears the metrics, which belong to the epoch's state."""
-        table = checkpoint.variables(self.model)
-        self._metrics = {
-            name: np.asarray(keras.ops.convert_to_numpy(variable))
-            for name, variable in table.items()
-            if name.startswith("metric/")
-        }
+        self._metrics = checkpoint.snapshot(checkpoint.metric_variables(self.model))
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         """Interrupted in validation: the epoch's steps are done, validation is not."""
-        if self._signal:
-            self.save()
-            self._raise(self._signal)
+        self._answer()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Adds the epoch's row and, now and then, writes the checkpoint."""
         row = {name: float(value) for name, value in (logs or {}).items()}
         self.rows.append({"epoch": epoch + 1, **row})
         self.epoch, self._done, self._metrics = epoch + 1, 0, {}
-        if time.monotonic() - self._saved > _SECONDS_BETWEEN:
+        self.finished = self.model.stop_training or self.epoch == self.params["epochs"]
+        if self.finished:  # evaluation and export start from here
             self.save()
-        elif self._writes:
-            self._write_history()
+        elif self._writes and time.monotonic() >= self._history_due:
+            self.write_history()
+        self._answer()
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Keeps the state that evaluation and export start from."""
-        self._training, self.finished = False, True
-        self.save()
-        if self._signal:
-            self._raise(self._signal)
+        """From here on there is nothing to save."""
+        self._called = False
 
-    def _write_history(self) -> None:
+    def write_history(self) -> None:
+        """Writes `history.csv`: a row for each epoch so far."""
         names = list(dict.fromkeys(name for row in self.rows for name in row))
         text = io.StringIO()
         writer = csv.DictWriter(text, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
         files.write_text(self._folder.history, text.getvalue())
+        self._history_due = time.monotonic() + _SECONDS_BETWEEN_HISTORIES

@@ -1,9 +1,11 @@
 """A run from beginning to end: data, model, training, evaluation, export."""
 
+import contextlib
 import dataclasses
 import platform
 import signal
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -13,40 +15,44 @@ import tensorflow as tf
 import keras_vae
 from keras_vae import files
 from keras_vae.data import datasets, pipeline
+from keras_vae.data.augment import AUGMENTATIONS
 from keras_vae.data.datasets import Data, Split
+from keras_vae.data.held_out import held_out
 from keras_vae.evaluation import samplers
 from keras_vae.evaluation.latents import active_units
+from keras_vae.models.divergence import Diverged
 from keras_vae.models.vae import VAE
+from keras_vae.probability.likelihoods import Bernoulli
+from keras_vae.training import checkpoint, messages, pictures, start, strategies
 from keras_vae.training import folder as folders
-from keras_vae.training import pictures, start, strategies, tensorboard
+from keras_vae.training.averaging import WeightAverage
 from keras_vae.training.build import build_model
-from keras_vae.training.callbacks import (
-    CompletionImages,
-    InterpolationImages,
-    ReconstructionImages,
-    SampleImages,
-)
 from keras_vae.training.config import TrainConfig
-from keras_vae.training.folder import RunFolder
+from keras_vae.training.flags import Terminated
+from keras_vae.training.folder import FolderLost, RunFolder
 from keras_vae.training.resume import KeepState
 from keras_vae.training.selection import BestSoFar
 from keras_vae.training.targets import condition_of, targets
+from keras_vae.training.watchers import watchers
 
-_EVALUATION_SEED = 1  # of the binarisation of validation and test images
-_COLLAPSED_KL = 0.1  # nats; below, the decoder gets nothing from z
+_ENCODED = 10_000  # examples at most, to count the active units
+_CHECKED = 1_000  # binarised examples that are shown to the likelihood
 
 Say = Callable[[str], None]
 
 
 def train(
-    config: TrainConfig, explicit: frozenset[str] = frozenset(), say: Say = str
+    config: TrainConfig,
+    explicit: frozenset[str] = frozenset(),
+    say: Say | None = None,
 ) -> RunFolder:
     """Trains as a configuration says, or continues where a killed run stopped.
 
     Args:
         config: The flags.
         explicit: Names of the flags that the user gave.
-        say: Takes the lines a person should read, one at a time.
+        say: Takes the lines a person should read, one at a time; None: nothing is
+            shown, no progress either.
 
     Returns:
         The folder of the run, which is complete then.
@@ -54,11 +60,14 @@ def train(
     Raises:
         ValueError: If the flags, the data and the folder do not go together; nothing
             has been written then.
+        OSError: If the folder cannot be written any more; what it holds is whole.
+        Diverged: If a number was not finite; the last good weights are in the folder.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, once the state is saved.
     """
+    tell: Say = say or (lambda line: None)
     folder = folders.find(config)
     if folder.is_complete and not config.overwrite:
-        say(f"{folder.path} is complete; --overwrite trains it anew.")
+        tell(messages.complete(folder))
         return folder
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -70,289 +79,264 @@ def train(
         validation_fraction=config.validation_fraction,
         seed=config.seed,
     )
-    config = _with_batch_that_fits(config, explicit, len(data.train), say)
-    steps = pipeline.num_batches(len(data.train), config.batch_size)
+    fitted = _fitted(config, explicit, data, tell)
     keras.utils.set_random_seed(config.seed)
-    policy = keras.config.dtype_policy()
-    if config.mixed_precision != "none":
-        keras.config.set_dtype_policy(f"mixed_{config.mixed_precision}")
-    try:
-        with strategy.scope():
-            condition = condition_of(config, data)
-            model = build_model(config, data.input_shape, steps, condition)
-            for split in (data.train, data.validation, data.test):
-                if split is not None:
-                    model.check_examples(split.x)
-            resumes = folder.checkpoint.exists() and not config.overwrite
-            networks = {} if resumes else start.read_networks(config, model)
-            folder.claim()
-            try:
-                return _train(config, folder, data, model, networks, steps, say)
-            finally:
-                folder.release()
-    finally:
-        keras.config.set_dtype_policy(policy)
-
-
-def _train(
-    config: TrainConfig,
-    folder: RunFolder,
-    data: Data,
-    model: VAE,
-    networks: start.Weights,
-    steps: int,
-    say: Say,
-) -> RunFolder:
-    if config.overwrite:
-        folder.clear()
-    environment = _environment(model)
-    files.write_text(folder.config, config.to_json(environment))
-    monitored = data.validation or data.test
-    held = None if monitored is None else _fixed(monitored, config)
-    selection = (
-        {"best": BestSoFar(config.early_stopping_patience)}
-        if data.validation is not None
-        else {}
-    )
-    keep = KeepState(folder, steps, selection, interrupt=_interrupter(folder, say))
-    keep.set_model(model)
-    if keep.restore():
-        say(f"Continuing {folder.path} after {keep.epoch} of {config.epochs} epochs.")
-    else:
-        given = targets(config, data.train)
-        model.adapt(_adapted(data.train.x, config), given)
-        start.set_networks(model, networks)
-        say(_described(config, folder, data, model))
-    batches = pipeline.batches(
-        data.train.x,
-        targets(config, data.train),
-        batch_size=config.batch_size,
-        seed=config.seed,
-        start_step=int(model.step),
-        binarize=config.binarize,
-    )
-    before = keep.handle_signals()
-    try:
-        if not keep.finished:
-            model.fit(
-                batches,
-                steps_per_epoch=steps,
-                epochs=config.epochs,
-                initial_epoch=keep.epoch,
-                validation_data=None if held is None else _batched(held, config),
-                callbacks=[
-                    keep,
-                    *selection.values(),
-                    *_watchers(config, folder, data, held, model),
-                ],
-            )
-        return _finish(config, folder, data, model, keep, say)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _finish(
-    config: TrainConfig,
-    folder: RunFolder,
-    data: Data,
-    model: VAE,
-    keep: KeepState,
-    say: Say,
-) -> RunFolder:
-    part = "test" if data.test is not None else "training"
-    split = data.test or data.train
-    examples = _fixed(split, config)
-    figures = model.evaluate(_batched(examples, config), verbose=0, return_dict=True)
-    given = targets(config, examples)
-    z_mean = model.encode(
-        _head(examples.x, 10_000), None if given is None else given[:10_000]
-    )
-    metrics = {
-        "part": part,
-        "num_examples": len(examples),
-        **_loss_figures(figures),
-        "active_units": int(active_units(z_mean).sum()),
-        "epochs": keep.epoch,
-        "seconds": round(keep.total_seconds(), 2),
-    }
-    if not model.has_kl:  # it generates from its latents, having no prior
-        z = samplers.posterior_draws(model, _head(data.train.x, samplers.MAX_EXAMPLES))
-        model.set_aggregate(samplers.fit_density(z))
-    pictures.write_final(folder, model)
-    with files.written_aside(folder.model) as aside:
-        model.save(aside)
-    model.export(folder.saved_model)
-    folder.write_metrics(metrics)
-    folder.finish()
-    say(_summary(folder, metrics, config))
+    with _dtype_policy(config.mixed_precision), strategy.scope():
+        condition = condition_of(fitted, data)
+        model = build_model(fitted, data.input_shape, len(data.train), condition)
+        _check_examples(fitted, data, model)
+        resumes = folder.checkpoint.exists() and not config.overwrite
+        networks = {} if resumes else start.read_networks(fitted, model)
+        with folder.claimed():
+            folders.check(config, folder)  # it may have changed hands meanwhile
+            verbose = 0 if say is None else 1 if sys.stdout.isatty() else 2
+            run = _Run(config, fitted, folder, data, model, tell, verbose)
+            run.execute(networks)
     return folder
 
 
-def _loss_figures(figures: dict[str, float]) -> dict[str, float]:
-    """What `metrics.json` says of the loss; an autoencoder has neither KL nor ELBO."""
-    reconstruction = {"reconstruction_loss": figures["reconstruction_loss"]}
-    if "kl_loss" not in figures:
-        return reconstruction
-    neg_elbo = figures["reconstruction_loss"] + figures["kl_loss"]
-    return {"neg_elbo": neg_elbo, **reconstruction, "kl_loss": figures["kl_loss"]}
+@dataclasses.dataclass
+class _Run:
+    """A run whose folder is claimed and whose model is built.
 
+    `asked` is the configuration as it was given, which is the run's identity; `config`
+    is what the data allow of it.
+    """
 
-def _with_batch_that_fits(
-    config: TrainConfig, explicit: frozenset[str], examples: int, say: Say
-) -> TrainConfig:
-    if config.batch_size <= examples:
-        return config
-    if "batch_size" in explicit:
-        raise ValueError(
-            f"--batch_size: expected at most {examples}, the number of training "
-            f"examples, got {config.batch_size}: give a smaller one or leave it out."
+    asked: TrainConfig
+    config: TrainConfig
+    folder: RunFolder
+    data: Data
+    model: VAE
+    say: Say
+    verbose: int
+
+    def execute(self, networks: start.Weights) -> None:
+        """Trains, evaluates and exports; the networks are what training starts from."""
+        try:
+            self._execute(networks)
+        except FolderLost:
+            raise
+        except OSError as error:
+            self.folder.require()
+            raise OSError(messages.not_written(self.folder, error)) from error
+
+    def _execute(self, networks: start.Weights) -> None:
+        if self.asked.overwrite:
+            self.folder.clear()
+        files.write_text(self.folder.config, self.asked.to_json(self._environment()))
+        selection = self._selection()
+        keep = KeepState(self.folder, self.steps, selection, self._interrupt)
+        resumes = checkpoint.is_in(self.folder.checkpoint)
+        if not resumes:
+            self._begin(networks)
+        for callback in (keep, *selection.values()):
+            callback.set_model(self.model)
+        if resumes:
+            keep.restore()
+            self.say(messages.continuing(self.folder, keep, self.config))
+        with _signals(keep):
+            if not keep.finished:
+                self._fit(keep, selection)
+            for callback in selection.values():
+                callback.choose()
+            self._finish(keep)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return pipeline.num_batches(len(self.data.train), self.config.batch_size)
+
+    def _selection(self) -> dict[str, Any]:
+        """What decides which weights are kept, in the order in which it does."""
+        selection: dict[str, Any] = {}
+        if self.config.weight_average:
+            selection["average"] = WeightAverage(self.config.weight_average)
+        if self.data.validation is not None:
+            selection["best"] = BestSoFar(self.config.early_stopping_patience)
+        return selection
+
+    def _begin(self, networks: start.Weights) -> None:
+        x = self.data.train.x
+        if self.config.binarize == "threshold":
+            x = held_out(x, "threshold")  # other ways to binarise keep the mean
+        self.model.adapt(x, targets(self.config, self.data.train))
+        start.set_networks(self.model, networks)
+        self.say(
+            messages.described(
+                self.config, self.folder, self.data, self.model, self.steps
+            )
         )
-    say(f"Note: batches hold {examples} examples, all there are for training.")
-    return dataclasses.replace(config, batch_size=examples)
 
+    def _fit(self, keep: KeepState, selection: dict[str, Any]) -> None:
+        monitored = self.data.validation or self.data.test
+        held = None if monitored is None else self._held_out(monitored)
+        looking = watchers(
+            self.config, self.folder, self.data, held, self.model, self.say
+        )
+        if "best" in selection:
+            looking.insert(0, selection["best"])
+        if "average" in selection:
+            average = selection["average"]
+            looking = [average, average.show, *looking, average.hide]
+        batches = pipeline.batches(
+            self.data.train.x,
+            targets(self.config, self.data.train),
+            batch_size=self.config.batch_size,
+            seed=self.config.seed,
+            start_step=int(self.model.step.numpy()),
+            binarize=self.config.binarize,
+            augment=AUGMENTATIONS[self.config.augment],
+        )
+        try:
+            self.model.fit(
+                batches,
+                steps_per_epoch=self.steps,
+                epochs=self.config.epochs,
+                initial_epoch=keep.epoch,
+                validation_data=None if held is None else self._batched(held),
+                callbacks=[*looking, keep],
+                verbose=self.verbose,
+            )
+        except Diverged as error:
+            keep.write_history()
+            self._save_model()
+            self.say(messages.diverged(self.folder, error, self.config))
+            raise
 
-def _fixed(split: Split, config: TrainConfig) -> Split:
-    """Held-out examples: binarised once, from a fixed seed, if at all."""
-    if config.binarize in ("none", "threshold") or hasattr(split.x, "gather"):
-        return split
-    drawn = pipeline.binarize_once(split.x, _EVALUATION_SEED)
-    return dataclasses.replace(split, x=drawn)
+    def _finish(self, keep: KeepState) -> None:
+        self.say("Evaluating and exporting.")
+        metrics = {
+            **self._figures(),
+            "epochs": keep.epoch,
+            "seconds": round(keep.total_seconds(), 2),
+        }
+        if not self.model.has_kl:  # it generates from its latents, having no prior
+            x = _first(self.data.train.x, samplers.MAX_EXAMPLES)
+            z = samplers.posterior_draws(self.model, x)
+            self.model.set_aggregate(samplers.fit_density(z))
+        pictures.write_final(self.folder, self.model)
+        self._save_model()
+        self.model.export(self.folder.saved_model)
+        self.folder.require()
+        self.folder.write_metrics(metrics)
+        self.folder.finish()
+        self.say(messages.summary(self.folder, metrics, self.config))
 
+    def _figures(self) -> dict[str, Any]:
+        """What is measured of the trained model."""
+        examples = self._held_out(self.data.test or self.data.train)
+        losses = self.model.evaluate(
+            self._batched(examples), verbose=0, return_dict=True
+        )
+        figures: dict[str, Any] = {
+            "part": "training" if self.data.test is None else "test",
+            "num_examples": len(examples),
+        }
+        if "kl_loss" in losses:  # an autoencoder has neither KL nor ELBO
+            figures["neg_elbo"] = losses["reconstruction_loss"] + losses["kl_loss"]
+        for name in ("reconstruction_loss", "kl_loss"):
+            if name in losses:
+                figures[name] = losses[name]
+        given = targets(self.config, examples)
+        given = None if given is None else given[:_ENCODED]
+        z_mean = self.model.encode(_first(examples.x, _ENCODED), given)
+        return {**figures, "active_units": int(active_units(z_mean).sum())}
 
-def _batched(split: Split, config: TrainConfig) -> tf.data.Dataset:
-    streamed = hasattr(split.x, "gather") and config.binarize == "dynamic"
-    binarize = "static" if streamed else config.binarize
-    return pipeline.batches(
-        split.x,
-        targets(config, split),
-        batch_size=min(config.batch_size, len(split)),
-        shuffle=False,
-        repeat=False,
-        seed=_EVALUATION_SEED,
-        binarize="none" if binarize == "dynamic" else binarize,
-    )
+    def _save_model(self) -> None:
+        self.folder.require()
+        with files.written_aside(self.folder.model) as aside:
+            self.model.save(aside)
 
+    def _held_out(self, split: Split) -> Split:
+        return dataclasses.replace(split, x=held_out(split.x, self.config.binarize))
 
-def _adapted(x: Any, config: TrainConfig) -> Any:
-    if config.binarize == "threshold" and not hasattr(x, "gather"):
-        return (datasets.to_unit(x) >= 0.5).astype(np.float32)
-    return x
+    def _batched(self, held: Split) -> tf.data.Dataset:
+        return pipeline.batches(
+            held.x,
+            targets(self.config, held),
+            batch_size=min(self.config.batch_size, len(held)),
+            shuffle=False,
+            repeat=False,
+        )
 
-
-def _head(x: Any, count: int) -> np.ndarray:
-    return x.head(count) if hasattr(x, "head") else x[:count]
-
-
-def _watchers(
-    config: TrainConfig, folder: RunFolder, data: Data, held: Split | None, model: VAE
-) -> list[keras.callbacks.Callback]:
-    """TensorBoard and the pictures, in the order in which they look."""
-    watchers: list[keras.callbacks.Callback] = [
-        tensorboard.for_run(config, folder, data, held)
-    ]
-    if not config.image_every:
-        return watchers
-    split = held or data.train
-    x = datasets.to_unit(_head(split.x, 10))
-    given = targets(config, split)
-    conditions = pictures.conditions(model, x, None if given is None else given[:64])
-    log_dir = folder.logs / "images"
-    options = {"every": config.image_every, "log_dir": log_dir}
-    watchers += [
-        ReconstructionImages(
-            folder.images / "reconstruction",
-            x,
-            condition=conditions.of_examples,
-            **options,
-        ),
-        InterpolationImages(
-            folder.images / "interpolation",
-            x[0],
-            x[min(1, len(x) - 1)],
-            condition=conditions.of_first,
-            **options,
-        ),
-    ]
-    if pictures.completes(model):
-        watchers.append(CompletionImages(folder.images / "completion", x, **options))
-    elif model.has_kl:  # else there is no prior to draw from
-        samples = {**conditions.of_samples, **options}
-        watchers.append(SampleImages(folder.images / "samples", **samples))
-    return watchers
-
-
-def _interrupter(folder: RunFolder, say: Say) -> Callable[[int], None]:
-    from keras_vae.training.flags import Terminated
-
-    def interrupt(number: int) -> None:
-        say(f"\nStopped; the same command continues {folder.path}.")
+    def _interrupt(self, number: int) -> None:
+        self.say(messages.stopped(self.folder, self.asked))
         raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
-    return interrupt
+    def _environment(self) -> dict[str, Any]:
+        return {
+            "keras_vae": keras_vae.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "devices": [device.name for device in tf.config.list_logical_devices()],
+            "replicas": self.model.distribute_strategy.num_replicas_in_sync,
+            "batch_size": self.config.batch_size,
+        }
 
 
-def _environment(model: VAE) -> dict[str, Any]:
-    strategy = model.distribute_strategy
-    return {
-        "keras_vae": keras_vae.__version__,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "devices": [device.name for device in tf.config.list_logical_devices()],
-        "replicas": strategy.num_replicas_in_sync,
-    }
+def _fitted(
+    config: TrainConfig, explicit: frozenset[str], data: Data, say: Say
+) -> TrainConfig:
+    """Returns the configuration as far as the data allow it; refuses what was asked."""
+    examples = len(data.train)
+    if config.batch_size > examples:
+        if "batch_size" in explicit:
+            raise ValueError(
+                f"--batch_size: expected at most {examples}, the number of training "
+                f"examples, got {config.batch_size}: give a smaller one or leave it "
+                "out."
+            )
+        say(f"Note:   batches hold {examples} examples, all there are for training.")
+        config = dataclasses.replace(config, batch_size=examples)
+    if config.augment != "none" and data.kind != "images":
+        if "augment" in explicit:
+            raise ValueError(
+                f"--augment {config.augment}: only images can be turned and moved, and "
+                f"{data.name} holds {data.kind}: leave it out."
+            )
+        say(f"Note:   {data.kind} are not augmented, only images are.")
+        config = dataclasses.replace(config, augment="none")
+    return config
 
 
-def _described(config: TrainConfig, folder: RunFolder, data: Data, model: VAE) -> str:
-    counts = {
-        name: f"{network.count_params():,}"
-        for name, network in (("encoder", model.encoder), ("decoder", model.decoder))
-    }
-    parts = [
-        f"{len(split):,} {name}"
-        for name, split in (
-            ("training", data.train),
-            ("validation", data.validation),
-            ("test", data.test),
-        )
-        if split is not None
-    ]
-    shape = "x".join(map(str, data.input_shape))
-    return (
-        f"Data:   {data.name}, {data.kind} of {shape}; {', '.join(parts)}\n"
-        f"Model:  {config.model}, {config.latent_dim} latent dimensions; encoder "
-        f"{config.encoder} with {counts['encoder']} parameters, decoder "
-        f"{config.decoder} with {counts['decoder']}; "
-        f"{type(model.likelihood).__name__} likelihood\n"
-        f"Run:    {folder.path}, {config.epochs} epochs of "
-        f"{pipeline.num_batches(len(data.train), config.batch_size)} steps"
-    )
+def _check_examples(config: TrainConfig, data: Data, model: VAE) -> None:
+    """Raises a ValueError where the model cannot learn from the data as they are."""
+    for split in (data.train, data.validation, data.test):
+        if split is None:
+            continue
+        if config.binarize != "none" and isinstance(split.x, np.ndarray):
+            Bernoulli().check(split.x)
+            model.check_examples(held_out(split.x[:_CHECKED], config.binarize))
+        else:
+            model.check_examples(split.x)
 
 
-def _summary(folder: RunFolder, metrics: dict[str, Any], config: TrainConfig) -> str:
-    part, reconstruction = metrics["part"], metrics["reconstruction_loss"]
-    kl = metrics.get("kl_loss")
-    lines = [
-        "",
-        f"Reconstruction loss of the {part} part: {reconstruction:.2f} nats"
-        if kl is None
-        else f"-ELBO of the {part} part: {metrics['neg_elbo']:.2f} nats = "
-        f"reconstruction {reconstruction:.2f} + KL {kl:.2f}",
-        f"Active units: {metrics['active_units']} of {config.latent_dim}; "
-        f"{metrics['epochs']} epochs in {metrics['seconds']:.0f} s",
-    ]
-    if metrics["active_units"] == 0 or (kl is not None and kl < _COLLAPSED_KL):
-        lines.append(
-            "Warning: the latent space is not used (posterior collapse). Try "
-            "--kl_schedule linear, --free_bits 0.1, a smaller --beta or a smaller "
-            "decoder."
-        )
-    script = "python scripts/generate.py --saved_model"
-    lines += [
-        f"Wrote {folder.path}: model.keras, saved_model/, history.csv, metrics.json, "
-        "images/, logs/",
-        f"Next: {script} {folder.saved_model} --num 64 --out grid.png",
-    ]
-    return "\n".join(lines)
+def _first(x: Any, count: int) -> Any:
+    """The first examples, streamed if all are."""
+    if isinstance(x, np.ndarray):
+        return x[:count]
+    return x.take(np.arange(min(count, len(x))))
+
+
+@contextlib.contextmanager
+def _dtype_policy(mixed_precision: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    if mixed_precision != "none":
+        keras.config.set_dtype_policy(f"mixed_{mixed_precision}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+@contextlib.contextmanager
+def _signals(keep: KeepState) -> Iterator[None]:
+    before = keep.handle_signals()
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -7,10 +7,11 @@ import numpy as np
 
 
 class BestSoFar(keras.callbacks.Callback):
-    """Keeps the weights with the lowest validation loss and stops when none follows.
+    """Remembers the weights of the lowest validation loss; stops when none follows.
 
-    As `keras.callbacks.EarlyStopping` with `restore_best_weights`, but its state is
-    part of a checkpoint, so a resumed run stops where an unbroken one would.
+    As `keras.callbacks.EarlyStopping`, but its state is part of a checkpoint, so a
+    resumed run stops where an unbroken one would, and the weights are put back by
+    `choose`, which a run that was killed after its last epoch calls too.
 
     Args:
         patience: Epochs without a better loss before training stops; 0: never.
@@ -35,8 +36,8 @@ class BestSoFar(keras.callbacks.Callback):
         if self.patience and self.wait >= self.patience:
             self.model.stop_training = True
 
-    def on_train_end(self, logs: Any = None) -> None:
-        """Puts the best weights back."""
+    def choose(self) -> None:
+        """Gives the model the best weights, if an epoch had any."""
         if self._weights:
             self.model.set_weights(self._weights)
 

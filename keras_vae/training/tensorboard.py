@@ -78,10 +78,11 @@ class TensorBoard(keras.callbacks.Callback):
     Steps are epochs, the first of them 1. To TensorBoard each sub-folder of `log_dir`
     is a run:
 
-    - `train` and `validation`: the model's metrics under their own names; `train` also
-      has `kl_weight`, `learning_rate` and `images_per_second`, of training alone,
-      without validation and callbacks. (In the first epoch the graph is built.)
-    - `latents`, of the examples `x`: `active_units`; histograms of z drawn from the
+    - `train` and `validation`: the model's metrics, as `objective/loss`; `train` also
+      has `training/kl_weight`, `training/learning_rate` and
+      `training/images_per_second`, of training alone, without validation and callbacks.
+      (In the first epoch the graph is built.)
+    - `latents`, of the examples `x`: `z/active_units`; histograms of z drawn from the
       posterior, of its means and of its standard deviations; the projector's points,
       with labels and, for images, thumbnails.
 
@@ -174,7 +175,7 @@ class TensorBoard(keras.callbacks.Callback):
         runs: dict[str, dict[str, float]] = {"train": {}, "validation": {}}
         for name, value in (logs or {}).items():
             run = "validation" if name.startswith("val_") else "train"
-            runs[run][name.removeprefix("val_")] = float(value)
+            runs[run][f"objective/{name.removeprefix('val_')}"] = float(value)
         runs["train"] |= self._settings()
         for run, figures in runs.items():
             self._write(run, [scalar_pb(*figure) for figure in figures.items()])
@@ -208,13 +209,13 @@ class TensorBoard(keras.callbacks.Callback):
 
     def _settings(self) -> dict[str, float]:
         """What holds at the end of this epoch, beside the metrics."""
-        figures = {"learning_rate": float(self.model.optimizer.learning_rate)}
+        figures = {"training/learning_rate": float(self.model.optimizer.learning_rate)}
         if self.model.has_kl:
-            figures["kl_weight"] = float(self.model.beta_at(self.model.step))
+            figures["training/kl_weight"] = float(self.model.beta_at(self.model.step))
         steps = self.params.get("steps")
         if self._num_examples and steps and self._seconds:
             shown = (self._model_step() - self._step) * self._num_examples / steps
-            figures["images_per_second"] = shown / self._seconds
+            figures["training/images_per_second"] = shown / self._seconds
         return figures
 
     def _look(self) -> None:
@@ -227,7 +228,7 @@ class TensorBoard(keras.callbacks.Callback):
             return
         deviation = np.exp(0.5 * z_log_var)
         noise = np.random.default_rng(0).standard_normal(z_mean.shape)
-        summaries = [scalar_pb("active_units", float(active_units(z_mean).sum()))]
+        summaries = [scalar_pb("z/active_units", float(active_units(z_mean).sum()))]
         if self.model.has_kl:
             summaries += [
                 histogram_pb("z/drawn", z_mean + deviation * noise),

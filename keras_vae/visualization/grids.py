@@ -463,25 +463,18 @@ def write_png(path: str | os.PathLike[str], image: Picture) -> Path:
     return write_bytes(path, encode_png(image))
 
 
-def write_gif(
-    path: str | os.PathLike[str], frames: Iterable[Picture], duration_ms: int = 80
-) -> Path:
-    """Writes frames as a GIF that loops for ever, whole or not at all.
+def encode_gif(frames: Iterable[Picture], duration_ms: int = 80) -> bytes:
+    """Returns the bytes of a GIF that loops for ever.
 
     Colour frames share one palette of 256 colours, so that nothing flickers.
 
     Args:
-        path: Where to; the folders above it are made.
         frames: Pictures of one shape.
         duration_ms: How long each is shown; GIFs count in hundredths of a second.
-
-    Returns:
-        The path written.
 
     Raises:
         ValueError: If there are no frames, they differ in shape, or the duration is
             below 20 ms, which browsers slow down.
-        OSError: If the file cannot be written.
     """
     pictures = [_as_pillow(frame) for frame in frames]
     require(len(pictures) > 0, "frames", "at least one picture", "none")
@@ -499,7 +492,22 @@ def write_gif(
         duration=duration_ms,
         loop=0,
     )
-    return write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def write_gif(
+    path: str | os.PathLike[str], frames: Iterable[Picture], duration_ms: int = 80
+) -> Path:
+    """Writes `encode_gif` of frames to a file, whole or not at all.
+
+    Returns:
+        The path written; the folders above it are made.
+
+    Raises:
+        ValueError: As `encode_gif`.
+        OSError: If the file cannot be written.
+    """
+    return write_bytes(path, encode_gif(frames, duration_ms))
 
 
 def _with_one_palette(pictures: list[Image.Image]) -> list[Image.Image]:

@@ -171,14 +171,21 @@ def test_bytes_and_what_is_read_from_disk_are_as_their_floats(vae, x):
     class Stored:
         shape = SHAPE
 
+        def __init__(self, images):
+            self.images = images
+
         def __len__(self):
-            return len(x)
+            return len(self.images)
+
+        def take(self, rows):
+            return Stored(self.images[rows])
 
         def gather(self, rows):
-            return tf.gather(tf.constant((255 * x).astype(np.uint8)), rows)
+            return tf.gather(tf.constant(self.images), rows)
 
     expected = importance_weighted_nll(vae, x, 16).log_prob
-    for same in ((255 * x).astype(np.uint8), Stored()):
+    stored = (255 * x).astype(np.uint8)
+    for same in (stored, Stored(stored)):
         found = importance_weighted_nll(vae, same, 16).log_prob
         assert found == pytest.approx(expected, abs=1e-5)
 
@@ -226,6 +233,11 @@ def test_an_autoencoder_has_no_likelihood(x):
 def test_no_samples_are_refused(vae, x):
     with pytest.raises(ValueError, match="num_samples=0"):
         importance_weighted_nll(vae, x, 0)
+
+
+def test_no_examples_are_refused(vae, x):
+    with pytest.raises(ValueError, match="Expected at least one example"):
+        elbo_terms(vae, x[:0])
 
 
 def bits(name, x, nll=100.0):

@@ -230,9 +230,9 @@ def test_evaluate_is_the_mean_of_the_elbo_for_every_batch_size(x, y, condition):
 def test_importance_sampling_covers_the_missing_part_alone(x):
     model = make("mask")
     part = model.part_of(x, np.zeros((6, 5)))  # nothing is given
-    whole = likelihood.importance_weighted(model, x, 200, condition=part)
+    whole = likelihood.importance_weighted_nll(model, x, 200, condition=part)
     fully = model.part_of(x, np.ones((6, 5)))
-    none = likelihood.importance_weighted(model, x, 200, condition=fully)
+    none = likelihood.importance_weighted_nll(model, x, 200, condition=fully)
     assert whole.nll > 10.0
     # All of x is given: what is left is the error of the estimate of log 1.
     assert none.nll == pytest.approx(0.0, abs=0.5)

@@ -87,9 +87,10 @@ def test_a_graph_gives_the_same_noise(kind):
 
 
 @KINDS
-def test_under_xla_too_a_row_has_the_same_noise_however_rows_are_split(kind):
+@pytest.mark.parametrize("rows", [3, 4])
+def test_under_xla_too_a_row_has_the_same_noise_however_rows_are_split(kind, rows):
     graph = in_graph(kind, jit_compile=True)
-    parts = [graph(0, 3), graph(3, 7)]
+    parts = [graph(0, rows), graph(rows, 10 - rows)]
     np.testing.assert_array_equal(np.concatenate(parts), graph(0, 10))
 
 

@@ -1,0 +1,304 @@
+"""The model card of a run: what a model is, of what, how good, and what it is not for.
+
+After Mitchell et al. 2019, "Model cards for model reporting". It lies beside the model
+and names files as they lie there, so that it stays true when the folder is moved.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from keras_vae import files
+
+_NAMES = {
+    "vae": "variational autoencoder",
+    "iwae": "importance-weighted autoencoder",
+    "ae": "autoencoder",
+    "beta_vae": "beta-VAE",
+    "capacity_vae": "VAE with a KL held at a capacity",
+    "factor_vae": "FactorVAE",
+    "beta_tcvae": "beta-TCVAE",
+    "dip_vae": "DIP-VAE",
+    "info_vae": "InfoVAE",
+    "cvae": "conditional variational autoencoder",
+    "m2": "semi-supervised VAE (M2)",
+    "m1m2": "semi-supervised VAE (M1+M2)",
+}
+
+_METRICS = {
+    "neg_elbo": ("-ELBO, an upper bound of the NLL", "nats"),
+    "reconstruction_loss": ("Reconstruction, -log p(x given z)", "nats"),
+    "kl_loss": ("KL of posterior and prior", "nats"),
+    "importance_weighted_nll": ("NLL by importance sampling", "nats"),
+    "accuracy": ("Accuracy of labels", ""),
+    "active_units": ("Active latent dimensions", ""),
+}
+
+
+class Code(NamedTuple):
+    """A few lines that a person can copy."""
+
+    title: str
+    language: str
+    lines: str
+
+
+def write(
+    path: str | os.PathLike[str],
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    model: Any,
+    data: Any,
+) -> None:
+    """Writes `model_card.md` into the folder of a run.
+
+    Args:
+        path: The folder.
+        config: Every flag by name, and `environment`.
+        metrics: What `metrics.json` holds.
+        model: The model, built.
+        data: The `datasets.Data` that it was trained on.
+
+    Raises:
+        OSError: If the file cannot be written.
+    """
+    path = Path(path)
+    card = text(path.absolute().name, config, metrics, model, data)
+    files.write_text(path / "model_card.md", card)
+
+
+def text(
+    name: str,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    model: Any,
+    data: Any,
+) -> str:
+    """Returns a model card in Markdown. Arguments but `name` are those of `write`."""
+    codes = [
+        f"{code.title}:\n\n```{code.language}\n{code.lines}\n```"
+        for code in loading(name, model)
+    ]
+    parts = {
+        f"Model card: {name}": summary(config, metrics, model, data),
+        "Data": _bullets(data_facts(config, data)),
+        "Model": _bullets(model_facts(config, model)),
+        "Training": _bullets(training_facts(config, metrics)),
+        "Metrics": _metrics(config, metrics),
+        "Intended use": _use(data, model),
+        "Limits": _list(_limits(metrics, model)),
+        "How to load": "\n\n".join(codes),
+    }
+    sections = [
+        f"{'#' if place == 0 else '##'} {title}\n\n{content}"
+        for place, (title, content) in enumerate(parts.items())
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def summary(
+    config: Mapping[str, Any], metrics: Mapping[str, Any], model: Any, data: Any
+) -> str:
+    """Returns the model in one or two sentences."""
+    kind = _NAMES.get(str(config.get("model")), type(model).__name__)
+    article = "An" if kind[0] in "aeiou" else "A"
+    d = model.latent_dim
+    first = (
+        f"{article} {kind} of {data.name} ({data.kind} of {_shape(data.input_shape)}) "
+        f"with {d} latent dimension{'s' * (d != 1)}."
+    )
+    if "neg_elbo" not in metrics:
+        return first
+    return (
+        f"{first} On the {metrics.get('part', 'test')} part its -ELBO is "
+        f"{metrics['neg_elbo']:.2f} nats an example."
+    )
+
+
+def data_facts(config: Mapping[str, Any], data: Any) -> dict[str, str]:
+    """Returns what there is to know of the data, by name."""
+    counts = [
+        f"{len(split):,} {part}"
+        for part, split in (
+            ("training", data.train),
+            ("validation", data.validation),
+            ("test", data.test),
+        )
+        if split is not None
+    ]
+    facts = {
+        "Dataset": data.name,
+        "Examples": f"{', '.join(counts)}; {data.kind} of {_shape(data.input_shape)}",
+    }
+    if data.label_names is not None:
+        shown = ", ".join(data.label_names[:12])
+        facts["Classes"] = shown + ", ..." * (len(data.label_names) > 12)
+    for flag, name in (("binarize", "Binarised"), ("augment", "Augmented")):
+        if config.get(flag, "none") != "none":
+            facts[name] = str(config[flag])
+    return facts
+
+
+def model_facts(config: Mapping[str, Any], model: Any) -> dict[str, str]:
+    """Returns what there is to know of the model, by name."""
+    networks = {
+        part: f"{config.get(part)}, {getattr(model, part).count_params():,} parameters"
+        for part in ("encoder", "decoder")
+    }
+    facts = {
+        "Class": f"keras_vae {type(model).__name__}",
+        "Latent dimensions": str(model.latent_dim),
+        "Encoder": networks["encoder"],
+        "Decoder": networks["decoder"],
+        "Likelihood": type(model.likelihood).__name__,
+    }
+    if model.has_kl:
+        facts["Prior"] = type(model.prior).__name__
+        facts["Posterior"] = f"normal, {model.posterior_family}"
+    if model.condition_spec is not None:
+        facts["Conditioned on"] = str(config.get("condition"))
+    return facts
+
+
+def training_facts(
+    config: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> dict[str, str]:
+    """Returns how it was trained, by name."""
+    facts = {
+        "Epochs": str(metrics.get("epochs", config.get("epochs"))),
+        "Batch size": str(config.get("batch_size")),
+        "Optimizer": f"Adam, learning rate {config.get('learning_rate')}, "
+        f"{config.get('learning_rate_schedule')}",
+        "Seed": str(config.get("seed")),
+    }
+    if config.get("preset", "none") != "none":
+        facts["Preset"] = str(config["preset"])
+    if "seconds" in metrics:
+        facts["Time"] = f"{metrics['seconds']:,.0f} s"
+    environment = config.get("environment") or {}
+    versions = [
+        f"{name} {environment[name]}"
+        for name in ("keras_vae", "tensorflow", "keras", "python")
+        if name in environment
+    ]
+    if versions:
+        facts["Versions"] = ", ".join(versions)
+    if environment.get("devices"):
+        facts["Devices"] = ", ".join(map(str, environment["devices"]))
+    return facts
+
+
+def loading(name: str, model: Any) -> list[Code]:
+    """Returns the ways to use the model of a run.
+
+    Args:
+        name: Of the run's folder.
+        model: Its model.
+    """
+    kind = type(model)
+    spec = model.condition_spec
+    given, flag = "", ""
+    if spec is not None and spec.dtype.is_integer:
+        given, flag = ", condition=tf.constant([0])", " --label 0"
+    elif spec is not None:
+        shape = [1, *spec.shape[1:].as_list()]
+        given, flag = f", condition=tf.zeros({shape})", " --condition FILE.npy"
+    return [
+        Code(
+            "With this package, everything",
+            "python",
+            "import keras\n"
+            f"from {kind.__module__} import {kind.__name__}  # Keras must know it\n\n"
+            'model = keras.saving.load_model("model.keras")\n'
+            "# model.encode(x), .decode(z), .reconstruct(x), .sample(n), ...",
+        ),
+        Code(
+            "With TensorFlow alone, generation, encoding and decoding",
+            "python",
+            "import tensorflow as tf\n\n"
+            'model = tf.saved_model.load("saved_model")\n'
+            'generate = model.signatures["generate"]\n'
+            "x = generate(num=tf.constant(16), seed=tf.constant([0, 1])"
+            f'{given})["x"]',
+        ),
+        Code(
+            "From the command line, in the root of the project",
+            "sh",
+            f"python scripts/generate.py --saved_model saved_models/{name}/saved_model "
+            f"--num 64 --out grid.png{flag}",
+        ),
+    ]
+
+
+def _metrics(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    rows = []
+    for name, (words, unit) in _METRICS.items():
+        if metrics.get(name) is None:
+            continue
+        value = metrics[name]
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+        error = metrics.get(f"{name}_standard_error_over_examples")
+        if error is not None:
+            shown += f" ± {error:.2f}"
+        if name == "active_units":
+            shown += f" of {config.get('latent_dim')}"
+        rows.append(f"| {words} | {shown} {unit}".rstrip() + " |")
+    count = metrics.get("num_examples")
+    head = f"{metrics.get('part', 'test')} part" + f", {count:,} examples" * bool(count)
+    table = [f"| On the {head} | |", "|---|---|", *rows]
+    notes = ["Means over examples, summed over all elements of an example."]
+    if config.get("binarize", "none") == "none":
+        notes.append(
+            "Grey values count as probabilities under a Bernoulli likelihood; such "
+            "figures do not compare with those of binarised images."
+        )
+    if "num_importance_samples" in metrics:
+        notes.append(
+            f"{metrics['num_importance_samples']:,} importance samples an example."
+        )
+    return "\n".join(table) + "\n\n" + " ".join(notes)
+
+
+def _use(data: Any, model: Any) -> str:
+    verbs = "encode examples, reconstruct them, and generate new ones"
+    if model.condition_spec is not None:
+        verbs += " under a condition"
+    return (
+        f"To {verbs} like those of {data.name}, for research and teaching: to look at "
+        "the latent space, to compare models, to make features for other models. Not "
+        "for decisions about people, and not to pass generated examples off as real."
+    )
+
+
+def _limits(metrics: Mapping[str, Any], model: Any) -> list[str]:
+    limits = [
+        f"It takes examples of shape {_shape(model.data_shape)} in the units of its "
+        "training data, and says nothing reliable of others.",
+        "It repeats what its training data are biased towards, and may come close to "
+        "single examples of them.",
+        "What it generates by default are the means of the likelihood, which are "
+        "smoother than real examples.",
+    ]
+    if metrics.get("part") == "training":
+        limits.append(
+            "There was no test part: the metrics are of what it was trained on."
+        )
+    active = metrics.get("active_units", model.latent_dim)
+    if active < model.latent_dim:
+        limits.append(
+            f"Only {active} of its {model.latent_dim} latent dimensions carry anything."
+        )
+    return limits
+
+
+def _shape(shape: Any) -> str:
+    return "x".join(map(str, shape))
+
+
+def _bullets(facts: Mapping[str, str]) -> str:
+    return _list([f"{name}: {value}" for name, value in facts.items()])
+
+
+def _list(lines: list[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines)

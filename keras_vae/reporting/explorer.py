@@ -1,0 +1,423 @@
+"""A page in the browser to move about the latent space of a run.
+
+`Explorer` answers the page's questions and knows nothing of HTTP; `application` is the
+WSGI application around it; `serve` runs it on this machine. The page itself lies in
+`pages/` and takes nothing from any network.
+"""
+
+import contextlib
+import functools
+import json
+import math
+import os
+import re
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.colors import to_hex
+from werkzeug.exceptions import BadRequest, HTTPException, NotFound, SecurityError
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
+
+from keras_vae.reporting.runs import Run, load_run
+from keras_vae.reporting.subject import Subject
+from keras_vae.visualization import grids, lines, style
+
+SLIDERS = 64
+"""Latent dimensions with a slider, those of highest KL."""
+
+_REACH = 4.0  # of a slider to either side, in standard deviations
+_EXAMPLES = 60  # to pick from
+_POINTS = 2_000  # on the map
+_SIDE = 336  # pixels of the longer side of a picture, where that enlarges it
+_MOST = 64  # pictures of one question
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+
+Say = Callable[[str], None]
+
+
+class Explorer:
+    """What can be asked about a run's latent space.
+
+    Latents are given as `u`, in standard deviations from the centre of the prior: z =
+    centre + u unit, see `Subject`. A condition is `{"label": 3}` or, where it is no
+    label, `{"example": 5}`, that of the example of this number; None without.
+
+    Args:
+        run: The run.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._subject = subject = Subject(run)
+        self._model = run.model
+        self._rows = np.sort(subject.varied(_EXAMPLES))
+        if subject.shown_classes is not None:
+            classes = subject.shown_classes[self._rows]
+            self._rows = self._rows[np.argsort(classes, kind="stable")]
+        self._seeds = np.random.default_rng()
+        self._density = getattr(run.model, "aggregate", None)
+        self._lock = threading.Lock()
+        start = self._condition_of(0)
+        for count in (1, 2):  # compiles, so that the first slider moves at once
+            self.picture(np.zeros((count, subject.latent_dim)), start)
+
+    @functools.cached_property
+    def state(self) -> dict[str, Any]:
+        """What the page must know from the start, ready for JSON."""
+        subject = self._subject
+        dims = [int(dim) for dim in subject.order[:SLIDERS]]
+        weights = np.nan_to_num(subject.kl if subject.has_kl else subject.z.std(axis=0))
+        sources = ["prior"] if subject.has_kl else []
+        return {
+            "name": subject.run.path.resolve().name,
+            "title": f"{type(self._model).__name__} of {subject.run.data.name}, "
+            f"{subject.latent_dim} latent dimensions",
+            "part": subject.part,
+            "latent_dim": subject.latent_dim,
+            "reach": _REACH,
+            "weight": "KL, nats" if subject.has_kl else "standard deviation",
+            "sliders": [{"dim": dim, "weight": float(weights[dim])} for dim in dims],
+            "centre": subject.centre.tolist(),
+            "unit": subject.unit.tolist(),
+            "examples": self._examples(),
+            "map": self._map(),
+            "sources": [*sources, "aggregate"],
+            "fitted": self._density is not None,
+            "condition": self._condition_of(0),
+            "conditions": self._labels() if self._is_labelled() else None,
+        }
+
+    def picture(self, u: Any, condition: Any = None, columns: int = 1) -> bytes:
+        """Decodes latents and returns a PNG of what comes, side by side.
+
+        Args:
+            u: `(n, latent_dim)`, 1 to 64 rows.
+            condition: See the class.
+            columns: How many go into a row.
+
+        Raises:
+            ValueError: If they are not that.
+        """
+        with self._lock:
+            return grids.encode_png(self._drawn(self._decode(u, condition), columns))
+
+    def walk(self, a: Any, b: Any, condition: Any = None, steps: int = 31) -> bytes:
+        """Returns a GIF of the straight way from a to b and back, both `(d,)`.
+
+        Raises:
+            ValueError: If they are no latents.
+        """
+        ends = self._checked([a, b])
+        t = np.linspace(0.0, 1.0, steps)[:, np.newaxis]
+        with self._lock:
+            x = self._decode((1.0 - t) * ends[0] + t * ends[1], condition)
+            frames = [self._drawn(x[step : step + 1], 1) for step in range(steps)]
+        return grids.encode_gif(frames + frames[-2:0:-1])
+
+    def draw(self, source: str, condition: Any = None) -> list[float]:
+        """Draws a latent, and returns it as u.
+
+        Args:
+            source: "prior"; or "aggregate", the density of all examples' posteriors
+                fitted after training, without one the posterior of any example.
+            condition: See the class.
+
+        Raises:
+            ValueError: If there is no such source.
+        """
+        if source not in self.state["sources"]:
+            raise ValueError(f"source: expected prior or aggregate, got {source!r}.")
+        subject, model = self._subject, self._model
+        seed = tf.constant(self._seeds.integers(2**31 - 1, size=2), tf.int32)
+        with self._lock:
+            if source == "prior":
+                given = model.check_condition(self._condition(condition, 1), 1)
+                z = model.prior_sample(1, seed, given)[0]
+            elif self._density is not None:
+                z = self._density.sample(1, seed)[0]
+            else:
+                mean, log_var = subject.posterior
+                row = self._seeds.integers(len(mean))
+                noise = self._seeds.standard_normal(subject.latent_dim)
+                z = mean[row] + np.exp(0.5 * log_var[row]) * noise
+        u = (np.asarray(z, np.float64) - subject.centre) / subject.unit
+        return [float(value) for value in u]
+
+    def thumbnails(self) -> bytes:
+        """Returns the examples to pick from, one below the other, as a PNG."""
+        x = self._subject.shown.x[self._rows]
+        if self._subject.is_image:
+            return grids.encode_png(grids.tile(x, 1, gap=0, scale=1))
+        return grids.encode_png(self._lines(x, 1))
+
+    # Examples and the map.
+
+    def _examples(self) -> list[dict[str, Any]]:
+        subject = self._subject
+        classes = subject.shown_classes
+        names = [
+            f"example {row}"
+            if classes is None or classes[row] < 0
+            # A dash tells the class from the number of the example.
+            else f"{subject.names[classes[row]]} \N{EN DASH} example {row}"
+            for row in self._rows
+        ]
+        u = (subject.z[self._rows] - subject.centre) / subject.unit
+        conditions = [self._condition_of(place) for place in range(len(self._rows))]
+        return [
+            {"name": name, "u": list(map(float, row)), "condition": condition}
+            for name, row, condition in zip(names, u, conditions, strict=True)
+        ]
+
+    def _map(self) -> dict[str, Any]:
+        subject = self._subject
+        n = len(subject.shown)
+        rows = np.linspace(0, n - 1, min(n, _POINTS)).astype(np.int64)
+        classes = subject.shown_classes
+        points = subject.on_map(subject.z, classes)[rows]
+        known = np.zeros(len(rows), np.int64) if classes is None else classes[rows]
+        colors = [style.BLUE] if classes is None else _colors(len(subject.names))
+        return {
+            "points": np.round(points, 4).tolist(),
+            "classes": known.tolist(),
+            "colors": colors,
+            "names": [] if classes is None else list(subject.names),
+            "origin": subject.map.origin.tolist(),
+            "axes": subject.map.axes.tolist(),
+            "labels": [_plain(label) for label in subject.map.labels],
+            "limits": [list(map(float, limit)) for limit in subject.map_limits],
+        }
+
+    # Conditions.
+
+    def _is_labelled(self) -> bool:
+        given = self._subject.condition
+        return given is not None and np.issubdtype(given.dtype, np.integer)
+
+    def _labels(self) -> list[dict[str, Any]]:
+        known = self._subject.run.data.label_names or ()
+        count = getattr(self._model.condition, "num_classes", len(known))
+        return [
+            {"label": label, "name": known[label] if label < len(known) else str(label)}
+            for label in range(count)
+        ]
+
+    def _condition_of(self, place: int) -> dict[str, int] | None:
+        given = self._subject.condition
+        if given is None:
+            return None
+        if self._is_labelled():
+            return {"label": int(given[self._rows[place]])}
+        return {"example": place}
+
+    def _condition(self, condition: Any, n: int) -> Any:
+        """Returns the rows of a condition that the page named."""
+        given = self._subject.condition
+        if given is None:
+            return None
+        match condition:
+            case {"label": int(label)} if self._is_labelled():
+                return np.full(n, label, np.int32)
+            case {"example": int(place)} if 0 <= place < len(self._rows):
+                row = self._rows[place]
+                return np.repeat(given[row : row + 1], n, axis=0)
+        raise ValueError(f"condition: expected one of this model, got {condition!r}.")
+
+    # Decoding and drawing.
+
+    def _checked(self, u: Any) -> np.ndarray:
+        try:
+            values = np.asarray(u, np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError("u: expected rows of numbers.") from error
+        d = self._subject.latent_dim
+        whole = values.ndim == 2 and values.shape[1] == d and len(values) <= _MOST
+        if not whole or not len(values) or not np.isfinite(values).all():
+            raise ValueError(
+                f"u: expected 1 to {_MOST} rows of {d} finite numbers, got shape "
+                f"{values.shape}."
+            )
+        return values
+
+    def _decode(self, u: Any, condition: Any) -> np.ndarray:
+        values = self._checked(u)
+        z = self._subject.centre + values * self._subject.unit
+        return np.asarray(
+            self._model.decode(z.astype(np.float32), self._condition(condition, len(z)))
+        )
+
+    def _drawn(self, x: np.ndarray, columns: int) -> grids.Picture:
+        if not self._subject.is_image:
+            return self._lines(x, columns)
+        side = _SIDE if len(x) == 1 else _SIDE // 4
+        scale = math.ceil(side / max(x.shape[1:3]))
+        return grids.tile(x, columns, gap=0 if len(x) == 1 else 1, scale=scale)
+
+    def _lines(self, x: np.ndarray, columns: int) -> grids.Picture:
+        reference = self._subject.train.x[:1000]
+        return lines.line_grid(x, reference=reference, columns=columns)
+
+
+def _colors(count: int) -> list[str]:
+    return [to_hex(color) for color in style.class_colors(count)]
+
+
+def _plain(label: str) -> str:
+    """Returns a label of a figure without its mathematics: z with a small number."""
+    small = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+    text = re.sub(r"\$z_\{(\d+)\}\$", lambda dim: "z" + dim[1].translate(small), label)
+    return text.replace("$", "")
+
+
+def application(explorer: Explorer, host: str = "127.0.0.1") -> Callable[..., Any]:
+    """Returns the WSGI application of an explorer.
+
+    On loopback it answers only who calls it by a name of this machine: so no page from
+    elsewhere can reach it by a name that it made point here.
+
+    Args:
+        explorer: What answers.
+        host: The address that it is bound to.
+    """
+    trusted = list(_LOOPBACK) if host in ("127.0.0.1", "localhost", "::1") else None
+
+    def answer(environ: Any, start_response: Any) -> Any:
+        request = Request(environ)
+        request.trusted_hosts = trusted
+        request.max_content_length = 2**22
+        try:
+            _ = request.host  # raises where it is not trusted
+            response = _respond(explorer, request)
+        except (ValueError, TypeError, KeyError) as error:
+            response = Response(str(error), 400)
+        except SecurityError:
+            response = Response("This page answers on this machine only.", 400)
+        except HTTPException as error:
+            response = Response(str(error.description), error.code)
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; script-src 'self'; style-src 'self'; "
+            "img-src 'self' blob: data:; connect-src 'self'"
+        )
+        response.headers["Cache-Control"] = "no-store"
+        return response(environ, start_response)
+
+    return answer
+
+
+def _respond(explorer: Explorer, request: Request) -> Response:
+    name = request.path.strip("/") or "explorer.html"
+    if request.method == "GET":
+        if name == "state":
+            return Response(json.dumps(explorer.state), mimetype="application/json")
+        if name == "thumbnails":
+            return Response(explorer.thumbnails(), mimetype="image/png")
+        if name in ("explorer.html", "explorer.css", "explorer.js"):
+            kind = _TYPES[name.rpartition(".")[2]]
+            return Response(page(name), mimetype=kind)
+        raise NotFound("There is nothing here.")
+    # A page from elsewhere cannot send JSON here without asking, and is refused then.
+    if request.method != "POST" or not request.is_json:
+        raise BadRequest("A question is a POST of JSON.")
+    asked = request.get_json()
+    if not isinstance(asked, dict):
+        raise BadRequest("A question is a JSON object.")
+    condition = asked.get("condition")
+    if name == "decode":
+        u = asked["u"]
+        png = explorer.picture(u, condition, columns=len(u))
+        return Response(png, mimetype="image/png")
+    if name == "walk":
+        gif = explorer.walk(asked["a"], asked["b"], condition)
+        return Response(gif, mimetype="image/gif")
+    if name == "draw":
+        u = explorer.draw(asked["source"], condition)
+        return Response(json.dumps({"u": u}), mimetype="application/json")
+    raise NotFound("There is nothing here.")
+
+
+def page(name: str) -> str:
+    """Returns the text of a file in `pages/`."""
+    return (resources.files(__package__) / "pages" / name).read_text(encoding="utf-8")
+
+
+class _Quiet(WSGIRequestHandler):
+    """Does not write a line for each of a slider's hundred questions."""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Says nothing."""
+
+
+@contextlib.contextmanager
+def server(
+    run: Run, host: str = "127.0.0.1", port: int = 0
+) -> Iterator[BaseWSGIServer]:
+    """Gives a server for a run, listening and not yet answering.
+
+    Args:
+        run: The run.
+        host: The address to listen on; the default is this machine alone.
+        port: 0 takes any that is free.
+
+    Raises:
+        ValueError: If it cannot listen there.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ValueError(
+            f"--host, --port: cannot listen on {host}:{port} ({error.strerror}): "
+            "choose others; without --port one that is free is taken."
+        ) from error
+    with listener:
+        made = make_server(
+            host,
+            port,
+            application(Explorer(run), host),
+            threaded=True,
+            request_handler=_Quiet,
+            fd=listener.fileno(),
+        )
+        try:
+            yield made
+        finally:
+            made.server_close()
+
+
+def explore(
+    path: str | os.PathLike[str],
+    host: str = "127.0.0.1",
+    port: int = 0,
+    show: bool = True,
+    say: Say = str,
+) -> None:
+    """Serves a run's page until Ctrl-C.
+
+    Args:
+        path: The folder of a finished run.
+        host: The address to listen on.
+        port: 0 takes any that is free.
+        show: Open the page in the browser, where there is a screen.
+        say: Takes the lines a person should read, one at a time.
+
+    Raises:
+        ValueError: If there is no finished run, or it cannot listen there.
+    """
+    say(f"Loading {path}")
+    with server(load_run(path), host, port) as made:
+        shown = f"[{host}]" if ":" in host else host
+        url = f"http://{shown}:{made.port}/"
+        say(f"Explorer of {path} at {url}\nCtrl-C ends it.")
+        screen = any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+        if show and (screen or sys.platform in ("darwin", "win32")):
+            webbrowser.open(url)
+        made.serve_forever()  # returns at Ctrl-C
+    say("The explorer has ended.")

@@ -1,0 +1,119 @@
+"""What a run says to the person who started it."""
+
+from typing import Any
+
+from keras_vae.data.datasets import Data
+from keras_vae.models.divergence import Diverged
+from keras_vae.training.config import TrainConfig
+from keras_vae.training.folder import RunFolder
+from keras_vae.training.resume import KeepState
+
+_COLLAPSED_KL = 0.1  # nats; below, the decoder gets nothing from z
+
+
+def complete(folder: RunFolder) -> str:
+    """Of a run that is over."""
+    return (
+        f"{folder.path} is complete. Choose another --output_dir, or --overwrite to "
+        "train it anew."
+    )
+
+
+def described(
+    config: TrainConfig, folder: RunFolder, data: Data, model: Any, steps: int
+) -> str:
+    """Of a run that begins: the data, the model and its size, where it goes."""
+    parts = [
+        f"{len(split):,} {name}"
+        for name, split in (
+            ("training", data.train),
+            ("validation", data.validation),
+            ("test", data.test),
+        )
+        if split is not None
+    ]
+    shape = "x".join(map(str, data.input_shape))
+    encoder, decoder = (
+        f"{name} with {network.count_params():,} parameters"
+        for name, network in (
+            (f"{config.encoder} encoder", model.encoder),
+            (f"{config.decoder} decoder", model.decoder),
+        )
+    )
+    lines = [
+        f"Data:   {data.name}, {data.kind} of {shape}; {', '.join(parts)}",
+        f"Model:  {config.model}, {config.latent_dim} latent dimensions; {encoder}; "
+        f"{decoder}; {type(model.likelihood).__name__} likelihood",
+        f"Run:    {folder.path}, {config.epochs} epochs of {steps} steps of "
+        f"{config.batch_size} examples",
+    ]
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    if replicas > 1:
+        lines[-1] += f" on {replicas} devices"
+        if config.batch_norm:
+            lines.append(
+                "Note:   batch normalisation takes its statistics on each device by "
+                "itself, so this is not quite the run that one device would make."
+            )
+    return "\n".join(lines)
+
+
+def continuing(folder: RunFolder, keep: KeepState, config: TrainConfig) -> str:
+    """Of a run that goes on from its checkpoint."""
+    if keep.finished:
+        return f"Continuing {folder.path}: it is trained, but not yet exported."
+    return f"Continuing {folder.path} in epoch {keep.epoch + 1} of {config.epochs}."
+
+
+def stopped(folder: RunFolder, config: TrainConfig) -> str:
+    """Of a run that a signal ended."""
+    without = " without --overwrite" if config.overwrite else ""
+    return f"\nStopped. The same command{without} continues {folder.path}."
+
+
+def diverged(folder: RunFolder, error: Diverged, config: TrainConfig) -> str:
+    """Of a run that met a number that is not finite."""
+    norm = config.clipnorm / 10 if config.clipnorm else 1
+    return (
+        f"\nThe weights of step {error.step - 1}, the last good ones, are in "
+        f"{folder.model}. Try --overwrite --clipnorm {norm:g}, or a smaller "
+        "--learning_rate."
+    )
+
+
+def not_written(folder: RunFolder, error: OSError) -> str:
+    """Of a run whose files could not be written: what is wrong, what is safe."""
+    where = f"{error.filename}: " if error.filename else ""
+    return (
+        f"{where}{error.strerror or error}. What {folder.path} holds is whole; once "
+        "it can be written again, the same command continues from its last checkpoint."
+    )
+
+
+def summary(folder: RunFolder, metrics: dict[str, Any], config: TrainConfig) -> str:
+    """Of a run that is complete: the figures, and what to do next."""
+    part, reconstruction = metrics["part"], metrics["reconstruction_loss"]
+    kl = metrics.get("kl_loss")
+    lines = [
+        "",
+        f"Reconstruction loss of the {part} part: {reconstruction:.2f} nats"
+        if kl is None
+        else f"-ELBO of the {part} part: {metrics['neg_elbo']:.2f} nats = "
+        f"reconstruction {reconstruction:.2f} + KL {kl:.2f}",
+        f"Active units: {metrics['active_units']} of {config.latent_dim}; "
+        f"{metrics['epochs']} epochs in {metrics['seconds']:.0f} s",
+    ]
+    if metrics["active_units"] == 0 or (kl is not None and kl < _COLLAPSED_KL):
+        lines.append(
+            "Warning: the latent space is not used (posterior collapse). Try "
+            "--kl_schedule linear, --free_bits 0.1, a smaller --beta, a smaller "
+            "decoder or more --epochs."
+        )
+    images = ", images/" if config.image_every else ""
+    lines += [
+        f"Wrote {folder.path}: model.keras, saved_model/, history.csv, metrics.json"
+        f"{images}, logs/",
+        f"Next: python scripts/generate.py --saved_model {folder.saved_model} --num 64 "
+        "--out grid.png",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,87 @@
+"""Who looks on while a run trains: TensorBoard and the pictures."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from keras_vae.data import datasets
+from keras_vae.data.datasets import Data, Split
+from keras_vae.training import pictures
+from keras_vae.training.callbacks import (
+    CompletionImages,
+    InterpolationImages,
+    ReconstructionImages,
+    SampleImages,
+)
+from keras_vae.training.config import TrainConfig
+from keras_vae.training.folder import RunFolder
+from keras_vae.training.targets import targets
+
+_EXAMPLES = 10  # in the pictures
+
+
+def watchers(
+    config: TrainConfig,
+    folder: RunFolder,
+    data: Data,
+    held: Split | None,
+    model: Any,
+    say: Callable[[str], None],
+) -> list[keras.callbacks.Callback]:
+    """Returns the callbacks of a run that only look, in the order in which they do.
+
+    Args:
+        config: The flags.
+        folder: The run's.
+        data: The dataset.
+        held: The examples that the run is monitored by; None takes those trained on.
+        model: The model, built.
+        say: Takes a note, where something is left out.
+    """
+    board = _tensorboard(config, folder, data, held)
+    if board is None:
+        say("Note: tensorboard is not installed, so there will be no logs/.")
+    looking = [] if board is None else [board]
+    if not config.image_every:
+        return looking
+    split = held or data.train
+    x = datasets.to_unit(split.x[:_EXAMPLES])
+    given = targets(config, split)
+    conditions = pictures.conditions(model, x, None if given is None else given[:64])
+    options: dict[str, Any] = {"every": config.image_every}
+    if board is not None:
+        options["log_dir"] = folder.logs / "images"
+    looking += [
+        ReconstructionImages(
+            folder.images / "reconstruction",
+            x,
+            condition=conditions.of_examples,
+            **options,
+        ),
+        InterpolationImages(
+            folder.images / "interpolation",
+            x[0],
+            x[min(1, len(x) - 1)],
+            condition=conditions.of_first,
+            **options,
+        ),
+    ]
+    if pictures.completes(model):
+        looking.append(CompletionImages(folder.images / "completion", x, **options))
+    elif model.has_kl:  # else there is no prior to draw from
+        samples = {**conditions.of_samples, **options}
+        looking.append(SampleImages(folder.images / "samples", **samples))
+    return looking
+
+
+def _tensorboard(
+    config: TrainConfig, folder: RunFolder, data: Data, held: Split | None
+) -> keras.callbacks.Callback | None:
+    try:
+        from keras_vae.training import tensorboard
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "tensorboard":
+            raise
+        return None  # training does without
+    return tensorboard.for_run(config, folder, data, held)
