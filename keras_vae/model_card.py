@@ -85,7 +85,7 @@ def text(
         "Data": _bullets(data_facts(config, data)),
         "Model": _bullets(model_facts(config, model)),
         "Training": _bullets(training_facts(config, metrics)),
-        "Metrics": _metrics(config, metrics),
+        "Metrics": _metrics(config, metrics, model),
         "Intended use": _use(data, model),
         "Limits": _list(_limits(metrics, model)),
         "How to load": "\n\n".join(codes),
@@ -102,7 +102,7 @@ def summary(
 ) -> str:
     """Returns the model in one or two sentences."""
     kind = _NAMES.get(str(config.get("model")), type(model).__name__)
-    article = "An" if kind[0] in "aeiou" else "A"
+    article = "An" if kind[0].lower() in "aeiou" else "A"
     d = model.latent_dim
     first = (
         f"{article} {kind} of {data.name} ({data.kind} of {_shape(data.input_shape)}) "
@@ -231,7 +231,7 @@ def loading(name: str, model: Any) -> list[Code]:
     ]
 
 
-def _metrics(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+def _metrics(config: Mapping[str, Any], metrics: Mapping[str, Any], model: Any) -> str:
     rows = []
     for name, (words, unit) in _METRICS.items():
         if metrics.get(name) is None:
@@ -248,10 +248,11 @@ def _metrics(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     head = f"{metrics.get('part', 'test')} part" + f", {count:,} examples" * bool(count)
     table = [f"| On the {head} | |", "|---|---|", *rows]
     notes = ["Means over examples, summed over all elements of an example."]
-    if config.get("binarize", "none") == "none":
+    bernoulli = type(model.likelihood).__name__ == "Bernoulli"
+    if bernoulli and config.get("binarize", "none") == "none":
         notes.append(
-            "Grey values count as probabilities under a Bernoulli likelihood; such "
-            "figures do not compare with those of binarised images."
+            "Grey values count as probabilities; such figures do not compare with "
+            "those of binarised images."
         )
     if "num_importance_samples" in metrics:
         notes.append(

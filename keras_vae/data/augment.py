@@ -20,12 +20,15 @@ _SHIFT = 0.05  # largest shift, as a part of the side
 _PART = 0.5  # of the images that are changed
 
 
-def affine(images: tf.Tensor, noise: RowNoise) -> tf.Tensor:
-    """Returns images, each rotated, scaled and shifted a little with probability 1/2.
+def affine(
+    images: tf.Tensor, noise: RowNoise, part: float = _PART
+) -> tf.Tensor:
+    """Returns images, some of them rotated, scaled and shifted a little.
 
     Args:
         images: float32 (batch, height, width, channels) in [0, 1].
         noise: Decides by row, so the result does not depend on the batching.
+        part: Of the images that are changed, the probability of each.
 
     Returns:
         float32 images of the same shape; what comes in from outside is 0.
@@ -50,7 +53,7 @@ def affine(images: tf.Tensor, noise: RowNoise) -> tf.Tensor:
         fill_mode="CONSTANT",
         fill_value=0.0,
     )
-    changed = (u[:, 5] < 2.0 * _PART - 1.0)[:, None, None, None]
+    changed = (u[:, 5] < 2.0 * part - 1.0)[:, None, None, None]
     return tf.where(changed, moved, images)
 
 

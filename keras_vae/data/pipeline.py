@@ -38,6 +38,7 @@ def batches(
     binarize: str = "none",
     augment: Callable[[tf.Tensor, RowNoise], tf.Tensor] | None = None,
     repeat: bool = True,
+    rows: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Returns a dataset of batches: `x`, `(x, y)` or `(x, y, sample_weight)`.
 
@@ -56,6 +57,8 @@ def batches(
         binarize: One of `BINARIZE`.
         augment: Called with the float batch and its `RowNoise` before binarising.
         repeat: Go on for ever; else stop at the end of the epoch of `start_step`.
+        rows: Which examples an epoch shows, some of them more than once maybe; None:
+            all once.
 
     Raises:
         ValueError: If an argument is out of range, or lengths differ.

@@ -85,7 +85,7 @@ def elbo_terms(
         reconstruction = -tf.reduce_mean(log_prob, axis=0)
         return reconstruction, latent.kl, z_mean, z_log_var
 
-    graph = traced(model, terms, [tf.int32])
+    graph = traced(model, f"elbo terms {samples}", terms, [tf.int32])
     parts = [
         [part.numpy() for part in graph(values, given, tf.constant(first))]
         for first, values, given in chunks(model, x, condition, samples)
@@ -182,7 +182,8 @@ def importance_weighted_nll(
             f"num_samples={num_samples}."
         )
     _check_measurable(model, active)
-    update = _update_of(model, model.seed if seed is None else seed, active)
+    update = _update_of(model, active)
+    key = tf.constant(np.uint64((model.seed if seed is None else seed) % 2**64))
     blocks = -(-num_samples // SAMPLES_PER_BLOCK)
     total = len(x) * num_samples
     sums: list[tuple[np.ndarray, ...]] = []
@@ -195,7 +196,7 @@ def importance_weighted_nll(
             last = min(block + size, blocks)
             began = time.perf_counter()
             where = [tf.constant(int(n)) for n in (first, block, last, num_samples)]
-            state = update(values, given, *where, *state)
+            state = update(values, given, key, *where, *state)
             result = tuple(part.numpy() for part in state)  # waits for the device
             if time.perf_counter() - began < 0.5 * _SECONDS_PER_CALL:
                 size *= 2
@@ -214,7 +215,7 @@ def importance_weighted_nll(
 
 
 def _update_of(
-    model: Any, seed: int, active: np.ndarray | None
+    model: Any, active: np.ndarray | None
 ) -> Callable[..., tuple[tf.Tensor, ...]]:
     """Returns the graph that adds the weights of some blocks to their running sums."""
     mask = None if active is None else tf.constant(active, tf.float32)
@@ -222,6 +223,7 @@ def _update_of(
     def update(
         x: tf.Tensor,
         given: Any,
+        key: tf.Tensor,
         first: tf.Tensor,
         block: tf.Tensor,
         last: tf.Tensor,
@@ -230,6 +232,7 @@ def _update_of(
         log_squares: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
         z_mean, z_log_var = model.infer(x, given)
+        seed = tf.bitcast(key, tf.int32)
 
         def add(block: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
             noise = RowNoise(seed, block, first, "importance")
@@ -255,7 +258,8 @@ def _update_of(
         )
         return end[1:]
 
-    return traced(model, update, [tf.int32] * 4, [tf.float64] * 2)
+    name = f"importance {None if active is None else active.tolist()}"
+    return traced(model, name, update, [tf.uint64, *[tf.int32] * 4], [tf.float64] * 2)
 
 
 def _proposed(latent: Any, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
@@ -321,18 +325,25 @@ def chunks(
 
 def traced(
     model: Any,
+    name: str,
     function: Callable[..., Any],
     scalars: list[tf.DType],
     vectors: Sequence[tf.DType] = (),
 ) -> Callable[..., Any]:
-    """Returns the graph of a function of (x, condition, *scalars, *vectors)."""
+    """Returns the graph of a function of (x, condition, *scalars, *vectors).
+
+    It is traced once for a model, which keeps it by its name.
+    """
+    graphs: dict[str, Any] = model.__dict__.setdefault("_evaluation_graphs", {})
+    if name in graphs:
+        return graphs[name]  # type: ignore[no-any-return]
     x = tf.TensorSpec([None, *model.data_shape], tf.float32)
     numbers = [tf.TensorSpec([], dtype) for dtype in scalars]
     rows = [tf.TensorSpec([None], dtype) for dtype in vectors]
-    graph = tf.function(function, autograph=False)
-    return graph.get_concrete_function(  # type: ignore[no-any-return]
+    graphs[name] = tf.function(function, autograph=False).get_concrete_function(
         x, model.condition_spec, *numbers, *rows
     )
+    return graphs[name]  # type: ignore[no-any-return]
 
 
 def first_examples(x: Any, condition: Any, count: int) -> tuple[Any, Any]:

@@ -59,7 +59,7 @@ def posterior_draws(
         z_mean, z_log_var = model.infer(x, given)
         return model.sample_latent(z_mean, z_log_var, noise, given, 1).z[0]
 
-    graph = traced(model, draw, [tf.int32])
+    graph = traced(model, f"draw {seed}", draw, [tf.int32])
     parts = [
         graph(values, given, tf.constant(first)).numpy()
         for first, values, given in chunks(model, x, condition, 1)

@@ -1,6 +1,6 @@
 """Everything that is measured of a trained model, by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -214,15 +214,28 @@ _LINES: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def table(figures: dict[str, Any]) -> str:
-    """Returns the figures of `evaluate` as lines of text."""
-    lines = []
+def rows(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns those figures of `evaluate` that are one number, in words.
+
+    Returns:
+        What it is, the number and its unit; what belongs to the row above is indented.
+    """
+    found = []
     for name, words, unit in _LINES:
         if figures.get(name) is not None:
             value = figures[name]
             shown = f"{value:,d}" if isinstance(value, int) else f"{value:,.4g}"
             shown = f"{value:,.2f}" if unit and abs(value) >= 10 else shown
-            lines.append(f"{words:<42}{shown:>12} {unit}".rstrip())
+            found.append((words, shown, unit))
+    return found
+
+
+def table(figures: dict[str, Any]) -> str:
+    """Returns the figures of `evaluate` as lines of text."""
+    lines = [
+        f"{words:<42}{shown:>12} {unit}".rstrip()
+        for words, shown, unit in rows(figures)
+    ]
     if "kl_per_dimension" in figures:
         kl = sorted(figures["kl_per_dimension"], reverse=True)
         lines += ["KL by latent dimension, largest first"]

@@ -140,14 +140,19 @@ class StepFunction:
 class ChunkedCallbacks(keras.callbacks.CallbackList):
     """A callback list that hears of batches only where a call of many steps ends."""
 
+    _began = False
+
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Told before a call that runs steps."""
         if not self.model.train_function.resting:
+            self._began = True
             super().on_train_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Told with the number of the last batch of a call."""
-        if not self.model.train_function.resting:
+        # Steps that a resumed run made before are over without having begun.
+        if self._began and not self.model.train_function.resting:
+            self._began = False
             super().on_train_batch_end(batch, logs)
 
     def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:

@@ -135,7 +135,7 @@ class Inference(ChunkedTrainer):
         graph = self._graph(f"elbo{num_samples}", self._elbo_of(num_samples))
         source = self.seed if seed is None else int(seed)
         key = np.uint64(source % 2**64).view(np.int64)
-        for part, given in self._examples(x, condition):
+        for part, given in self.elbo_examples(x, condition):
             elbos.append(graph(part, given, tf.constant(key), tf.constant(first)))
             first += len(part)
         return np.concatenate([part.numpy() for part in elbos])
@@ -281,6 +281,12 @@ class Inference(ChunkedTrainer):
             noise = RowNoise(self.seed, 0, first, "evaluation")
             yield part, self.condition_on(part, given, noise)
             first += len(part)
+
+    def elbo_examples(
+        self, x: Any, condition: Any
+    ) -> Iterator[tuple[tf.Tensor, Any]]:
+        """Yields the batches that `elbo` is of."""
+        return self._examples(x, condition)
 
     def _read(
         self, x: Any, condition: Any, limit: int | None

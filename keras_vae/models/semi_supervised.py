@@ -22,6 +22,8 @@ from keras_vae.probability.noise import RowNoise, current_noise, noise_scope
 NO_LABEL = -1
 """What stands for a label that is not known."""
 
+_CLEAR = 0.9  # probability from which a label counts as shown clearly
+
 
 class PartialLabel(Label):
     """A class where it is known: y may hold `NO_LABEL` in some places."""
@@ -52,6 +54,9 @@ class LabelInference(NamedTuple):
     """KL(q(y|x) || p(y)) in nats, -log p(y) where the label is known; (batch,)."""
     cost: Any
     """-log q(y|x) of a known label in nats, else 0; (batch,)."""
+    disagreement: Any
+    """-log q(y|view) of the label that x itself shows clearly, the mean over its other
+    views; 0 where x shows none or its label is known; (batch,)."""
     label: Any
     """(batch,), `NO_LABEL` where it is not known."""
     right: Any
@@ -70,7 +75,7 @@ class LabelledLatent(NamedTuple):
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class M2(CVAE):
-    """Model M2: p(y) p(z) p(x|y,z), q(y|x) q(z|x,y) (Kingma et al. 2014).
+    """Model M2: p(y) p(z) p(x|y,z), inferred by q(y|x) q(z|x,y) (Kingma et al. 2014).
 
     With L(x,y) = -log p(y) - E_q(z|x,y)[log p(x|y,z)] + beta KL(q(z|x,y) || p(z)), the
     loss of an example is (equations 6 to 9)
@@ -78,28 +83,33 @@ class M2(CVAE):
     - with a label: L(x,y) - alpha log q(y|x),
     - without: U(x) = sum_y q(y|x) L(x,y) - H(q(y|x)), over all labels, exactly.
 
-    p(y) is uniform. All networks are trained together. The labels are the y of `fit`,
-    -1 where there is none; `rows_for_labels` says how often labelled examples are best
-    shown. `kl_loss` is that of z and y together, so `reconstruction_loss + kl_loss` is
-    L(x,y) or U(x); `accuracy` and `classification_loss` are of labelled examples.
+    p(y) is uniform; all networks are trained together. The labels are the y of `fit`,
+    -1 where there is none. `kl_loss` is that of z and y together, so
+    `reconstruction_loss + kl_loss` is L(x,y) or U(x) at a beta of 1; `accuracy` and
+    `classification_loss` are of the examples with a label.
 
-    Methods take labels as `condition=`; those that are given x infer them, where they
+    Two things are added to the paper, for images; `views=1` leaves them out. The
+    classifier sees each image in several views, itself and itself a little turned,
+    scaled and shifted, and q(y|x) is their mean. And where the image shows one label
+    clearly, its other views should show the same (Sohn et al. 2020, equation 4): they
+    cost alpha gamma times their cross-entropy to it.
+
+    Methods take labels as `condition=`; those that are given x infer them where they
     are not given, as the most probable ones. `predict_label(x)` returns q(y|x).
 
     Args: as `VAE`, and
         num_classes: Number of labels.
-        classifier: A name in `networks.ENCODERS`, whose body it takes, or a
-            `keras.Model` from x to logits, (batch, num_classes).
-        encoder: As for `VAE`, with one posterior for each label: z_mean and z_log_var
-            are (batch, num_classes * latent_dim), all of the first label first.
+        classifier: A name in `networks.ENCODERS`, or a `keras.Model` from x to logits,
+            (batch, num_classes).
+        encoder: As for `VAE`, with a posterior for each label: z_mean and z_log_var are
+            (batch, num_classes * latent_dim), those of the first label first.
         decoder: As for `CVAE`: of z and the label's one-hot code.
-        alpha: Weight of the classification, nats for each nat, at least 0. The paper's
-            0.1 N, as a weight of each labelled example, is 0.1 N / N_labelled where
-            labelled examples are shown as often as others.
-        views: Of each image in training that q(y|x) is the mean of: the image and
-            `views - 1` small rotations, scalings and shifts of it.
-        labelled_share: Of the examples of an epoch in `fit`, how many have a label at
-            least: labelled examples are shown more than once. 0: once.
+        alpha: Weight of the classification, at least 0. The paper's weight of each
+            labelled example is 0.1 N / N_labelled.
+        gamma: Weight of the agreement of views, beside that of the classification.
+        views: Views of each image in training; None takes 2 for images and 1 else.
+        labelled_share: Part of the examples of an epoch in `fit` that have a label, at
+            least: labelled examples are shown more often than others. 0: as often.
 
     Raises:
         ValueError: As `VAE`, and if a network does not fit the number of labels.
@@ -122,26 +132,21 @@ class M2(CVAE):
         num_classes: int,
         classifier: str | keras.Model = "mlp",
         alpha: float = 50.0,
-        views: int = 1,
+        gamma: float = 0.5,
+        views: int | None = None,
         labelled_share: float = 0.25,
+        condition: str = "label",
         **kwargs: Any,
     ) -> None:
         shape = tuple(np.atleast_1d(input_shape).tolist())
-        self.alpha = _within("alpha", alpha, 0.0, math.inf)
-        self.views = int(_within("views", views, 1, math.inf))
-        self.labelled_share = _within("labelled_share", labelled_share, 0.0, 1.0)
-        if self.views > 1 and len(shape) != 3:
-            raise ValueError(
-                "Invalid value for argument `views`. Expected 1 for examples of shape "
-                f"{shape}, since only images can be turned. Received: views={views}."
-            )
+        lookup("condition", condition, {"label": None})
+        self.alpha = _within("alpha", alpha, 0.0)
+        self.gamma = _within("gamma", gamma, 0.0)
+        self.labelled_share = _within("labelled_share", labelled_share, 0.0, 0.99)
+        self._given_views, image = views, len(shape) == 3
+        self.views = int(_within("views", views or 1 + image, 1, 100 if image else 1))
         self._given_classifier = classifier
         super().__init__(latent_dim, input_shape, num_classes=num_classes, **kwargs)
-        if self.condition.name != "label":
-            raise ValueError(
-                "Invalid value for argument `condition`. Expected 'label'. Received: "
-                f"condition={self.condition.name!r}."
-            )
         self.condition = PartialLabel(num_classes)
         self._given["classifier"] = classifier
         self._accuracy_tracker = keras.metrics.Mean(name="accuracy")
@@ -155,38 +160,62 @@ class M2(CVAE):
         training: bool | None = None,
         sample_weight: tf.Tensor | None = None,
     ) -> Output:
-        """Infers y and z and adds the penalty; x alone has no label.
+        """Infers y and z and adds the penalty; the arguments are those of `VAE.call`.
 
-        The arguments are those of `VAE.call`. The parameters in the `Output` are those
-        of every example under every label, (num_samples, batch * num_classes, ...).
+        x alone has no label. The `Output` is that of `figures`.
         """
         x, label = self.split_inputs(inputs)
         noise = current_noise() or RowNoise(self.seed, self.step, domain="call")
+        output = self.figures(x, label, noise, training)
+        penalty = output.latent.penalty
+        if sample_weight is None:
+            sample_weight = tf.ones_like(penalty) / tf.cast(tf.shape(x)[0], tf.float32)
+        self.add_loss(tf.reduce_sum(sample_weight * penalty))
+        return output
+
+    def figures(
+        self,
+        x: tf.Tensor,
+        label: Any,
+        noise: RowNoise,
+        training: bool | None = None,
+        num_samples: int | None = None,
+    ) -> Output:
+        """What the loss is made of; L(x,y) for known labels, U(x) for others.
+
+        Returns:
+            The parameters of p(x|y,z) of every example under every label, (num_samples,
+            batch * num_classes, ...); what was inferred; and q(y|x).
+        """
         labels = self.infer_labels(x, label, noise, training)
-        params, latent = self.under_each_label(x, noise, training)
-        penalty = self.expected(VAE.latent_penalty(self, latent), labels.q)
-        penalty += labels.kl + self.alpha * labels.cost
-        kl = self.expected(sum_over_dims(latent.kl), labels.q) + labels.kl
-        self.add_penalty(penalty, sample_weight)
+        params, latent = self.under_each_label(
+            self.to_model(x), noise, training, num_samples
+        )
+        kl, penalty = self.summed(latent, labels)
         return Output(params, LabelledLatent(kl, penalty, labels), labels.q)
 
     def infer_labels(
         self, x: tf.Tensor, label: Any, noise: RowNoise, training: bool | None = None
     ) -> LabelInference:
-        """q(y|x) of a batch, the label of each being known, `NO_LABEL`, or None."""
+        """q(y|x); each label is known or `NO_LABEL`, None is `NO_LABEL` for all."""
         count = self.views if training else 1
         log_q = tf.stack([self._view(x, k, noise, training) for k in range(count)])
         if label is None:
             label = tf.fill([tf.shape(x)[0]], NO_LABEL)
         known = label != NO_LABEL
         one_hot = tf.one_hot(label, self.num_classes)  # all 0 for `NO_LABEL`
-        mixed = tf.reduce_logsumexp(log_q, axis=0) - math.log(count)
-        neg_entropy = tf.reduce_sum(tf.exp(mixed) * mixed, axis=-1)
-        best = tf.argmax(log_q[0], axis=-1, output_type=label.dtype)
+        mean = tf.reduce_logsumexp(log_q, axis=0) - math.log(count)
+        shown = tf.stop_gradient(log_q[0])
+        best = tf.argmax(shown, axis=-1, output_type=tf.int32)
+        clear = ~known & (tf.reduce_max(shown, axis=-1) > math.log(_CLEAR))
+        target = tf.one_hot(tf.where(clear, best, NO_LABEL), self.num_classes)
+        others = -tf.reduce_sum(target * log_q[1:], axis=[0, 2]) / max(1, count - 1)
         return LabelInference(
-            q=tf.where(known[:, tf.newaxis], one_hot, tf.exp(mixed)),
-            kl=tf.where(known, 0.0, neg_entropy) + math.log(self.num_classes),
+            q=tf.where(known[:, tf.newaxis], one_hot, tf.exp(mean)),
+            kl=tf.where(known, 0.0, tf.reduce_sum(tf.exp(mean) * mean, axis=-1))
+            + math.log(self.num_classes),
             cost=-tf.reduce_mean(tf.reduce_sum(one_hot * log_q, axis=-1), axis=0),
+            disagreement=others,
             label=label,
             right=tf.cast(best == label, tf.float32),
         )
@@ -195,45 +224,62 @@ class M2(CVAE):
         """Returns log q(y|x) as one view of x gives it, (batch, num_classes)."""
         own = RowNoise(noise.seed, noise.step, noise.first_row, f"view{k}")
         with noise_scope(own):
-            logits = self.label_logits(x if k == 0 else affine(x, own), training)
-        return tf.nn.log_softmax(widened(logits))
+            view = x if k == 0 else affine(x, own, part=1.0)
+            return tf.nn.log_softmax(widened(self.label_logits(view, training)))
 
     def label_logits(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Returns log q(y|x) up to a constant, (batch, num_classes)."""
         return self.classifier(self.to_model(x), training=training)
 
     def under_each_label(
-        self, x: tf.Tensor, noise: RowNoise, training: bool | None = None
+        self,
+        observed: tf.Tensor,
+        noise: RowNoise,
+        training: bool | None = None,
+        num_samples: int | None = None,
     ) -> tuple[tf.Tensor, Latent]:
-        """z and the parameters of p(x|y,z) for all labels, example by example.
+        """Draws z under every label and generates, example by example.
+
+        Args:
+            observed: What q(z|x,y) is inferred from, (batch, ...).
+            noise: Of the batch.
+            training: Whether networks are in training mode.
+            num_samples: Of z; None takes the model's number.
 
         Returns:
-            The parameters, (num_samples, batch * num_classes, ...), and the latents.
+            The decoder's parameters, (num_samples, batch * num_classes, ...), and z.
         """
         classes = self.num_classes
-        labels = tf.tile(tf.range(classes), [tf.shape(x)[0]])
+        labels = tf.tile(tf.range(classes), [tf.shape(observed)[0]])
         first = tf.cast(noise.first_row, tf.int64) * classes
-        by_pair = RowNoise(noise.seed, noise.step, first, noise.domain)
+        by_pair = RowNoise(noise.seed, noise.step, first, f"{noise.domain}/labels")
         z_mean, z_log_var = (
             tf.reshape(part, [-1, self.latent_dim])
-            for part in self.posteriors(x, training)
+            for part in self.posteriors(observed, training)
         )
         with noise_scope(by_pair):
-            latent = self.sample_latent(z_mean, z_log_var, by_pair, labels)
-            return self.label_params(latent.z, labels, training), latent
+            latent = self.sample_latent(
+                z_mean, z_log_var, by_pair, labels, num_samples
+            )
+            return self.under_labels(latent.z, labels, training), latent
 
     def posteriors(
-        self, x: tf.Tensor, training: bool | None = None
+        self, observed: tf.Tensor, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z|x,y) of all labels: two tensors (batch, num_classes, latent_dim)."""
-        z_mean, raw_log_var = self.label_encoder(self.to_model(x), training=training)
+        z_mean, raw_log_var = self.label_encoder(observed, training=training)
         shape = [-1, self.num_classes, self.latent_dim]
-        z_mean = tf.reshape(widened(z_mean), shape)
         z_log_var = bound_log_var(tf.reshape(raw_log_var, shape))
         if self.posterior_family == "isotropic":
             shared = tf.reduce_mean(z_log_var, axis=-1, keepdims=True)
-            z_log_var = tf.broadcast_to(shared, tf.shape(z_mean))
-        return z_mean, z_log_var
+            z_log_var = tf.broadcast_to(shared, tf.shape(z_log_var))
+        return tf.reshape(widened(z_mean), shape), z_log_var
+
+    def under_labels(
+        self, z: tf.Tensor, labels: tf.Tensor, training: bool | None = None
+    ) -> tf.Tensor:
+        """What the decoder gives for pairs of z and a label."""
+        return self.generate(z, labels, training)
 
     def infer(
         self, x: tf.Tensor, condition: Any = None, training: bool | None = None
@@ -242,40 +288,76 @@ class M2(CVAE):
 
         Where no label is given, it is the most probable one.
         """
-        label = self.condition_on(x, condition)
-        rows = tf.shape(x)[:1]
-        z_mean, z_log_var = (
-            tf.gather(part, tf.broadcast_to(label, rows), batch_dims=1)
-            for part in self.posteriors(x, training)
-        )
+        label = tf.broadcast_to(self.condition_on(x, condition), tf.shape(x)[:1])
+        parts = self.posteriors(self.encoder_input(x, condition), training)
+        z_mean, z_log_var = (tf.gather(part, label, batch_dims=1) for part in parts)
         return z_mean, z_log_var
 
-    def label_params(
-        self, z: tf.Tensor, labels: tf.Tensor, training: bool | None = None
-    ) -> tf.Tensor:
-        """p(x|y,z): what the networks behind z and a label give for each pair."""
-        return self.generate(z, labels, training)
+    def encoder_input(self, x: tf.Tensor, condition: Any) -> tf.Tensor:
+        """What q(z|x,y) is inferred from: the encoder has a posterior for each label."""
+        return self.to_model(x)
 
-    def reconstruction_loss(
-        self, x: tf.Tensor, params: tf.Tensor, condition: Any = None
-    ) -> tf.Tensor:
-        """-log p(x|y,z), the mean over samples of z, `(batch,)` in nats.
+    @property
+    def label_encoder(self) -> keras.Model:
+        """The network of q(z|x,y)."""
+        return self.encoder
 
-        The condition is labels; or q(y|x), (batch, num_classes), and the parameters are
-        of all labels: then it is the expectation over labels.
-        """
-        if condition is None or condition.shape.rank == 1:
-            return super().reconstruction_loss(x, params, condition)
-        pairs = tf.repeat(x, self.num_classes, axis=0)
-        return self.expected(super().reconstruction_loss(pairs, params), condition)
+    # Figures.
+
+    def summed(
+        self, latent: Latent, labels: LabelInference
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """KL(q(y,z|x) || p(y,z)) and what the loss has in its place, (batch,) each."""
+        kl = self.expected(sum_over_dims(latent.kl), labels.q) + labels.kl
+        penalty = self.expected(VAE.latent_penalty(self, latent), labels.q) + labels.kl
+        agreement = self.gamma * labels.disagreement
+        return kl, penalty + self.alpha * (labels.cost + agreement)
 
     def expected(self, figure: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
         """E_q(y|x) of a figure of all pairs, (batch * num_classes,) to (batch,)."""
         return tf.reduce_sum(q * tf.reshape(figure, tf.shape(q)), axis=-1)
 
     def latent_penalty(self, latent: Any) -> tf.Tensor:
-        """beta KL of z, the KL of y and the classification, (batch,), in nats."""
+        """What was inferred costs beside the reconstruction, (batch,), in nats."""
         return latent.penalty
+
+    def reconstruction_loss(
+        self, x: tf.Tensor, params: tf.Tensor, condition: Any = None
+    ) -> tf.Tensor:
+        """-log p(x|y,z), the mean over samples of z, `(batch,)` in nats.
+
+        The condition is labels; or q(y|x), (batch, num_classes), where the parameters
+        are those of `figures`: then it is the expectation over labels.
+        """
+        if condition is None or condition.shape.rank == 1:
+            return super().reconstruction_loss(x, params, condition)
+        pairs = tf.repeat(x, self.num_classes, axis=0)
+        return self.expected(super().reconstruction_loss(pairs, params), condition)
+
+    def _elbo_of(self, num_samples: int) -> Any:
+        """Returns the graph of -L(x,y), or of -U(x) where no labels are given."""
+
+        def elbo(x: tf.Tensor, condition: Any, key: Any, first: Any) -> tf.Tensor:
+            noise = RowNoise(tf.bitcast(key, tf.int32), 0, first, "evaluation")
+            output = self.figures(x, condition, noise, False, num_samples)
+            rest = self.reconstruction_loss(x, output.params, output.condition)
+            return -rest - output.latent.kl
+
+        return elbo
+
+    def _track(
+        self,
+        loss: tf.Tensor,
+        x: tf.Tensor,
+        output: Output,
+        weight: tf.Tensor | None,
+        part: BatchPart,
+    ) -> None:
+        super()._track(loss, x, output, weight, part)
+        labels = output.latent.labels
+        known = tf.reduce_sum(tf.cast(labels.label != NO_LABEL, tf.int32))
+        add_to_mean(self._accuracy_tracker, tf.reduce_sum(labels.right), known)
+        add_to_mean(self._classification_tracker, tf.reduce_sum(labels.cost), known)
 
     # Labels, where they are asked for and where they are given.
 
@@ -292,17 +374,18 @@ class M2(CVAE):
         """
         self.ensure_built()
         graph = self._graph("label_probabilities", self.label_probabilities)
-        return np.concatenate([graph(part).numpy() for part, _ in self._read(x, None)])
+        parts = self._read(x, None, None)
+        return np.concatenate([graph(part).numpy() for part, _ in parts])
 
     def label_probabilities(self, x: tf.Tensor) -> tf.Tensor:
-        """q(y|x) in a graph, (batch, num_classes)."""
+        """q(y|x), (batch, num_classes)."""
         return tf.nn.softmax(widened(self.label_logits(x)))
 
     def condition_on(
         self, x: tf.Tensor, condition: Any, noise: RowNoise | None = None
     ) -> Any:
         """The labels, in place of those not known the most probable ones."""
-        if condition is not None and isinstance(condition, np.ndarray):
+        if isinstance(condition, np.ndarray):
             return condition  # checked on the way in: all are known
         best = tf.argmax(self.label_logits(x), axis=-1, output_type=tf.int32)
         if condition is None:
@@ -313,35 +396,292 @@ class M2(CVAE):
         """Checks the y of `fit` and `evaluate`; None is no label anywhere."""
         if y is None:
             return np.full(n, NO_LABEL, np.int32)
-        return self.condition.check("y", y, n)
+        return np.array(self.condition.check("y", y, n))
 
     def rows_of_epoch(self, y: Any) -> np.ndarray | None:
         """Which examples an epoch shows; see `rows_for_labels`."""
         return rows_for_labels(y, self.labelled_share)
 
     def elbo_examples(self, x: Any, condition: Any) -> Any:
-        """Yields x and what is known of its labels: without any they are summed out."""
-        return self._read(x, condition)
+        """Yields x with its labels; without any they are summed out."""
+        return self._read(x, condition, None)
 
-    def _elbo_of(self, num_samples: int) -> Any:
-        """Returns the graph of -L(x,y) for given labels, and of -U(x) for None."""
+    # State.
 
-        def elbo(x: tf.Tensor, condition: Any, key: Any, first: Any) -> tf.Tensor:
-            noise = RowNoise(tf.bitcast(key, tf.int32), 0, first, "evaluation")
-            return -self.bound(x, condition, noise, num_samples)
+    def _has_own_penalty(self) -> bool:
+        return True
 
-        return elbo
+    def _make_networks(self, encoder: Any, decoder: Any) -> tuple[Any, Any]:
+        classes = self.num_classes
+        self.classifier = self._given_classifier
+        if isinstance(self.classifier, str):
+            self.classifier = label_classifier(
+                self.classifier, self.data_shape, classes
+            )
+        if isinstance(encoder, str):
+            make = lookup("encoder", encoder, networks.ENCODERS)
+            encoder = make(self.data_shape, classes * self.latent_dim)
+        return super()._make_networks(encoder, decoder)
 
-    def bound(
-        self, x: tf.Tensor, label: Any, noise: RowNoise, num_samples: int
+    def check_networks(self) -> None:
+        """Calls the networks symbolically, the classifier too."""
+        super().check_networks()
+        self.check_classifier(self.data_shape)
+
+    def check_classifier(self, shape: tuple[int, ...]) -> None:
+        """Raises a ValueError unless the classifier maps that shape to logits."""
+        x = keras.KerasTensor((None, *shape))
+        logits = self._output_shape("classifier", self.classifier, x)
+        found = tuple(getattr(logits, "shape", ()))
+        if found != (None, self.num_classes):
+            raise ValueError(
+                "Invalid value for argument `classifier`. Expected a model that "
+                f"returns logits of shape {(None, self.num_classes)}. Received one "
+                f"that returns shape {found}."
+            )
+
+    def check_pair(
+        self, argument: str, network: Any, x: Any, size: int | None = None
+    ) -> None:
+        """Raises a ValueError unless a network gives a posterior for each label."""
+        size = size or self.num_classes * self.latent_dim
+        super().check_pair(argument, network, x, size)
+
+    def symbolic_inputs(self) -> tuple[Any, Any]:
+        """What the encoder and the decoder are called with, as symbolic tensors."""
+        return keras.KerasTensor((None, *self.data_shape)), super().symbolic_inputs()[1]
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {
+            **super().get_config(),
+            "alpha": self.alpha,
+            "gamma": self.gamma,
+            "views": self._given_views,
+            "labelled_share": self.labelled_share,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class M1M2(M2):
+    """M1 + M2: a VAE of the examples, and M2 of its latents (Kingma et al. 2014).
+
+    M1 has `encoder`, `decoder`, `likelihood` and `prior`, and is trained on its own
+    -ELBO. Its latent, here z_1, is what M2 is a model of: p(y) p(z) p(z_1|y,z) with a
+    Gaussian p(z_1|y,z), inferred by q(y|z_1) q(z|z_1,y). Both are trained side by side,
+    and what M2 generates (z_1 and all behind it) changes nothing in M1, so M1 becomes
+    what it would be alone. `finetune` lets the classification, whose classifier sees
+    the mean of z_1, train M1's encoder as well.
+
+    To take a VAE that is trained give its encoder, decoder and likelihood, and make the
+    networks not trainable.
+
+    `reconstruction_loss` is -log p(x|z_1), and `kl_loss` is all the rest of the bound
+    on -log p(x) of the two together, E[log q(z_1|x)] and M2's bound on -log p(z_1).
+    What is encoded, given and sampled as z is M2's.
+
+    Args: as `M2`, with encoder and decoder as for `VAE`, M1's; the classifier is one of
+        z_1, (batch, latent_dim); and
+        finetune: Whether the classification trains M1's encoder.
+        upper_encoder: As `M2`'s encoder, of z_1.
+        upper_decoder: As `M2`'s decoder, to mean and log standard deviation of z_1,
+            (batch, 2 * latent_dim).
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        input_shape: tuple[int, ...],
+        *,
+        finetune: bool = True,
+        upper_encoder: str | keras.Model = "mlp",
+        upper_decoder: str | keras.Model = "mlp",
+        **kwargs: Any,
+    ) -> None:
+        self.finetune = bool(finetune)
+        self._given_upper = upper_encoder, upper_decoder
+        super().__init__(latent_dim, input_shape, **kwargs)
+        self._given["upper_encoder"] = upper_encoder
+        self._given["upper_decoder"] = upper_decoder
+
+    def figures(
+        self,
+        x: tf.Tensor,
+        label: Any,
+        noise: RowNoise,
+        training: bool | None = None,
+        num_samples: int | None = None,
+    ) -> Output:
+        """What the losses of M1 and M2 are made of.
+
+        Returns:
+            The parameters of p(x|z_1), (num_samples, batch, ...), and what was
+            inferred.
+        """
+        mean, log_var = VAE.infer(self, x, None, training)
+        lower = self.sample_latent(mean, log_var, noise, None, num_samples)
+        z_1 = tf.stop_gradient(lower.z[0])
+        labels = self.infer_labels(x, label, noise, training)
+        params, latent = self.under_each_label(z_1, noise, training, num_samples)
+        kl, penalty = self.summed(latent, labels)
+        pairs = tf.repeat(z_1, self.num_classes, axis=0)
+        log_prob = tf.reduce_mean(self.upper_likelihood.log_prob(pairs, params), 0)
+        upper = -self.expected(log_prob, labels.q)
+        kl = kl + upper + lower.log_q[0]
+        penalty = penalty + upper + VAE.latent_penalty(self, lower)
+        params = VAE.generate(self, lower.z, None, training)
+        return Output(params, LabelledLatent(kl, penalty, labels), None)
+
+    def label_logits(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """Returns log q(y|z_1) up to a constant, z_1 being M1's mean."""
+        mean, _ = VAE.infer(self, x, None, training)
+        mean = mean if self.finetune else tf.stop_gradient(mean)
+        return self.classifier(mean, training=training)
+
+    def infer(
+        self, x: tf.Tensor, condition: Any = None, training: bool | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """q(z|z_1,y) at M1's mean of z_1; as `M2.infer`."""
+        label = tf.broadcast_to(self.condition_on(x, condition), tf.shape(x)[:1])
+        parts = self.posteriors(VAE.infer(self, x, None, training)[0], training)
+        z_mean, z_log_var = (tf.gather(part, label, batch_dims=1) for part in parts)
+        return z_mean, z_log_var
+
+    def under_labels(
+        self, z: tf.Tensor, labels: tf.Tensor, training: bool | None = None
     ) -> tf.Tensor:
-        """L(x,y), or U(x) for label None, at a beta of 1; (batch,) in nats."""
-        before, self.num_samples = self.num_samples, num_samples
-        try:
-            with noise_scope(noise):
-                output = self._figures(x, label, noise)
-        finally:
-            self.num_samples = before
-        return self.reconstruction_loss(x, output.params, output.condition) + (
-            output.latent.kl
+        """The parameters of p(z_1|y,z), (..., batch, 2 * latent_dim)."""
+        code = tf.broadcast_to(
+            self.code(labels), tf.concat([tf.shape(z)[:-1], [self.num_classes]], axis=0)
         )
+        pairs = tf.reshape(
+            tf.concat([z, code], axis=-1), [-1, self.latent_dim + self.num_classes]
+        )
+        params = widened(self.upper_decoder(pairs, training=training))
+        shape = [2 * self.latent_dim]
+        return tf.reshape(params, tf.concat([tf.shape(z)[:-1], shape], axis=0))
+
+    def generate(
+        self, z: tf.Tensor, condition: Any = None, training: bool | None = None
+    ) -> tf.Tensor:
+        """p(x|z_1) at the mean of p(z_1|y,z)."""
+        params = self.under_labels(z, condition, training)
+        return VAE.generate(self, self.upper_likelihood.mean(params), None, training)
+
+    def decoder_input(self, z: tf.Tensor, lead: tf.Tensor, condition: Any) -> tf.Tensor:
+        """M1's decoder is told no label."""
+        return z
+
+    @property
+    def label_encoder(self) -> keras.Model:
+        """The network of q(z|z_1,y)."""
+        return self.upper_encoder
+
+    def build(self, input_shape: Any = None) -> None:
+        """Makes all state."""
+        self.upper_likelihood.build((None, self.latent_dim))
+        super().build(input_shape)
+
+    def _make_networks(self, encoder: Any, decoder: Any) -> tuple[Any, Any]:
+        latent, classes = (self.latent_dim,), self.num_classes
+        self.upper_likelihood = GaussianPerPixel(image=False)
+        self.upper_encoder, self.upper_decoder = self._given_upper
+        if isinstance(self.upper_encoder, str):
+            make = lookup("upper_encoder", self.upper_encoder, networks.ENCODERS)
+            self.upper_encoder = make(
+                latent, classes * self.latent_dim, name="upper_encoder", **_UPPER
+            )
+        if isinstance(self.upper_decoder, str):
+            make = lookup("upper_decoder", self.upper_decoder, networks.DECODERS)
+            self.upper_decoder = make(
+                self.latent_dim + classes,
+                (2 * self.latent_dim,),
+                name="upper_decoder",
+                **_UPPER,
+            )
+        self.classifier = self._given_classifier
+        if isinstance(self.classifier, str):
+            self.classifier = label_classifier(self.classifier, latent, classes)
+        return VAE._make_networks(self, encoder, decoder)
+
+    def check_networks(self) -> None:
+        """Calls the networks symbolically."""
+        VAE.check_networks(self)
+        z_1 = keras.KerasTensor((None, self.latent_dim))
+        size = self.num_classes * self.latent_dim
+        self.check_pair("upper_encoder", self.upper_encoder, z_1, size)
+        self.check_classifier((self.latent_dim,))
+
+    def check_pair(
+        self, argument: str, network: Any, x: Any, size: int | None = None
+    ) -> None:
+        """As `VAE.check_pair`: M1 has one posterior."""
+        VAE.check_pair(self, argument, network, x, size)
+
+    def symbolic_inputs(self) -> tuple[Any, Any]:
+        """As `VAE.symbolic_inputs`."""
+        return VAE.symbolic_inputs(self)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {**super().get_config(), "finetune": self.finetune}
+
+
+def label_classifier(
+    name: str, shape: tuple[int, ...], num_classes: int, **options: Any
+) -> keras.Model:
+    """Returns a network from examples to logits of labels.
+
+    Args:
+        name: In `networks.ENCODERS`, whose hidden layers it has.
+        shape: Of what it is given, one example.
+        num_classes: Number of labels.
+        **options: Of the network. By default dropout is 0.2, and "conv" has half of its
+            filters and dense units.
+    """
+    options = {"dropout": 0.2, "activation": "relu", "name": "classifier", **options}
+    if name == "conv" and "filters" not in options:
+        filters = tuple(count // 2 for count in default_filters(shape[:2]))
+        options = {"filters": filters, "hidden_units": (128,), **options}
+    body = lookup("classifier", name, networks.ENCODERS)(shape, 1, **options)
+    last = body.get_layer(f"{body.name}_head").input
+    logits = keras.layers.Dense(num_classes, name="logits")(last)
+    return keras.Model(body.input, logits, name=body.name)
+
+
+def rows_for_labels(y: Any, labelled_share: float) -> np.ndarray | None:
+    """Returns the examples of an epoch: all once, those with a label again and again.
+
+    Args:
+        y: (n,) labels, `NO_LABEL` where there is none.
+        labelled_share: Part of the rows that have a label, about.
+
+    Returns:
+        Row numbers, or None where all examples are shown once.
+    """
+    labelled = np.flatnonzero(np.asarray(y) != NO_LABEL)
+    others = len(y) - len(labelled)
+    if not len(labelled) or not others:
+        return None
+    wanted = labelled_share / (1.0 - labelled_share) * others
+    more = round(wanted / len(labelled)) - 1
+    if more < 1:
+        return None
+    return np.concatenate([np.arange(len(y)), np.tile(labelled, more)])
+
+
+_UPPER = {"hidden_units": (300,), "activation": "relu"}
+
+
+def _within(
+    argument: str, value: Any, minimum: float, maximum: float = math.inf
+) -> float:
+    """Returns a number from `minimum` to `maximum`."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not minimum <= value <= maximum or value == math.inf:
+        upper = "" if maximum == math.inf else f" and at most {maximum:g}"
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a number of at least "
+            f"{minimum:g}{upper}. Received: {argument}={value!r}."
+        )
+    return float(value)

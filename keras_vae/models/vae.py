@@ -494,11 +494,13 @@ class VAE(Inference):
         x = keras.KerasTensor((None, *self.data_shape))
         return x, keras.KerasTensor((None, self.latent_dim))
 
-    def check_pair(self, argument: str, network: Any, x: Any) -> None:
-        """Raises a ValueError unless a network gives a mean and a log variance."""
+    def check_pair(
+        self, argument: str, network: Any, x: Any, size: int | None = None
+    ) -> None:
+        """Raises a ValueError unless a network gives means and log variances."""
         pair = self._output_shape(argument, network, x)
         pair = list(pair) if isinstance(pair, list | tuple) else [pair]
-        wanted = (None, self.latent_dim)
+        wanted = (None, size or self.latent_dim)
         shapes = [getattr(part, "shape", part) for part in pair]
         if shapes != [wanted, wanted]:
             raise ValueError(

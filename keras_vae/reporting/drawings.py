@@ -23,7 +23,10 @@ Drawing = Figure | Animation
 Drawings = dict[str, Drawing]
 """A figure's parts, by the names of their files without ending."""
 
-_LARGE = 112  # pixels of a cell where there are few
+LARGE = 112
+"""Pixels of a cell where there are few."""
+
+_LARGEST = 224  # and where there is one
 
 
 def cells(
@@ -31,7 +34,7 @@ def cells(
     x: np.ndarray,
     columns: int,
     titles: Sequence[str] | None = None,
-    large: bool = False,
+    side: int | None = None,
 ) -> Picture:
     """Draws examples: images as tiles, sequences and vectors as lines.
 
@@ -40,14 +43,13 @@ def cells(
         x: `(n, *input_shape)`.
         columns: Cells per row.
         titles: One for each example, or None.
-        large: Enlarge small images further, since there are few.
+        side: Pixels that the longer side of a small image is enlarged to; 64 if None.
     """
     if not subject.is_image:
         return lines.line_grid(
             x, reference=subject.train.x[:1000], columns=columns, titles=titles
         )
-    side = max(x.shape[1:3])
-    scale = max(1, math.ceil(_LARGE / side)) if large else None
+    scale = None if side is None else max(1, math.ceil(side / max(x.shape[1:3])))
     return grids.tile(x, columns, scale=scale, titles=titles)
 
 
@@ -68,7 +70,7 @@ def walk(
 ) -> Animation:
     """Makes a GIF of examples one after the other, there and back again."""
     frames = [
-        cells(subject, x[step : step + 1], 1, [titles[step]], large=True)
+        cells(subject, x[step : step + 1], 1, [titles[step]], side=_LARGEST)
         for step in range(len(x))
     ]
     return Animation(frames + frames[-2:0:-1] if bounce else frames)

@@ -5,7 +5,15 @@ import math
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_vae.reporting.drawings import Animation, Drawings, block, cells, spread, walk
+from keras_vae.reporting.drawings import (
+    LARGE,
+    Animation,
+    Drawings,
+    block,
+    cells,
+    spread,
+    walk,
+)
 from keras_vae.reporting.subject import LeftOut, Subject
 from keras_vae.visualization import grids, style
 
@@ -50,7 +58,7 @@ def grid_3x3(subject: Subject) -> Drawings:
             ),
         }
         for key, (values, text) in pictures.items():
-            picture = cells(subject, values, 3, large=True)
+            picture = cells(subject, values, 3, side=LARGE)
             drawings[key] = style.framed(picture, text)
     drawings["sampled"] = _sampled(subject)
     return drawings
@@ -70,7 +78,7 @@ def _sampled(subject: Subject) -> Figure:
         x = model.decode(z, given)
         source = "normal fitted to the latents"
     title = f"Samples from the {source}"
-    return style.framed(cells(subject, x, 3, large=True), title)
+    return style.framed(cells(subject, x, 3, side=LARGE), title)
 
 
 def pairs(subject: Subject) -> Drawings:
@@ -103,11 +111,8 @@ def interpolation(subject: Subject) -> Drawings:
     t = np.linspace(0.0, 1.0, _STEPS)
     x = subject.decode(_line(subject.z[first], subject.z[last], _STEPS))
     titles = grids.t_titles(t)
-    ends = f"{subject.part} example {first} to {last}"
-    if subject.labels:
-        names = [subject.names[place] for place in subject.ends]
-        ends = f"a {subject.part} example of class {names[0]} to one of {names[1]}"
-    title = f"From {ends}: decoded (1 - t) a + t b{subject.given}"
+    way = subject.way
+    title = f"{way[0].upper()}{way[1:]}: decoded (1 - t) a + t b{subject.given}"
     figure = style.framed(cells(subject, x, 9, titles), title)
     return {"interpolation": figure, "interpolation_walk": walk(subject, x, titles)}
 

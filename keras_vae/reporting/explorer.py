@@ -16,7 +16,6 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
-from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from werkzeug.exceptions import BadRequest, HTTPException, NotFound, SecurityErr
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
+from keras_vae.reporting import pages
 from keras_vae.reporting.runs import Run, load_run
 from keras_vae.reporting.subject import Subject
 from keras_vae.visualization import grids, lines, style
@@ -321,7 +321,7 @@ def _respond(explorer: Explorer, request: Request) -> Response:
             return Response(explorer.thumbnails(), mimetype="image/png")
         if name in ("explorer.html", "explorer.css", "explorer.js"):
             kind = _TYPES[name.rpartition(".")[2]]
-            return Response(page(name), mimetype=kind)
+            return Response(pages.read(name), mimetype=kind)
         raise NotFound("There is nothing here.")
     # A page from elsewhere cannot send JSON here without asking, and is refused then.
     if request.method != "POST" or not request.is_json:
@@ -341,11 +341,6 @@ def _respond(explorer: Explorer, request: Request) -> Response:
         u = explorer.draw(asked["source"], condition)
         return Response(json.dumps({"u": u}), mimetype="application/json")
     raise NotFound("There is nothing here.")
-
-
-def page(name: str) -> str:
-    """Returns the text of a file in `pages/`."""
-    return (resources.files(__package__) / "pages" / name).read_text(encoding="utf-8")
 
 
 class _Quiet(WSGIRequestHandler):

@@ -19,8 +19,8 @@ _TRAVERSAL = 3.0  # to either side, in standard deviations of the prior
 _COLUMNS = 11  # steps of a traversal
 _ROWS = 20  # dimensions that are traversed
 _FRAMES = 10  # along the arrow
-_EMBEDDED = 2000  # examples that t-SNE lays out in the plane
-_EMBEDDED_3D = 1000
+_EMBEDDED = 1000  # examples that t-SNE lays out in the plane,
+_EMBEDDED_3D = 500  # and in space
 
 
 def scatter(subject: Subject) -> Drawings:
@@ -159,7 +159,7 @@ def _manifold(subject: Subject, ticks: np.ndarray, how: str) -> style.Figure:
         title += f"; {plane.note}"
     title += subject.given
     if subject.is_image:
-        title += ". Red: from one example to another"
+        title += f". Red: {subject.way}"
     return style.framed(
         picture,
         title,
@@ -199,7 +199,8 @@ def walks(subject: Subject) -> Drawings:
     for name, way in ways.items():
         points = np.stack(way, axis=1)[:, : len(plane.axes)]
         titles = [
-            f"({', '.join(f'{c + 0.0:+.1f}' for c in point)})" for point in points
+            f"{plane.names} = {', '.join(_tick(round(c, 1)) for c in point)}"
+            for point in points
         ]
         x = subject.decode(plane.latent(points))
         drawings[name] = walk(subject, x, titles)

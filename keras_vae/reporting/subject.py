@@ -39,12 +39,14 @@ class Plane:
             `(1 or 2, latent_dim)`, orthogonal.
         labels: Of the axes.
         note: What else a reader should know; may be empty.
+        names: Of the axes, as plain and short text.
     """
 
     origin: np.ndarray
     axes: np.ndarray
     labels: tuple[str, str]
     note: str = ""
+    names: str = ""
 
     def place(self, z: np.ndarray) -> np.ndarray:
         """Returns where latents `(n, latent_dim)` lie, `(n, number of axes)`."""
@@ -196,6 +198,14 @@ class Subject:
         first, last = (int(self.typical[place]) for place in self.ends)
         return first, last
 
+    @property
+    def way(self) -> str:
+        """Says in a title what the way between `pair` is."""
+        if not self.labels:
+            return f"from {self.part} example {self.pair[0]} to {self.pair[1]}"
+        start, end = (self.names[place] for place in self.ends)
+        return f"from a {self.part} example of class {start} to one of class {end}"
+
     def varied(self, count: int) -> np.ndarray:
         """Returns rows of `count` shown examples, or all: each class in its turn."""
         n = len(self.shown)
@@ -295,7 +305,8 @@ class Subject:
         note = ""
         if self.latent_dim > 2:
             note = "two dimensions of highest KL, the others 0"
-        return Plane(self.centre, axes, (labels[0], labels[1]), note)
+        names = ", ".join(f"z{dim}" for dim in dims)
+        return Plane(self.centre, axes, (labels[0], labels[1]), note, names)
 
     @functools.cached_property
     def map(self) -> Plane:

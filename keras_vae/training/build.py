@@ -125,7 +125,7 @@ def _prior(config: TrainConfig, condition: Condition | None) -> Prior | keras.Mo
         return prior_network(config.encoder, condition, config.latent_dim, **options)
     kind = lookup("prior", config.prior, PRIORS)
     if "components" in inspect.signature(kind.__init__).parameters:
-        return kind(components=config.prior_components)  # type: ignore[call-arg]
+        return kind(components=config.prior_components)
     return kind()
 
 

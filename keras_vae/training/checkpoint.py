@@ -72,8 +72,9 @@ def is_in(folder: Path) -> bool:
 def save(folder: Path, arrays: Arrays, state: dict[str, Any]) -> None:
     """Writes the file aside and renames it, so that a complete one is always there."""
     text = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    content: dict[str, Any] = {**arrays, _STATE: text}
     with files.written_aside(folder / _FILE) as aside:
-        np.savez(aside, **arrays, **{_STATE: text})
+        np.savez(aside, **content)
 
 
 def load(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:

@@ -231,7 +231,7 @@ class TrainConfig(Options):
         0.0, "decoupled weight decay, as in AdamW", minimum=0, maximum=1
     )
     weight_average: float = option(
-        0.0,
+        0.999,
         "decay of the averaged weights that are evaluated and saved, as in 0.999; 0: "
         "no averaging",
         minimum=0,

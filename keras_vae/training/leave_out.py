@@ -5,8 +5,6 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from keras_vae.training.options import Options, option
 
 Say = Callable[[str], None]
@@ -70,7 +68,7 @@ def leave_out(options: LeaveOutOptions, say: Say = str) -> list[dict[str, float]
     test = dataclasses.replace(data.test, x=held_out(data.test.x, options.binarize))
     rows = leave_one_class_out(data.train, test, fit, told, options.num_samples)
     mean = {
-        key: float(np.mean([row[key] for row in rows]))
+        key: sum(row[key] for row in rows) / len(rows)
         for key in ("neg_elbo_auroc", "reconstruction_auroc")
     }
     say(_line("mean", mean))

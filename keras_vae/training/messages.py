@@ -90,6 +90,14 @@ def not_written(folder: RunFolder, error: OSError) -> str:
     )
 
 
+def too_large(config: TrainConfig) -> str:
+    """Of a run that does not fit into the device's memory."""
+    return (
+        "The memory of the device is too small for this run: choose a --batch_size "
+        f"below {config.batch_size}, fewer --num_samples or smaller networks."
+    )
+
+
 def summary(folder: RunFolder, metrics: dict[str, Any], config: TrainConfig) -> str:
     """Of a run that is complete: the figures, and what to do next."""
     part, reconstruction = metrics["part"], metrics["reconstruction_loss"]

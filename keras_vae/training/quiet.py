@@ -41,10 +41,18 @@ def hushed() -> Iterator[None]:
 def starting_tensorflow() -> Iterator[None]:
     """As `hushed`, for imports that bring TensorFlow in; it looks for GPUs as well.
 
-    Logical devices can still be set up afterwards.
+    It takes some seconds, so a terminal says meanwhile what is going on. Logical
+    devices can still be set up afterwards.
     """
-    with hushed():
-        yield
-        import tensorflow as tf
+    shown = sys.stderr.isatty()
+    if shown:
+        sys.stderr.write("Starting TensorFlow ...")
+    try:
+        with hushed():
+            yield
+            import tensorflow as tf
 
-        tf.config.list_physical_devices()
+            tf.config.list_physical_devices()
+    finally:
+        if shown:
+            sys.stderr.write("\r\x1b[K")

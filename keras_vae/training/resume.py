@@ -78,7 +78,7 @@ class KeepState(keras.callbacks.Callback):
         self._began: float | None = None
         self._due = self._history_due = 0.0
         self._signal = 0
-        self._calling = self._called = False
+        self._called = False
 
     def restore(self) -> bool:
         """Continues from the checkpoint if there is one; says whether there was.
@@ -196,15 +196,8 @@ class KeepState(keras.callbacks.Callback):
             self.model.train_function.start(self._done)
         self._metrics = {}
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """A call of steps begins."""
-        self._calling = True
-
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """A call of steps has ended: the state is one."""
-        if not self._calling:
-            return  # steps that were made before this start of the run
-        self._calling = False
         self._called = True  # the first call is mostly tracing: nothing to save yet
         self._done = batch + 1
         if self._writes:

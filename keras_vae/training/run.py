@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import errno
+import os
 import platform
 import signal
 import sys
@@ -22,8 +24,14 @@ from keras_vae.evaluation import samplers
 from keras_vae.evaluation.latents import active_units
 from keras_vae.models.divergence import Diverged
 from keras_vae.models.vae import VAE
-from keras_vae.probability.likelihoods import Bernoulli
-from keras_vae.training import checkpoint, messages, pictures, start, strategies
+from keras_vae.training import (
+    checkpoint,
+    fitting,
+    messages,
+    pictures,
+    start,
+    strategies,
+)
 from keras_vae.training import folder as folders
 from keras_vae.training.averaging import WeightAverage
 from keras_vae.training.build import build_model
@@ -36,7 +44,6 @@ from keras_vae.training.targets import condition_of, targets
 from keras_vae.training.watchers import watchers
 
 _ENCODED = 10_000  # examples at most, to count the active units
-_CHECKED = 1_000  # binarised examples that are shown to the likelihood
 
 Say = Callable[[str], None]
 
@@ -79,12 +86,12 @@ def train(
         validation_fraction=config.validation_fraction,
         seed=config.seed,
     )
-    fitted = _fitted(config, explicit, data, tell)
+    fitted = fitting.fitted(config, explicit, data, tell)
     keras.utils.set_random_seed(config.seed)
     with _dtype_policy(config.mixed_precision), strategy.scope():
         condition = condition_of(fitted, data)
         model = build_model(fitted, data.input_shape, len(data.train), condition)
-        _check_examples(fitted, data, model)
+        fitting.check_examples(fitted, data, model)
         resumes = folder.checkpoint.exists() and not config.overwrite
         networks = {} if resumes else start.read_networks(fitted, model)
         with folder.claimed():
@@ -117,9 +124,23 @@ class _Run:
             self._execute(networks)
         except FolderLost:
             raise
+        except tf.errors.OpError as error:
+            self._explain(error)
+            raise
         except OSError as error:
             self.folder.require()
             raise OSError(messages.not_written(self.folder, error)) from error
+
+    def _explain(self, error: tf.errors.OpError) -> None:
+        """Says in a plain sentence what TensorFlow says of a want of room."""
+        self.folder.require()
+        for number in (errno.ENOSPC, errno.EDQUOT):
+            reason = os.strerror(number)
+            if reason in error.message:
+                full = OSError(number, reason)
+                raise OSError(messages.not_written(self.folder, full)) from error
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            raise ValueError(messages.too_large(self.config)) from error
 
     def _execute(self, networks: start.Weights) -> None:
         if self.asked.overwrite:
@@ -275,43 +296,6 @@ class _Run:
             "replicas": self.model.distribute_strategy.num_replicas_in_sync,
             "batch_size": self.config.batch_size,
         }
-
-
-def _fitted(
-    config: TrainConfig, explicit: frozenset[str], data: Data, say: Say
-) -> TrainConfig:
-    """Returns the configuration as far as the data allow it; refuses what was asked."""
-    examples = len(data.train)
-    if config.batch_size > examples:
-        if "batch_size" in explicit:
-            raise ValueError(
-                f"--batch_size: expected at most {examples}, the number of training "
-                f"examples, got {config.batch_size}: give a smaller one or leave it "
-                "out."
-            )
-        say(f"Note:   batches hold {examples} examples, all there are for training.")
-        config = dataclasses.replace(config, batch_size=examples)
-    if config.augment != "none" and data.kind != "images":
-        if "augment" in explicit:
-            raise ValueError(
-                f"--augment {config.augment}: only images can be turned and moved, and "
-                f"{data.name} holds {data.kind}: leave it out."
-            )
-        say(f"Note:   {data.kind} are not augmented, only images are.")
-        config = dataclasses.replace(config, augment="none")
-    return config
-
-
-def _check_examples(config: TrainConfig, data: Data, model: VAE) -> None:
-    """Raises a ValueError where the model cannot learn from the data as they are."""
-    for split in (data.train, data.validation, data.test):
-        if split is None:
-            continue
-        if config.binarize != "none" and isinstance(split.x, np.ndarray):
-            Bernoulli().check(split.x)
-            model.check_examples(held_out(split.x[:_CHECKED], config.binarize))
-        else:
-            model.check_examples(split.x)
 
 
 def _first(x: Any, count: int) -> Any:

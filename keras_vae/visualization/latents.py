@@ -175,11 +175,12 @@ def glyph_scatter(
     xy, classes = np.asarray(points, np.float64), np.asarray(labels)
     keep = np.flatnonzero(classes >= 0)
     if len(keep) > _MOST_GLYPHS:
+        title = f"{title} ({_MOST_GLYPHS:,} drawn)"
         keep = keep[np.linspace(0, len(keep) - 1, _MOST_GLYPHS).astype(int)]
     figure = style.new_figure(*_SIZE)
     axes = figure.add_subplot()
     style.label_axes(axes, title, *axes_labels)
-    _limit(axes, xy, limits)
+    _limit(axes, xy[keep], limits)
     colors = style.class_colors(len(names))
     glyphs = _glyphs(names)
     for label in range(len(names)):

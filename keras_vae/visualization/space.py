@@ -11,6 +11,7 @@ from keras_vae.visualization import style
 from keras_vae.visualization.latents import class_bar
 
 _SIZE = (6.6, 5.4)  # inches
+_REACH = 2.4
 
 
 def scatter_3d(
@@ -24,7 +25,7 @@ def scatter_3d(
     """Draws points in space, coloured by class.
 
     Args:
-        points: `(n, 3)`.
+        points: `(n, 3)`, in standard deviations; the axes go from -2.4 to 2.4.
         labels: `(n,)`, int from 0, or -1 where an example has none.
         names: Of the classes.
         title: What is shown.
@@ -39,9 +40,7 @@ def scatter_3d(
     if labels is not None:
         tint = [colors[label] if label >= 0 else "0.85" for label in np.asarray(labels)]
     axes.scatter(*xyz.T, c=tint, s=9, linewidths=0, alpha=0.75)
-    bound = style.fixed_limit(xyz)
-    bound = min(bound, 4.0)
-    axes.set(xlim=(-bound, bound), ylim=(-bound, bound), zlim=(-bound, bound))
+    axes.set(**{f"{name}lim": (-_REACH, _REACH) for name in "xyz"})
     if labels is not None:
         class_bar(figure, axes, colors, names)
     return figure
@@ -54,6 +53,8 @@ def _style(axes: Any, title: str, labels: tuple[str, str, str]) -> None:
         axis.set_label_text(label, fontsize=style.TEXT)
         axis.set_tick_params(labelsize=style.TEXT - 2)
         axis.set_pane_color((0.97, 0.97, 0.97, 1.0))
+        axis._axinfo["grid"].update(color="0.88", linewidth=0.6)
+    axes.set_box_aspect(None, zoom=0.88)  # else the label upwards is cut off
 
 
 def rolled_and_unrolled(

@@ -261,6 +261,7 @@ def test_two_replicas_train_the_same_model(x, y, condition):
 # Any network.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "shape", "condition"),
     [
@@ -335,6 +336,7 @@ def test_a_network_of_the_wrong_shape_is_told_what_it_is_called_with():
 # Saving and exporting.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("condition", ["label", "vector", "bottom_half", "mask"])
 def test_a_saved_and_an_exported_model_make_the_same(x, y, condition, tmp_path):
     given = rows_of(condition, y)
@@ -357,11 +359,11 @@ def test_a_saved_and_an_exported_model_make_the_same(x, y, condition, tmp_path):
     exported = signatures["generate"](
         num=tf.constant(ROWS), seed=seed, condition=condition
     )["x"]
-    np.testing.assert_allclose(exported, made, atol=1e-6)
+    np.testing.assert_allclose(exported, made, atol=1e-5)
     one = signatures["generate"](
         num=tf.constant(ROWS), seed=seed, condition=condition[:1]
     )["x"]
-    np.testing.assert_allclose(one[0], made[0], atol=1e-6)
+    np.testing.assert_allclose(one[0], made[0], atol=1e-5)
     rebuilt = signatures["reconstruct"](x=tf.constant(x), condition=condition)["x"]
     np.testing.assert_allclose(rebuilt, model.reconstruct(x, rows), atol=1e-5)
     drawn = signatures["generate_draws"](

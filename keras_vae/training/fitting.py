@@ -1,0 +1,64 @@
+"""What the data allow of a configuration, and whether a model can learn from them."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from keras_vae.data.datasets import Data
+from keras_vae.data.held_out import held_out
+from keras_vae.models.vae import VAE
+from keras_vae.probability.likelihoods import Bernoulli
+from keras_vae.training.config import TrainConfig
+
+_SHOWN = 1_000  # binarised examples that are shown to the likelihood
+
+
+def fitted(
+    config: TrainConfig,
+    explicit: frozenset[str],
+    data: Data,
+    say: Callable[[str], None],
+) -> TrainConfig:
+    """Returns the configuration as far as the data allow it.
+
+    Args:
+        config: The flags.
+        explicit: Names of those that the user gave: none of them is changed.
+        data: The dataset.
+        say: Takes a note for each flag that is changed.
+
+    Raises:
+        ValueError: If the data do not allow a flag that the user gave.
+    """
+    examples = len(data.train)
+    if config.batch_size > examples:
+        if "batch_size" in explicit:
+            raise ValueError(
+                f"--batch_size: expected at most {examples}, the number of training "
+                f"examples, got {config.batch_size}: give a smaller one or leave it "
+                "out."
+            )
+        say(f"Note:   batches hold {examples} examples, all there are for training.")
+        config = dataclasses.replace(config, batch_size=examples)
+    if config.augment != "none" and data.kind != "images":
+        if "augment" in explicit:
+            raise ValueError(
+                f"--augment {config.augment}: only images can be turned and moved, and "
+                f"{data.name} holds {data.kind}: leave it out."
+            )
+        say(f"Note:   {data.kind} are not augmented, only images are.")
+        config = dataclasses.replace(config, augment="none")
+    return config
+
+
+def check_examples(config: TrainConfig, data: Data, model: VAE) -> None:
+    """Raises a ValueError where the model cannot learn from the data as they are."""
+    for split in (data.train, data.validation, data.test):
+        if split is None:
+            continue
+        if config.binarize != "none" and isinstance(split.x, np.ndarray):
+            Bernoulli().check(split.x)
+            model.check_examples(held_out(split.x[:_SHOWN], config.binarize))
+        else:
+            model.check_examples(split.x)

@@ -1,0 +1,141 @@
+"""A model whose latents can be read off its images, so that figures can be checked."""
+
+import types
+
+import numpy as np
+import pytest
+
+from keras_vae.data.datasets import Data, Split
+from keras_vae.reporting.runs import Run
+from keras_vae.reporting.subject import Subject
+
+REACH = 4.0  # of a latent that an image can hold
+
+
+class StandardNormal:
+    """Named as the prior is."""
+
+
+class Legible:
+    """The first `latent_dim` numbers of x are z, brought from [-4, 4] to [0, 1]."""
+
+    has_kl = True
+    condition_spec = None
+
+    def __init__(self, latent_dim, shape, variance=None):
+        self.latent_dim, self.data_shape = latent_dim, tuple(shape)
+        self.prior = StandardNormal()
+        self.variance = np.full(latent_dim, 0.01) if variance is None else variance
+
+    def posterior(self, x, condition=None):
+        z = np.reshape(x, (len(x), -1))[:, : self.latent_dim] * 2 * REACH - REACH
+        return z, np.broadcast_to(np.log(self.variance), z.shape).astype(np.float32)
+
+    def encode(self, x, condition=None):
+        return self.posterior(x)[0]
+
+    def decode(self, z, condition=None):
+        z = np.asarray(z, np.float32)
+        flat = np.zeros((len(z), int(np.prod(self.data_shape))), np.float32)
+        flat[:, : self.latent_dim] = (z + REACH) / (2 * REACH)
+        return flat.reshape(len(z), *self.data_shape)
+
+    def reconstruct(self, x, condition=None):
+        return self.decode(self.encode(x))
+
+    def sample(self, n, seed=None, condition=None):
+        z = np.random.default_rng(seed).standard_normal((n, self.latent_dim))
+        return self.decode(z)
+
+
+def latents_of_classes(latent_dim, classes, per_class):
+    """Tight clouds, each around its own place; returns z and labels."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(classes), per_class)
+    centres = np.linspace(0.5, 3.0, classes)[:, None] * np.ones(latent_dim)
+    z = centres[labels] + 0.05 * rng.standard_normal((len(labels), latent_dim))
+    order = rng.permutation(len(labels))
+    return z[order].astype(np.float32), labels[order].astype(np.int32)
+
+
+@pytest.fixture
+def make_subject(tmp_path):
+    """`make_subject(latent_dim=20, shape=(6, 9, 3))`: a subject of a `Legible` model.
+
+    `labels` False leaves the classes out; `z` are the latents of the test examples.
+    """
+
+    def make(
+        latent_dim=2,
+        shape=(6, 4, 1),
+        *,
+        labels=True,
+        classes=8,
+        z=None,
+        y=None,
+        model=None,
+        ends=(None, None),
+        factors=None,
+        **options,
+    ):
+        model = model or Legible(latent_dim, shape, **options)
+        own_z, own_y = latents_of_classes(latent_dim, classes, 6)
+        z = own_z if z is None else np.asarray(z, np.float32)
+        y = (own_y if len(z) == len(own_y) else None) if y is None else np.asarray(y)
+        y = y if labels else None
+        split = Split(model.decode(z), y, factors=factors)
+        kind = {3: "images", 2: "sequences", 1: "vectors"}[len(shape)]
+        data = Data(
+            name="legible",
+            kind=kind,
+            input_shape=tuple(shape),
+            train=split,
+            validation=None,
+            test=split,
+            factor_names=None if factors is None else ("position",),
+        )
+        run = Run(tmp_path, {"dataset": "legible"}, {}, model, data)
+        return Subject(run, *ends)
+
+    return make
+
+
+@pytest.fixture
+def picture_of():
+    """Returns the picture that `style.framed` put into a figure."""
+
+    def get(figure):
+        return np.asarray(figure.axes[0].images[0].get_array())
+
+    return get
+
+
+@pytest.fixture
+def cell_of(picture_of):
+    """Cuts a cell out of a framed picture of `rows` by `columns`, without its lines."""
+
+    def get(figure, rows, columns, row, column):
+        picture = picture_of(figure)
+        height, width = picture.shape[0] // rows, picture.shape[1] // columns
+        top, left = row * height, column * width
+        return picture[top + 1 : top + height, left + 1 : left + width, 0]
+
+    return get
+
+
+@pytest.fixture
+def read_z():
+    """Reads the first latents off an enlarged cell of a `Legible` image of 6x4."""
+
+    def get(cell, dims):
+        scale = cell.shape[1] // 4
+        row = cell[-6 * scale + scale // 2, scale // 2 :: scale].astype(float)
+        return row[:dims] / 255 * 2 * REACH - REACH
+
+    return get
+
+
+@pytest.fixture
+def simple():
+    """Makes an object of attributes."""
+    return types.SimpleNamespace
