@@ -13,6 +13,8 @@ _HOME = {
     "VAE": "models.vae",
     "Latent": "models.vae",
     "CVAE": "models.conditional",
+    "M2": "models.semi_supervised",
+    "M1M2": "models.semi_supervised",
     "Adam": "optimizers",
     "LinearWarmup": "models.schedules",
     "Cyclical": "models.schedules",

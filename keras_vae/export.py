@@ -18,8 +18,9 @@ def export(model: Any, path: str | os.PathLike[str]) -> None:
 
     `generate` (which is `serving_default`), `generate_draws`, `decode`, `encode`,
     `reconstruct` and `interpolate`, and `generate_from_aggregate` once a density of the
-    aggregate posterior has been fitted. Each takes a batch of any size. Conditional
-    models take one more input, `condition`, with the batch axis first.
+    aggregate posterior has been fitted; `predict_label` of semi-supervised models. Each
+    takes a batch of any size. Conditional models take one more input, `condition`, with
+    the batch axis first, for all but `predict_label`.
 
     Args:
         model: A `VAE` or any model with its methods `infer`, `prior_sample`, `means`
@@ -102,6 +103,11 @@ def _signatures(model: Any) -> dict[str, Any]:
             name: (function, [*inputs, model.condition_spec])
             for name, (function, inputs) in table.items()
         }
+    if hasattr(model, "label_probabilities"):
+        table["predict_label"] = (
+            lambda x: {"probabilities": model.label_probabilities(x)},
+            [x],
+        )
     return {
         name: tf.function(function, input_signature=inputs)
         for name, (function, inputs) in table.items()

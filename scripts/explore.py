@@ -36,8 +36,14 @@ def explore(given: dict[str, Any]) -> None:
     """Serves the page with the flags that were given, until it is interrupted."""
     options = ExploreOptions.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
-    from keras_vae.reporting import explorer
-
+    try:
+        from keras_vae.reporting import explorer
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "werkzeug":
+            raise
+        raise ValueError(
+            "The explorer needs Werkzeug: pip install -e '.[explore]'."
+        ) from error
     explorer.explore(options.run, options.host, options.port, options.open, say=print)
 
 

@@ -81,16 +81,21 @@ def batches(
                 "Invalid value for argument `y` or `sample_weight`. Expected one row "
                 f"for each of the {n} examples of `x`. Received: {len(part)} rows."
             )
-    steps = num_batches(n, batch_size)
+    chosen = rows  # a name of its own: `batch` has rows too
+    shown = n if chosen is None else len(chosen)
+    steps = num_batches(shown, batch_size)
     gather_x = _gather(x)
     gather_parts = [_gather(np.asarray(part)) for part in parts]
+    example_of = None if chosen is None else _gather(np.asarray(chosen, np.int64))
 
     def batch(step: tf.Tensor) -> Any:
         epoch, place = step // steps, step % steps
         first = place * batch_size
-        rows = tf.range(first, tf.minimum(first + batch_size, n))
+        rows = tf.range(first, tf.minimum(first + batch_size, shown))
         if shuffle:
-            rows = _shuffled(rows, seed, epoch, n)
+            rows = _shuffled(rows, seed, epoch, shown)
+        if example_of is not None:
+            rows = example_of(rows)
         noise = RowNoise(seed, step, domain="data")
         values = gather_x(rows)
         if augment is not None:

@@ -7,15 +7,22 @@ that reads them from disk.
 """
 
 import dataclasses
+import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.data.pipeline import as_unit
+from keras_vae.evaluation.rows import (
+    all_on_grid,
+    chunks,
+    first_examples,
+    is_binary,
+    traced,
+)
 from keras_vae.probability.likelihoods import (
     Bernoulli,
     ContinuousBernoulli,
@@ -31,10 +38,7 @@ Progress = Callable[[int, int], None]
 SAMPLES_PER_BLOCK = 16
 """Importance samples that share a draw of noise. Another number is another draw."""
 
-# Numbers that the decoder gives in one call. A few MB stay in the caches of a CPU.
-_NUMBERS_PER_CALL = {"CPU": 2**21, "GPU": 2**26}
 _SECONDS_PER_CALL = 0.5  # between two reports of progress, where a call can be so short
-_GRID_TOLERANCE = 1e-3  # rounding of 8-bit values that were scaled, in steps of 1/255
 
 
 class ElboTerms(NamedTuple):
@@ -184,34 +188,42 @@ def importance_weighted_nll(
     _check_measurable(model, active)
     update = _update_of(model, active)
     key = tf.constant(np.uint64((model.seed if seed is None else seed) % 2**64))
-    blocks = -(-num_samples // SAMPLES_PER_BLOCK)
-    total = len(x) * num_samples
-    sums: list[tuple[np.ndarray, ...]] = []
-    size, done = 1, 0
+    parts, total = [], len(x) * num_samples
     for first, values, given in chunks(model, x, condition, SAMPLES_PER_BLOCK):
-        rows = len(values)
-        state = (tf.fill([rows], tf.constant(-np.inf, tf.float64)),) * 2
-        block = 0
-        while block < blocks:
-            last = min(block + size, blocks)
-            began = time.perf_counter()
-            where = [tf.constant(int(n)) for n in (first, block, last, num_samples)]
-            state = update(values, given, key, *where, *state)
-            result = tuple(part.numpy() for part in state)  # waits for the device
-            if time.perf_counter() - began < 0.5 * _SECONDS_PER_CALL:
-                size *= 2
-            block = last
+        add = functools.partial(update, values, given, key, tf.constant(first))
+        rows, done = len(values), first * num_samples
+        for samples, latest in _running_sums(add, rows, num_samples):
+            sums = latest
             if progress is not None:
-                reached = min(block * SAMPLES_PER_BLOCK, num_samples)
-                progress(done + rows * reached, total)
-        done += rows * num_samples
-        sums.append(result)
-    log_sum, log_squares = (np.concatenate(part) for part in zip(*sums, strict=True))
+                progress(done + rows * samples, total)
+        parts.append(sums)
+    log_sum, log_squares = (np.concatenate(part) for part in zip(*parts, strict=True))
     k = num_samples
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = k * np.exp(log_squares - 2.0 * log_sum) - 1.0
         variance = np.maximum(spread, 0.0) / np.float64(k - 1)
     return LogProbability(log_sum - math.log(k), variance, k)
+
+
+def _running_sums(
+    add: Callable[..., tuple[tf.Tensor, ...]], rows: int, num_samples: int
+) -> Iterator[tuple[int, list[np.ndarray]]]:
+    """Yields how many samples are done and their sums so far, every half a second.
+
+    The first call is of one block, the next of two, and so on until they last.
+    """
+    nothing = tf.fill([rows], tf.constant(-np.inf, tf.float64))
+    state: tuple[tf.Tensor, ...] = (nothing, nothing)
+    blocks = -(-num_samples // SAMPLES_PER_BLOCK)
+    block, size = 0, 1
+    while block < blocks:
+        began, last = time.perf_counter(), min(block + size, blocks)
+        state = add(*(tf.constant(n) for n in (block, last, num_samples)), *state)
+        sums = [part.numpy() for part in state]  # waits for the device
+        if time.perf_counter() - began < 0.5 * _SECONDS_PER_CALL:
+            size *= 2
+        block = last
+        yield min(block * SAMPLES_PER_BLOCK, num_samples), sums
 
 
 def _update_of(
@@ -295,73 +307,6 @@ def _check_measurable(model: Any, active: Any) -> None:
         )
 
 
-def chunks(
-    model: Any, x: Any, condition: Any, samples: int
-) -> Iterator[tuple[int, tf.Tensor, Any]]:
-    """Yields the first row, examples as float32, and their condition.
-
-    As many as can be decoded at once with `samples` latents for each.
-
-    Raises:
-        ValueError: If there are no examples, or the condition does not fit them.
-    """
-    if not len(x):
-        raise ValueError(
-            "Invalid value for argument `x`. Expected at least one example. Received "
-            "none."
-        )
-    device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-    params_shape = model.likelihood.params_shape(model.data_shape)
-    rows = max(1, _NUMBERS_PER_CALL[device] // (samples * math.prod(params_shape)))
-    condition = model.check_condition(condition, len(x))
-    for first in range(0, len(x), rows):
-        last = min(first + rows, len(x))
-        given = None if condition is None else tf.constant(condition[first:last])
-        values = _rows(x, first, last)
-        # A random part of x that a model is given is the one that `evaluate` draws.
-        noise = RowNoise(model.seed, 0, first, "evaluation")
-        yield first, values, model.condition_on(values, given, noise)
-
-
-def traced(
-    model: Any,
-    name: str,
-    function: Callable[..., Any],
-    scalars: list[tf.DType],
-    vectors: Sequence[tf.DType] = (),
-) -> Callable[..., Any]:
-    """Returns the graph of a function of (x, condition, *scalars, *vectors).
-
-    It is traced once for a model, which keeps it by its name.
-    """
-    graphs: dict[str, Any] = model.__dict__.setdefault("_evaluation_graphs", {})
-    if name in graphs:
-        return graphs[name]  # type: ignore[no-any-return]
-    x = tf.TensorSpec([None, *model.data_shape], tf.float32)
-    numbers = [tf.TensorSpec([], dtype) for dtype in scalars]
-    rows = [tf.TensorSpec([None], dtype) for dtype in vectors]
-    graphs[name] = tf.function(function, autograph=False).get_concrete_function(
-        x, model.condition_spec, *numbers, *rows
-    )
-    return graphs[name]  # type: ignore[no-any-return]
-
-
-def first_examples(x: Any, condition: Any, count: int) -> tuple[Any, Any]:
-    """Returns the first examples and the condition of these."""
-    if len(x) <= count:
-        return x, condition
-    if condition is not None and len(condition) == len(x):
-        condition = condition[:count]
-    x = x.take(np.arange(count)) if hasattr(x, "gather") else x[:count]
-    return x, condition
-
-
-def _rows(x: Any, first: int, last: int) -> tf.Tensor:
-    if hasattr(x, "gather"):
-        return as_unit(x.gather(tf.range(first, last, dtype=tf.int64)))
-    return as_unit(x[first:last])
-
-
 def bits_per_dimension(
     model: Any, x: Any, nll: float, condition: Any = None
 ) -> float | None:
@@ -396,21 +341,6 @@ def bits_per_dimension(
         return bits
     if isinstance(likelihood, Bernoulli):
         return bits if is_binary(x) else None
-    if isinstance(likelihood, Gaussian | ContinuousBernoulli) and _all_on_grid(x, 255):
+    if isinstance(likelihood, Gaussian | ContinuousBernoulli) and all_on_grid(x, 255):
         return bits + math.log2(255.0)
     return None
-
-
-def is_binary(x: Any) -> bool:
-    """Whether all numbers of x are 0 or 1, or 0 or 255 in bytes."""
-    return _all_on_grid(x, 1)
-
-
-def _all_on_grid(x: Any, steps: int) -> bool:
-    """Whether the numbers of x are multiples of 1/steps in [0, 1]."""
-    rows = max(1, 2**22 // math.prod(x.shape[-3:]))
-    for first in range(0, len(x), rows):
-        level = _rows(x, first, min(first + rows, len(x))).numpy() * steps
-        if np.any(np.abs(level - np.rint(level)) > _GRID_TOLERANCE):
-            return False
-    return True

@@ -14,12 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.evaluation.likelihood import (
-    chunks,
-    first_examples,
-    is_binary,
-    traced,
-)
+from keras_vae.evaluation.rows import chunks, first_examples, is_binary, traced
 from keras_vae.probability.aggregate import AggregateDensity
 from keras_vae.probability.likelihoods import Bernoulli
 from keras_vae.probability.noise import RowNoise
@@ -85,7 +80,7 @@ def fit_density(z: np.ndarray, components: int = 1) -> AggregateDensity:
     # Late, because it takes a second, and training reads this module when it starts.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     if len(z) < max(2, components) or not np.isfinite(z).all():
         raise ValueError(

@@ -8,6 +8,7 @@ import numpy as np
 from keras_vae.data.datasets import Split
 from keras_vae.evaluation import disentanglement, latents, likelihood, samplers
 from keras_vae.evaluation.baselines import principal_components
+from keras_vae.evaluation.conditional import conditional_figures
 from keras_vae.probability.priors import StandardNormal
 
 Progress = Callable[[str, int, int], None]
@@ -65,6 +66,8 @@ def evaluate(
     figures |= _compared("principal components", report, _linear, model, train, test)
     figures |= _compared("samplers", report, _samplers, model, test)
     figures |= _compared("latents", report, _latents, model, terms, train, test)
+    splits = train.split, test.split
+    figures |= _compared("condition", report, conditional_figures, model, *splits)
     if labels is not None:
         figures["by_class"] = _by_class(columns, figures, labels)
     return figures
@@ -147,7 +150,7 @@ def _latents(
     z = terms.z_mean
     figures: dict[str, Any] = {"active_units": int(latents.active_units(z).sum())}
     factors = test.split.factors
-    if _are_factors(factors):
+    if factors is not None and _are_factors(factors):
         figures["disentanglement"] = disentanglement.all_scores(z, factors)
         figures["disentanglement_chance"] = disentanglement.chance_scores(factors)
     y_train, y_test = train.split.y, test.split.y
@@ -162,9 +165,9 @@ def _latents(
     return {**figures, **latents.probe_accuracies(*known, *asked)}
 
 
-def _are_factors(factors: np.ndarray | None) -> bool:
+def _are_factors(factors: np.ndarray) -> bool:
     """Whether these are enough rows of integers, of which at least two vary."""
-    if factors is None or not np.issubdtype(factors.dtype, np.integer):
+    if not np.issubdtype(factors.dtype, np.integer):
         return False
     varying = np.sum(factors.min(axis=0) != factors.max(axis=0))
     return bool(len(factors) >= _MIN_ROWS_FOR_FACTORS and varying >= 2)
@@ -200,6 +203,10 @@ _LINES: tuple[tuple[str, str, str], ...] = (
     ),
     ("effective_samples", "  effective samples of each example", ""),
     ("importance_weighted_nll_without_inactive", "  without inactive dims", "nats"),
+    ("neighbours_nll", "NLL of nearest neighbours, of the missing part", "nats"),
+    ("mean_image_nll", "  of the mean image", "nats"),
+    ("label_agreement", "samples of the label that was asked for", ""),
+    ("classifier_accuracy", "  accuracy of the classifier that says so", ""),
     ("bits_per_dimension", "bits per dimension", ""),
     ("active_units", "active latent dimensions", ""),
     ("squared_error", "squared error of reconstructions", ""),

@@ -22,11 +22,20 @@ from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.probability.distributions import bound_log_var, widened
 from keras_vae.probability.noise import RowNoise
-from keras_vae.probability.priors import Prior
+from keras_vae.probability.priors import Prior, StandardNormal
 
 _FLAT = ("mlp", "resmlp")  # networks that take the condition as more features
 _NARROWING = (256,)  # the dense layer that `resnet` gets between a picture and its maps
 _BATCH_SIZE = 128
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class ConditionalNormal(Prior):
+    """The noise e of a learned p(z|c): z = mean(c) + scale(c) e, e of N(0, I)."""
+
+    log_prob = StandardNormal.log_prob
+    sample = StandardNormal.sample
+    kl = StandardNormal.kl
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -83,7 +92,7 @@ class CVAE(VAE):
         self.condition = make_condition(condition, shape, num_classes, condition_shape)
         learned = prior == "conditional" or isinstance(prior, keras.Model)
         self._given_prior = prior if learned else None
-        base = "standard_normal" if learned else prior
+        base = ConditionalNormal() if learned else prior
         super().__init__(latent_dim, input_shape, prior=base, **kwargs)
         self._given["prior"] = prior
 
@@ -116,7 +125,7 @@ class CVAE(VAE):
         code = tf.reshape(code, [-1, *shape])
         return [z, code] if _takes_pair(self.decoder) else joined(z, code, flat=True)
 
-    # The prior: with e of the standard normal, z = mean(c) + scale(c) e.
+    # The prior. A learned one is measured in e, where it is the standard normal.
 
     def prior_log_prob(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
         """Returns log p(z|c) in nats, (num_samples, batch)."""
@@ -317,7 +326,7 @@ class CVAE(VAE):
         )
 
     def _make_networks(self, encoder: Any, decoder: Any) -> tuple[Any, Any]:
-        self.prior_network = self._given_prior
+        self.prior_network: Any = self._given_prior
         if self._given_prior == "conditional":
             name = encoder if isinstance(encoder, str) else "mlp"
             self.prior_network = prior_network(name, self.condition, self.latent_dim)
@@ -405,5 +414,5 @@ def _takes_pair(network: Any) -> bool:
 
 
 def _is_flat(network: Any) -> bool:
-    inputs = getattr(network, "inputs", None)
-    return bool(inputs) and len(inputs[0].shape) == 2
+    inputs: Any = getattr(network, "inputs", None) or ()
+    return len(inputs) == 1 and len(inputs[0].shape) == 2

@@ -262,7 +262,8 @@ class Mask(Part):
 
     def cut(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
         """See `Part.cut`."""
-        return self.with_mask(x, random_mask(tf.shape(x)[0], *self.shape[:2], noise))
+        height, width, _ = self.shape
+        return self.with_mask(x, random_mask(tf.shape(x)[0], height, width, noise))
 
     def given(self, rows: tf.Tensor) -> tf.Tensor:
         """See `Part.given`."""

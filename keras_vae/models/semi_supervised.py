@@ -22,6 +22,9 @@ from keras_vae.probability.noise import RowNoise, current_noise, noise_scope
 NO_LABEL = -1
 """What stands for a label that is not known."""
 
+LABELLED_SHARE = 0.25
+"""Part of the examples of an epoch that have a label, by default."""
+
 _CLEAR = 0.9  # probability from which a label counts as shown clearly
 
 
@@ -134,7 +137,7 @@ class M2(CVAE):
         alpha: float = 50.0,
         gamma: float = 0.5,
         views: int | None = None,
-        labelled_share: float = 0.25,
+        labelled_share: float = LABELLED_SHARE,
         condition: str = "label",
         **kwargs: Any,
     ) -> None:
@@ -144,7 +147,8 @@ class M2(CVAE):
         self.gamma = _within("gamma", gamma, 0.0)
         self.labelled_share = _within("labelled_share", labelled_share, 0.0, 0.99)
         self._given_views, image = views, len(shape) == 3
-        self.views = int(_within("views", views or 1 + image, 1, 100 if image else 1))
+        views = 1 + image if views is None else views
+        self.views = int(_within("views", views, 1, 100 if image else 1))
         self._given_classifier = classifier
         super().__init__(latent_dim, input_shape, num_classes=num_classes, **kwargs)
         self.condition = PartialLabel(num_classes)
@@ -258,9 +262,7 @@ class M2(CVAE):
             for part in self.posteriors(observed, training)
         )
         with noise_scope(by_pair):
-            latent = self.sample_latent(
-                z_mean, z_log_var, by_pair, labels, num_samples
-            )
+            latent = self.sample_latent(z_mean, z_log_var, by_pair, labels, num_samples)
             return self.under_labels(latent.z, labels, training), latent
 
     def posteriors(
@@ -294,7 +296,7 @@ class M2(CVAE):
         return z_mean, z_log_var
 
     def encoder_input(self, x: tf.Tensor, condition: Any) -> tf.Tensor:
-        """What q(z|x,y) is inferred from: the encoder has a posterior for each label."""
+        """Only x: the encoder has a posterior for each label."""
         return self.to_model(x)
 
     @property
@@ -391,6 +393,20 @@ class M2(CVAE):
         if condition is None:
             return best
         return tf.where(condition == NO_LABEL, best, condition)
+
+    def interpolate(
+        self,
+        a: Any,
+        b: Any,
+        steps: int = 10,
+        spherical: bool = False,
+        condition: Any = None,
+    ) -> np.ndarray:
+        """As `VAE.interpolate`; without a label the walk has the one inferred of a."""
+        if condition is None:
+            probabilities = self.predict_label(np.asarray(a)[np.newaxis])
+            condition = np.argmax(probabilities, axis=-1)
+        return super().interpolate(a, b, steps, spherical, condition)
 
     def check_targets(self, y: Any, n: int) -> np.ndarray:
         """Checks the y of `fit` and `evaluate`; None is no label anywhere."""
@@ -602,6 +618,7 @@ class M1M2(M2):
         self.classifier = self._given_classifier
         if isinstance(self.classifier, str):
             self.classifier = label_classifier(self.classifier, latent, classes)
+        self.prior_network = None
         return VAE._make_networks(self, encoder, decoder)
 
     def check_networks(self) -> None:

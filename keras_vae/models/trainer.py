@@ -188,6 +188,11 @@ class ChunkedTrainer(keras.Model):
         # fails where they hold different numbers of examples. Shapes are known here.
         self.ensure_built()
 
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Writes the whole model. As `keras.Model.save`, also before the first step."""
+        self.ensure_built()
+        super().save(filepath, overwrite, **kwargs)
+
     # Running.
 
     def make_train_function(self, force: bool = False) -> StepFunction:
@@ -252,8 +257,11 @@ class ChunkedTrainer(keras.Model):
         if _is_array(x):
             self.check_examples(x)
             y = self.check_targets(y, len(x))
-            steps_per_epoch = steps_per_epoch or pipeline.num_batches(len(x), size)
-            epoch = pipeline.num_batches(int(self.step.numpy()), steps_per_epoch)
+            rows = self.rows_of_epoch(y)
+            shown = len(x) if rows is None else len(rows)
+            steps_per_epoch = steps_per_epoch or pipeline.num_batches(shown, size)
+            done = int(self.step.numpy())
+            epoch = pipeline.num_batches(done, max(1, steps_per_epoch))
             x = pipeline.batches(
                 x,
                 y,
@@ -262,6 +270,7 @@ class ChunkedTrainer(keras.Model):
                 shuffle=shuffle,
                 seed=self.seed,
                 start_step=max(epoch, initial_epoch) * steps_per_epoch,
+                rows=rows,
             )
             y = sample_weight = None
         if validation_data is not None:
@@ -373,6 +382,10 @@ class ChunkedTrainer(keras.Model):
     def check_targets(self, y: Any, n: int) -> Any:
         """Returns the y of n examples as steps take it: as it came, here."""
         return y
+
+    def rows_of_epoch(self, y: Any) -> np.ndarray | None:
+        """Returns which examples an epoch of `fit` shows; None is all once."""
+        return None
 
 
 def _is_array(x: Any) -> bool:

@@ -16,6 +16,7 @@ from keras_vae.models.divergence import apply_if_finite
 from keras_vae.models.inference import Inference
 from keras_vae.models.trainer import BatchPart, add_to_mean, batch_part
 from keras_vae.naming import lookup
+from keras_vae.probability.aggregate import AggregateDensity
 from keras_vae.probability.distributions import NormalByRow, bound_log_var, widened
 from keras_vae.probability.likelihoods import LIKELIHOODS, Likelihood
 from keras_vae.probability.noise import RowNoise, current_noise, noise_scope
@@ -93,6 +94,9 @@ class VAE(Inference):
 
     has_kl = True
     """Whether z is drawn from a posterior, so that there is a KL to report."""
+
+    aggregate: AggregateDensity | None = None
+    """The density of the aggregate posterior, once it has been fitted."""
 
     def __init__(
         self,
@@ -472,6 +476,8 @@ class VAE(Inference):
         self.likelihood.build((None, *self.data_shape))
         self.prior.set_examples(self.data_shape, self.condition_spec)
         self.prior.build((None, self.latent_dim))
+        if self.aggregate is not None:
+            self.aggregate.build((None, self.latent_dim))
         self.check_networks()
         self.built = True
 
@@ -508,6 +514,22 @@ class VAE(Inference):
                 f"returns the pair (z_mean, z_log_var), each of shape {wanted}. "
                 f"Received one that returns shapes {shapes}."
             )
+
+    def set_aggregate(self, density: AggregateDensity | None) -> None:
+        """Keeps a density of the aggregate posterior, saved and exported from now on.
+
+        See `keras_vae.evaluation.samplers.fit_aggregate`.
+        """
+        self.ensure_built()
+        # Keras locks what a built model holds; this is no part of what is trained.
+        self._tracker.unlock()
+        if self.aggregate is not None:
+            self._tracker.untrack(self.aggregate)
+            self.aggregate = None
+        if density is not None:
+            density.build((None, self.latent_dim))
+            self.aggregate = density
+        self._tracker.lock()
 
     def _output_shape(self, argument: str, network: Any, x: Any) -> Any:
         try:
@@ -566,6 +588,9 @@ class VAE(Inference):
             "num_samples": self.num_samples,
             "free_bits": self.free_bits,
             "seed": self.seed,
+            "aggregate": None
+            if self.aggregate is None
+            else keras.saving.serialize_keras_object(self.aggregate),
         }
 
     @classmethod
@@ -577,7 +602,11 @@ class VAE(Inference):
                 config[name] = keras.saving.deserialize_keras_object(
                     value, custom_objects=custom_objects
                 )
-        return cls(**config)
+        aggregate = config.pop("aggregate", None)
+        model = cls(**config)
+        if aggregate is not None:
+            model.aggregate = aggregate
+        return model
 
 
 def call_on_rows(network: Any, inputs: Any, training: bool | None) -> Any:

@@ -110,7 +110,7 @@ def interpolation(subject: Subject) -> Drawings:
     first, last = subject.pair
     t = np.linspace(0.0, 1.0, _STEPS)
     x = subject.decode(_line(subject.z[first], subject.z[last], _STEPS))
-    titles = grids.t_titles(t)
+    titles = [f"t={value:.2f}" for value in t]
     way = subject.way
     title = f"{way[0].upper()}{way[1:]}: decoded (1 - t) a + t b{subject.given}"
     figure = style.framed(cells(subject, x, 9, titles), title)
@@ -131,8 +131,7 @@ def all_pairs(subject: Subject) -> Drawings:
     rows = subject.typical[subject.typical >= 0][:most]
     steps, count = 12, len(rows)
     # A pause at the ends, and slower near them: t goes as a cosine does.
-    t = 0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, steps))
-    t = t.astype(np.float32)[:, np.newaxis]
+    t = (0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, steps)))[:, np.newaxis]
     z = subject.z[rows]
     ways = (1.0 - t) * z[:, np.newaxis, np.newaxis] + t * z[:, np.newaxis]
     x = subject.decode(ways.reshape(-1, subject.latent_dim))

@@ -127,7 +127,7 @@ def visualize(
     ending: str = "png",
     from_label: str | None = None,
     to_label: str | None = None,
-    say: Say = str,
+    say: Say | None = None,
 ) -> list[Path]:
     """Writes figures of a finished run to its `images/`.
 
@@ -149,6 +149,7 @@ def visualize(
     for name in figures:
         lookup("figures", name, {"all": "", **ABOUT})
     lookup("format", ending, dict.fromkeys(style.FORMATS))
+    say = say or (lambda line: None)
     wanted = [name for name in FIGURES if "all" in figures or name in figures]
     say(f"Loading {path}")
     run = load_run(path)

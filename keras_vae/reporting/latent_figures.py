@@ -2,8 +2,10 @@
 
 import math
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from keras_vae.reporting.drawings import Drawings, cells, spread, walk
 from keras_vae.reporting.subject import LeftOut, Subject
@@ -19,6 +21,7 @@ _TRAVERSAL = 3.0  # to either side, in standard deviations of the prior
 _COLUMNS = 11  # steps of a traversal
 _ROWS = 20  # dimensions that are traversed
 _FRAMES = 10  # along the arrow
+_NEIGHBOURS = 5
 _EMBEDDED = 1000  # examples that t-SNE lays out in the plane,
 _EMBEDDED_3D = 500  # and in space
 
@@ -28,7 +31,7 @@ def scatter(subject: Subject) -> Drawings:
     classes = subject.shown_classes
     points = subject.on_map(subject.z, classes)
     title = _of_map(subject, f"Latents of {len(points):,} {subject.part} examples")
-    common = {
+    common: dict[str, Any] = {
         "title": title,
         "axes_labels": subject.map.labels,
         "limits": subject.map_limits,
@@ -71,17 +74,16 @@ def tsne(subject: Subject) -> Drawings:
             f"t-SNE of the {subject.latent_dim}-dimensional latents of {len(rows):,} "
             f"{subject.part} examples"
         )
-        labels = [f"t-SNE {dim + 1} (standard deviations)" for dim in range(dims)]
         known = None if classes is None else classes[rows]
         if dims == 3:
-            labels = [f"t-SNE {dim + 1}" for dim in range(dims)]
+            labels = ("t-SNE 1", "t-SNE 2", "t-SNE 3")
             drawings[name] = space.scatter_3d(
-                points, known, names, title=title, axes_labels=tuple(labels)
+                points, known, names, title=title, axes_labels=labels
             )
             continue
-        common = {
+        common: dict[str, Any] = {
             "title": title,
-            "axes_labels": tuple(labels),
+            "axes_labels": ("t-SNE 1 (standard deviations)", "t-SNE 2"),
             "limits": ((-2.5, 2.5), (-2.5, 2.5)),
         }
         drawings[name] = (
@@ -96,18 +98,19 @@ def arrow(subject: Subject) -> Drawings:
     """Draws an arrow between two class means, and what is decoded along it."""
     subject.need_classes()
     start, end = subject.ends
-    means = latents.class_means(subject.z, subject.shown_classes, len(subject.names))
+    classes = subject.classes(subject.shown)
+    means = latents.class_means(subject.z, classes, len(subject.names))
     for place in (start, end):
         if not np.isfinite(means[place]).all():
             raise LeftOut(f"no {subject.part} example is of {subject.names[place]}")
-    points = subject.on_map(subject.z, subject.shown_classes)
+    points = subject.on_map(subject.z, classes)
     tips = subject.map.place(means[[start, end]])
     if tips.shape[1] == 1:
         tips = np.stack([tips[:, 0], [start, end]], axis=1)
     names = subject.names[start], subject.names[end]
     figure = latents.scatter(
         points,
-        subject.shown_classes,
+        classes,
         subject.names,
         title=f"From the mean of class {names[0]} to the mean of class {names[1]}",
         axes_labels=subject.map.labels,
@@ -116,14 +119,29 @@ def arrow(subject: Subject) -> Drawings:
     )
     t = np.linspace(0.0, 1.0, _FRAMES)[:, np.newaxis]
     z = ((1.0 - t) * means[start] + t * means[end]).astype(np.float32)
-    seen = subject.neighbours_say(z)
+    seen = neighbours_say(subject, z)
     picture = cells(subject, subject.decode(z), _FRAMES)
     title = (
         f"Along the arrow from {names[0]} to {names[1]}, with the class of the "
         f"5 nearest training latents{subject.given}"
     )
-    frames = style.framed(picture, title, columns=[name[:9] for name in seen])
+    frames = style.framed(
+        picture, title, columns=[style.plain(name[:9]) for name in seen]
+    )
     return {"arrow": figure, "arrow_frames": frames}
+
+
+def neighbours_say(subject: Subject, z: np.ndarray) -> list[str]:
+    """Returns the class that 5 nearest training latents vote for, for each z."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    classes = subject.classes(subject.train)
+    known = classes >= 0
+    if not known.any():
+        raise LeftOut("it needs training examples with class labels")
+    voters = KNeighborsClassifier(min(_NEIGHBOURS, int(known.sum())))
+    voters.fit(subject.z_train[known], classes[known])
+    return [subject.names[place] for place in voters.predict(z)]
 
 
 def manifold(subject: Subject) -> Drawings:
@@ -142,7 +160,7 @@ def manifold(subject: Subject) -> Drawings:
     }
 
 
-def _manifold(subject: Subject, ticks: np.ndarray, how: str) -> style.Figure:
+def _manifold(subject: Subject, ticks: np.ndarray, how: str) -> Figure:
     plane = subject.decoder_plane
     flat = len(plane.axes) == 1
     up = np.zeros(1) if flat else ticks

@@ -26,7 +26,7 @@ def evaluate_run(
     path: str | os.PathLike[str],
     dataset: str | None = None,
     num_importance_samples: int = 5000,
-    say: Say = str,
+    say: Say | None = None,
 ) -> dict[str, Any]:
     """Measures the model of a run on its test part, or on other data.
 
@@ -46,6 +46,7 @@ def evaluate_run(
     Raises:
         ValueError: If there is no finished run, or the data do not fit its model.
     """
+    say = say or (lambda line: None)
     run = _opened(path, dataset)
     part = run.held_out
     train = _part(run, "train", _TRAINING_EXAMPLES)
@@ -82,7 +83,7 @@ def encode_run(
     part: str | None = None,
     dataset: str | None = None,
     num_samples: int = 16,
-    say: Say = str,
+    say: Say | None = None,
 ) -> None:
     """Writes what a run's model makes of each example as a table.
 
@@ -102,6 +103,7 @@ def encode_run(
     Raises:
         ValueError: If there is no finished run, or no such part.
     """
+    say = say or (lambda line: None)
     run = _opened(path, dataset)
     part = part or run.held_out
     split, condition = _part(run, part)

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_vae.data import datasets
+from keras_vae.data import datasets, held_out
 from keras_vae.data.datasets import Data, Split
 from keras_vae.naming import nearest
-
-_HELD_OUT_SEED = 1  # of the one binarisation of held-out images in training
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,25 +55,12 @@ class Run:
         split: Split | None = getattr(self.data, part)
         if split is None:
             raise ValueError(f"The data of {self.path} have no {part} part.")
+        seed = held_out.SEED if part != "train" else self.config.get("seed", 0)
         binarize = self.config.get("binarize", "none")
-        drawn = binarize in ("static", "dynamic")
-        if drawn and isinstance(split.x, np.ndarray):
-            # All of them: the draw of an example depends on its row.
-            split = dataclasses.replace(split, x=self._drawn(split.x, part))
+        split = dataclasses.replace(split, x=held_out.held_out(split.x, binarize, seed))
         if count is not None and count < len(split):
             split = split.take(np.linspace(0, len(split) - 1, count).astype(np.int64))
-        x = split.x if isinstance(split.x, np.ndarray) else split.x[:]
-        if drawn and split.x is not x:
-            x = self._drawn(x, part)
-        elif binarize == "threshold":
-            x = (datasets.to_unit(x) >= 0.5).astype(np.float32)
-        return dataclasses.replace(split, x=x)
-
-    def _drawn(self, x: np.ndarray, part: str) -> np.ndarray:
-        from keras_vae.data.pipeline import binarize_once
-
-        seed = self.config.get("seed", 0) if part == "train" else _HELD_OUT_SEED
-        return binarize_once(x, seed)
+        return dataclasses.replace(split, x=split.x[:])
 
     def condition(self, split: Split) -> np.ndarray | None:
         """Returns what a conditional model is given for examples, else None.

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_vae.data.datasets import Split, to_unit
 from keras_vae.naming import nearest
+from keras_vae.reporting.plane import Plane
 from keras_vae.reporting.runs import Run
 from keras_vae.visualization import latents, style
 
@@ -20,42 +21,12 @@ _TRAINING = 10_000  # training examples that neighbours are looked for among
 _SHOWN = 5_000  # held-out examples in a scatter
 _NUMBERS = 2**26  # of either that are read, where examples are large
 _MOST_CLASSES = 100  # with more labels than this they are no classes to draw
-_NEIGHBOURS = 5
 
 _PARTS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 class LeftOut(Exception):
     """Raised by a figure that makes no sense for a run; the text says why."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Plane:
-    """A flat map of the latent space.
-
-    Attributes:
-        origin: The latent at (0, 0), `(latent_dim,)`.
-        axes: Steps in latent space for one unit to the right and up,
-            `(1 or 2, latent_dim)`, orthogonal.
-        labels: Of the axes.
-        note: What else a reader should know; may be empty.
-        names: Of the axes, as plain and short text.
-    """
-
-    origin: np.ndarray
-    axes: np.ndarray
-    labels: tuple[str, str]
-    note: str = ""
-    names: str = ""
-
-    def place(self, z: np.ndarray) -> np.ndarray:
-        """Returns where latents `(n, latent_dim)` lie, `(n, number of axes)`."""
-        lengths = np.square(self.axes).sum(axis=1)
-        return np.asarray((z - self.origin) @ self.axes.T / lengths)
-
-    def latent(self, points: np.ndarray) -> np.ndarray:
-        """Returns the latents `(n, latent_dim)` at points of the plane."""
-        return np.asarray(self.origin + points @ self.axes, np.float32)
 
 
 class Subject:
@@ -364,15 +335,3 @@ class Subject:
     def rows_of(self, split_condition: Any, rows: Sequence[int] | np.ndarray) -> Any:
         """Picks rows of a condition, which may be None."""
         return None if split_condition is None else split_condition[np.asarray(rows)]
-
-    def neighbours_say(self, z: np.ndarray) -> list[str]:
-        """Returns the class that 5 nearest training latents vote for, for each z."""
-        from sklearn.neighbors import KNeighborsClassifier
-
-        classes = self.classes(self.train)
-        known = classes >= 0
-        if not known.any():
-            raise LeftOut("it needs training examples with class labels")
-        voters = KNeighborsClassifier(min(_NEIGHBOURS, int(known.sum())))
-        voters.fit(self.z_train[known], classes[known])
-        return [self.names[place] for place in voters.predict(z)]

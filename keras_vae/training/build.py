@@ -25,6 +25,7 @@ from keras_vae.models.disentangled import (
 )
 from keras_vae.models.importance_weighted import IWAE
 from keras_vae.models.schedules import Cyclical, LinearWarmup
+from keras_vae.models.semi_supervised import M1M2, M2, label_classifier
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.networks.noise import with_input_noise
@@ -33,6 +34,8 @@ from keras_vae.probability.likelihoods import LIKELIHOODS, GaussianFixed, Likeli
 from keras_vae.probability.priors import PRIORS, Prior
 from keras_vae.training import choices
 from keras_vae.training.config import TrainConfig
+
+_SEMI_SUPERVISED = {"alpha": "alpha", "gamma": "gamma", "classifier": "classifier"}
 
 MODELS: dict[str, tuple[type[VAE], dict[str, str]]] = {
     "vae": (VAE, {}),
@@ -45,6 +48,8 @@ MODELS: dict[str, tuple[type[VAE], dict[str, str]]] = {
     "dip_vae": (DIPVAE, {"gamma": "off_diagonal"}),
     "info_vae": (InfoVAE, {"alpha": "alpha", "gamma": "gamma"}),
     "cvae": (CVAE, {}),
+    "m2": (M2, _SEMI_SUPERVISED),
+    "m1m2": (M1M2, _SEMI_SUPERVISED),
 }
 """Classes by the name that `--model` takes, with the arguments that only they have and
 what gives their values: flags, and what the data say."""
@@ -77,8 +82,13 @@ def build_model(
         "alpha": config.alpha,
         "capacity": _capacity(config, steps_per_epoch),
         "dataset_size": num_examples,
+        "classifier": _classifier(config, input_shape, condition),
     }
     arguments = {argument: values[name] for name, argument in names.items()}
+    # M2's encoder has a posterior for each label, and M1 of M1+M2 is told none.
+    posteriors = condition.code_shape[0] if kind is M2 and condition else 1
+    of_encoder = condition if kind is CVAE else None
+    of_decoder = None if kind is M1M2 else condition
     used = choices.MODELS[config.model].uses
     shared = {
         "prior": _prior(config, condition),
@@ -91,8 +101,8 @@ def build_model(
     model = kind(
         latent_dim=config.latent_dim,
         input_shape=input_shape,
-        encoder=_encoder(config, input_shape, condition),
-        decoder=_decoder(config, likelihood.params_shape(input_shape), condition),
+        encoder=_encoder(config, input_shape, of_encoder, posteriors),
+        decoder=_decoder(config, likelihood.params_shape(input_shape), of_decoder),
         likelihood=likelihood,
         seed=config.seed,
         **arguments,
@@ -121,7 +131,7 @@ def _prior(config: TrainConfig, condition: Condition | None) -> Prior | keras.Mo
     if config.prior == "conditional" and condition is not None:
         options = _options(config)
         for name in ("dropout", "normalization"):
-            del options[name]  # it is called as in evaluation
+            del options[name]  # p(z|c) is to depend on c alone
         return prior_network(config.encoder, condition, config.latent_dim, **options)
     kind = lookup("prior", config.prior, PRIORS)
     if "components" in inspect.signature(kind.__init__).parameters:
@@ -145,8 +155,24 @@ def _capacity(config: TrainConfig, steps_per_epoch: int) -> Any:
     return LinearWarmup(max(1, config.epochs * steps_per_epoch // 2), config.capacity)
 
 
-def _encoder(
+def _classifier(
     config: TrainConfig, input_shape: tuple[int, ...], condition: Condition | None
+) -> keras.Model | None:
+    """The classifier of M2, on images convolutional, and of M1+M2, on latents."""
+    if config.model not in ("m2", "m1m2") or condition is None:
+        return None
+    (classes,) = condition.code_shape
+    if config.model == "m1m2":
+        return label_classifier("mlp", (config.latent_dim,), classes)
+    name = "conv" if len(input_shape) == 3 else "mlp"
+    return label_classifier(name, input_shape, classes)
+
+
+def _encoder(
+    config: TrainConfig,
+    input_shape: tuple[int, ...],
+    condition: Condition | None,
+    posteriors: int = 1,
 ) -> keras.Model:
     make = lookup("encoder", config.encoder, networks.ENCODERS)
     if condition is not None:
@@ -157,7 +183,8 @@ def _encoder(
             config.latent_dim,
             **_options(config),
         )
-    encoder = make(input_shape, config.latent_dim, **_options(config))
+    size = posteriors * config.latent_dim
+    encoder = make(input_shape, size, **_options(config))
     if config.input_noise == "none":
         return encoder
     return with_input_noise(encoder, config.input_noise)

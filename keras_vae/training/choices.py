@@ -30,6 +30,16 @@ class ModelChoice(NamedTuple):
 _KL_WEIGHT = ("beta", "kl_schedule", "kl_warmup_epochs")
 _VAE = ("posterior", "num_samples", "prior", "prior_components", "free_bits")
 
+_SEMI_SUPERVISED = (
+    "posterior",
+    "num_samples",
+    *_KL_WEIGHT,
+    "alpha",
+    "gamma",
+    "num_labels",
+)
+_FEW_LABELS = {"alpha": 50.0, "gamma": 0.5, "num_labels": 100, "condition": "label"}
+
 MODELS: dict[str, ModelChoice] = {
     "vae": ModelChoice(
         "variational autoencoder (Kingma and Welling 2014)",
@@ -81,13 +91,13 @@ MODELS: dict[str, ModelChoice] = {
     ),
     "m2": ModelChoice(
         "semi-supervised: few labels, many examples (Kingma et al. 2014)",
-        ("posterior", "num_samples", *_KL_WEIGHT, "alpha", "num_labels"),
-        {"alpha": 0.1, "num_labels": 100},
+        _SEMI_SUPERVISED,
+        _FEW_LABELS,
     ),
     "m1m2": ModelChoice(
         "m2 on the latents of a VAE (Kingma et al. 2014)",
-        ("posterior", "num_samples", *_KL_WEIGHT, "alpha", "num_labels"),
-        {"alpha": 0.1, "num_labels": 100},
+        _SEMI_SUPERVISED,
+        _FEW_LABELS,
     ),
 }
 

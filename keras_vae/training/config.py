@@ -204,7 +204,9 @@ class TrainConfig(Options):
         maximum=LARGE,
     )
     num_labels: int | None = option(
-        None, "labels that are used, the same number of each class", minimum=1
+        None,
+        "labels that are used, the same number of each class; 0: all there are",
+        minimum=0,
     )
 
     preset: str = option(

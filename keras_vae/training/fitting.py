@@ -52,6 +52,16 @@ def fitted(
     return config
 
 
+def check_devices(config: TrainConfig, replicas: int) -> None:
+    """Raises a ValueError where a flag cannot be had on several devices."""
+    if config.accumulate_steps > 1 and replicas > 1:
+        raise ValueError(
+            f"--accumulate_steps {config.accumulate_steps}: gradients are accumulated "
+            f"on one device only, and there are {replicas}: leave it out, or set "
+            "--strategy one_device."
+        )
+
+
 def check_examples(config: TrainConfig, data: Data, model: VAE) -> None:
     """Raises a ValueError where the model cannot learn from the data as they are."""
     for split in (data.train, data.validation, data.test):

@@ -22,6 +22,7 @@ _LEAVINGS = (
     "model.keras",
     "saved_model",
     "history.csv",
+    "condition.npy",
     "images",
     "logs",
     "model_card.md",
@@ -48,6 +49,7 @@ class RunFolder:
         self.saved_model = self.path / "saved_model"
         self.history = self.path / "history.csv"
         self.metrics = self.path / "metrics.json"
+        self.condition = self.path / "condition.npy"
         self.images = self.path / "images"
         self.logs = self.path / "logs"
         self.checkpoint = self.path / "checkpoint"
@@ -70,7 +72,11 @@ class RunFolder:
             ValueError: If it cannot be read as one.
         """
         try:
-            return TrainConfig.from_json(self.config.read_text(encoding="utf-8"))
+            text = self.config.read_text(encoding="utf-8")
+            config = TrainConfig.from_json(text)
+            if "dataset" not in json.loads(text):  # every run writes every flag
+                raise ValueError("it does not say which data it is of.")
+            return config
         except (ValueError, OSError) as error:
             raise ValueError(
                 f"{self.config} cannot be read as a run's configuration: {error} "

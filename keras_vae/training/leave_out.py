@@ -32,7 +32,9 @@ class LeaveOutOptions(Options):
     out: str = option("anomaly.json", "file that the figures are written to")
 
 
-def leave_out(options: LeaveOutOptions, say: Say = str) -> list[dict[str, float]]:
+def leave_out(
+    options: LeaveOutOptions, say: Say | None = None
+) -> list[dict[str, float]]:
     """Trains without each class in turn and says how well the model finds it.
 
     Args:
@@ -51,6 +53,7 @@ def leave_out(options: LeaveOutOptions, say: Say = str) -> list[dict[str, float]
     from keras_vae.data.held_out import held_out
     from keras_vae.evaluation.anomaly import leave_one_class_out
 
+    say = say or (lambda line: None)
     data = datasets.load(options.dataset)
     if data.test is None:
         raise ValueError(

@@ -44,8 +44,8 @@ def described(
         f"Data:   {data.name}, {data.kind} of {shape}; {', '.join(parts)}",
         f"Model:  {config.model}, {config.latent_dim} latent dimensions; {encoder}; "
         f"{decoder}; {type(model.likelihood).__name__} likelihood",
-        f"Run:    {folder.path}, {config.epochs} epochs of {steps} steps of "
-        f"{config.batch_size} examples",
+        f"Run:    {folder.path}, {_counted(config.epochs, 'epoch')} of "
+        f"{_counted(steps, 'step')} of {_counted(config.batch_size, 'example')}",
     ]
     replicas = model.distribute_strategy.num_replicas_in_sync
     if replicas > 1:
@@ -109,7 +109,7 @@ def summary(folder: RunFolder, metrics: dict[str, Any], config: TrainConfig) -> 
         else f"-ELBO of the {part} part: {metrics['neg_elbo']:.2f} nats = "
         f"reconstruction {reconstruction:.2f} + KL {kl:.2f}",
         f"Active units: {metrics['active_units']} of {config.latent_dim}; "
-        f"{metrics['epochs']} epochs in {metrics['seconds']:.0f} s",
+        f"{_counted(metrics['epochs'], 'epoch')} in {metrics['seconds']:.0f} s",
     ]
     if metrics["active_units"] == 0 or (kl is not None and kl < _COLLAPSED_KL):
         lines.append(
@@ -121,7 +121,20 @@ def summary(folder: RunFolder, metrics: dict[str, Any], config: TrainConfig) -> 
     lines += [
         f"Wrote {folder.path}: model.keras, saved_model/, history.csv, metrics.json"
         f"{images}, logs/",
-        f"Next: python scripts/generate.py --saved_model {folder.saved_model} --num 64 "
-        "--out grid.png",
+        f"Next: python scripts/generate.py --saved_model {folder.saved_model}"
+        f"{_condition(folder, config)} --num 64 --out grid.png",
     ]
     return "\n".join(lines)
+
+
+def _condition(folder: RunFolder, config: TrainConfig) -> str:
+    """The flag that tells `generate.py` what the model is to be given."""
+    if config.condition is None:
+        return ""
+    if config.condition == "label":
+        return " --label 0"
+    return f" --condition {folder.condition}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" + "s" * (count != 1)

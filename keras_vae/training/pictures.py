@@ -38,15 +38,20 @@ def conditions(model: Any, x: np.ndarray, given: np.ndarray | None) -> Condition
     """
     if completes(model):
         return Conditions(None, model.part_of(x[:1]), {})
-    if given is None:
+    labelled = isinstance(getattr(model, "condition", None), Label)
+    if given is None and not labelled:
         return Conditions(None, None, {})
-    samples: dict[str, Any] = {"num": len(given), "condition": given}
-    if isinstance(model.condition, Label):
+    samples: dict[str, Any] = {}
+    if given is not None:
+        samples = {"num": len(given), "condition": given}
+    if labelled:
         classes = model.condition.num_classes
         columns = classes if classes <= _WIDEST else None
         num = -(-_SAMPLES // columns) * columns if columns else _SAMPLES
         labels = np.arange(num) % classes
         samples = {"num": num, "condition": labels, "columns": columns}
+    if given is None:  # a model that infers the labels
+        return Conditions(None, None, samples)
     return Conditions(given[: len(x)], given[:1], samples)
 
 

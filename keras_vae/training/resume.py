@@ -123,7 +123,6 @@ class KeepState(keras.callbacks.Callback):
         """
         began = time.monotonic()
         if self._writes:
-            self._folder.require()
             arrays = checkpoint.snapshot(checkpoint.variables(self.model))
             arrays.update(self._metrics)
             states = {}
@@ -174,7 +173,13 @@ class KeepState(keras.callbacks.Callback):
         raise KeyboardInterrupt
 
     def _answer(self) -> None:
-        """Saves where it is time to, and ends training where a signal asks for it."""
+        """Saves where it is time to, and ends training where a signal asks for it.
+
+        Raises:
+            FolderLost: If there is nowhere to save to any more.
+        """
+        if self._writes:
+            self._folder.require()
         if self._signal:
             self.save()
             self._raise(self._signal)
@@ -200,8 +205,6 @@ class KeepState(keras.callbacks.Callback):
         """A call of steps has ended: the state is one."""
         self._called = True  # the first call is mostly tracing: nothing to save yet
         self._done = batch + 1
-        if self._writes:
-            self._folder.require()
         self._answer()
 
     def on_test_begin(self, logs: Any = None) -> None:
@@ -218,11 +221,11 @@ class KeepState(keras.callbacks.Callback):
         self.rows.append({"epoch": epoch + 1, **row})
         self.epoch, self._done, self._metrics = epoch + 1, 0, {}
         self.finished = self.model.stop_training or self.epoch == self.params["epochs"]
+        self._answer()
         if self.finished:  # evaluation and export start from here
             self.save()
         elif self._writes and time.monotonic() >= self._history_due:
             self.write_history()
-        self._answer()
 
     def on_train_end(self, logs: Any = None) -> None:
         """From here on there is nothing to save."""

@@ -27,6 +27,7 @@ from keras_vae.models.vae import VAE
 from keras_vae.training import (
     checkpoint,
     fitting,
+    labels,
     messages,
     pictures,
     start,
@@ -40,7 +41,7 @@ from keras_vae.training.flags import Terminated
 from keras_vae.training.folder import FolderLost, RunFolder
 from keras_vae.training.resume import KeepState
 from keras_vae.training.selection import BestSoFar
-from keras_vae.training.targets import condition_of, targets
+from keras_vae.training.targets import condition_of, example_row, targets
 from keras_vae.training.watchers import watchers
 
 _ENCODED = 10_000  # examples at most, to count the active units
@@ -79,6 +80,7 @@ def train(
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = strategies.create(config.strategy, config.virtual_devices)
+    fitting.check_devices(config, strategy.num_replicas_in_sync)
     data = datasets.load(
         config.dataset,
         data_kind=config.data_kind,
@@ -86,11 +88,13 @@ def train(
         validation_fraction=config.validation_fraction,
         seed=config.seed,
     )
+    data = labels.few_labels(config, data)
     fitted = fitting.fitted(config, explicit, data, tell)
     keras.utils.set_random_seed(config.seed)
     with _dtype_policy(config.mixed_precision), strategy.scope():
         condition = condition_of(fitted, data)
-        model = build_model(fitted, data.input_shape, len(data.train), condition)
+        shown = labels.num_shown(fitted, data.train)
+        model = build_model(fitted, data.input_shape, shown, condition)
         fitting.check_examples(fitted, data, model)
         resumes = folder.checkpoint.exists() and not config.overwrite
         networks = {} if resumes else start.read_networks(fitted, model)
@@ -166,7 +170,8 @@ class _Run:
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        return pipeline.num_batches(len(self.data.train), self.config.batch_size)
+        shown = labels.num_shown(self.config, self.data.train)
+        return pipeline.num_batches(shown, self.config.batch_size)
 
     def _selection(self) -> dict[str, Any]:
         """What decides which weights are kept, in the order in which it does."""
@@ -208,6 +213,7 @@ class _Run:
             start_step=int(self.model.step.numpy()),
             binarize=self.config.binarize,
             augment=AUGMENTATIONS[self.config.augment],
+            rows=labels.rows_of_epoch(self.config, self.data.train),
         )
         try:
             self.model.fit(
@@ -237,6 +243,7 @@ class _Run:
             z = samplers.posterior_draws(self.model, x)
             self.model.set_aggregate(samplers.fit_density(z))
         pictures.write_final(self.folder, self.model)
+        self._write_condition()
         self._save_model()
         self.model.export(self.folder.saved_model)
         self.folder.require()
@@ -256,13 +263,21 @@ class _Run:
         }
         if "kl_loss" in losses:  # an autoencoder has neither KL nor ELBO
             figures["neg_elbo"] = losses["reconstruction_loss"] + losses["kl_loss"]
-        for name in ("reconstruction_loss", "kl_loss"):
+        for name in ("reconstruction_loss", "kl_loss", "accuracy"):
             if name in losses:
                 figures[name] = losses[name]
         given = targets(self.config, examples)
+        given = labels.all_known(given)
         given = None if given is None else given[:_ENCODED]
         z_mean = self.model.encode(_first(examples.x, _ENCODED), given)
         return {**figures, "active_units": int(active_units(z_mean).sum())}
+
+    def _write_condition(self) -> None:
+        """Keeps an example of what `generate.py` is to be given."""
+        row = example_row(self.config, self.data.test or self.data.train, self.model)
+        if row is not None:
+            with files.written_aside(self.folder.condition) as aside:
+                np.save(aside, row)
 
     def _save_model(self) -> None:
         self.folder.require()

@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from keras_vae.data.datasets import Data, Split
-from keras_vae.models.conditions import Condition, make_condition
+from keras_vae.data.datasets import Data, Split, to_unit
+from keras_vae.models.conditions import PARTS, Condition, make_condition
 from keras_vae.training.config import TrainConfig
+from keras_vae.training.labels import semi_supervised
 
 
 def targets(config: TrainConfig, split: Split) -> np.ndarray | None:
@@ -16,6 +17,15 @@ def targets(config: TrainConfig, split: Split) -> np.ndarray | None:
     """
     by_name = {"label": split.y, "vector": split.condition}
     return by_name.get(str(config.condition))
+
+
+def example_row(config: TrainConfig, split: Split, model: Any) -> np.ndarray | None:
+    """Returns one row of what the model is given, for conditions that are no labels."""
+    if config.condition == "vector" and split.condition is not None:
+        return split.condition[:1]
+    if config.condition in PARTS:
+        return np.asarray(model.part_of(to_unit(split.x[:1])))
+    return None
 
 
 def condition_of(config: TrainConfig, data: Data) -> Condition | None:
@@ -32,8 +42,9 @@ def condition_of(config: TrainConfig, data: Data) -> Condition | None:
     found = {part: targets(config, split) for part, split in parts.items()}
     options: dict[str, Any] = {}
     if name == "label":
-        for part, y in found.items():
-            _require_labels(data, part, y)
+        if not semi_supervised(config):
+            for part, y in found.items():
+                _require_labels(data, part, y)
         largest = max(int(y.max()) for y in found.values() if y is not None)
         names = data.label_names or ()
         options = {"num_classes": max(largest + 1, len(names))}

@@ -16,6 +16,7 @@ from keras_vae.training.callbacks import (
 )
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
+from keras_vae.training.labels import all_known
 from keras_vae.training.targets import targets
 
 _EXAMPLES = 10  # in the pictures
@@ -47,7 +48,7 @@ def watchers(
         return looking
     split = held or data.train
     x = datasets.to_unit(split.x[:_EXAMPLES])
-    given = targets(config, split)
+    given = all_known(targets(config, split))
     conditions = pictures.conditions(model, x, None if given is None else given[:64])
     options: dict[str, Any] = {"every": config.image_every}
     if board is not None:

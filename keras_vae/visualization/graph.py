@@ -100,7 +100,7 @@ def _spread(count: int, first: float, last: float) -> list[float]:
 
 
 def _words(color: str, larger: float = 0.0) -> dict[str, Any]:
-    return {"fontsize": style.TEXT + larger, "color": color}
+    return {"fontsize": style.TEXT + larger, "color": color, "parse_math": False}
 
 
 def _column(
@@ -150,6 +150,7 @@ def _box(
         va="center",
         fontsize=style.TEXT * shrink,
         color=style.INK,
+        parse_math=False,
     )
 
 

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from keras_vae.visualization import style
 from keras_vae.visualization.grids import require
 
-_SIZE = (6.6, 5.4)  # inches; the axes are about square beside a colour bar
-_MOST_GLYPHS = 1500  # markers that are text take a while each
+_SIZE = (6.5, 5.6)  # inches; the axes are about square beside a colour bar
+_MOST_GLYPHS = 1000  # markers that are text take a while each
 _NAME = 12  # letters of a class name that are written into a scatter
 
 
@@ -82,9 +82,8 @@ def tsne(z: ArrayLike, dims: int = 2, seed: int = 0) -> NDArray[np.float64]:
         init=start,
         random_state=seed,
     ).fit_transform(values)
-    embedding = np.asarray(embedding, np.float64)
-    spread = embedding.std() or 1.0
-    return np.asarray((embedding - embedding.mean(axis=0)) / spread)
+    centred = np.asarray(embedding, np.float64) - embedding.mean(axis=0)
+    return np.asarray(centred / (centred.std() or 1.0))
 
 
 def class_means(
@@ -135,9 +134,8 @@ def scatter(
     size = float(np.clip(9000 / max(len(xy), 1), 3, 22))
     look: dict[str, Any] = {"s": size, "linewidths": 0, "rasterized": True}
     if values is not None:
-        drawn = axes.scatter(
-            *xy.T, c=np.asarray(values), cmap=style.CONTINUOUS, alpha=0.8, **look
-        )
+        look |= {"c": np.asarray(values), "cmap": style.CONTINUOUS, "alpha": 0.8}
+        drawn = axes.scatter(*xy.T, **look)
         bar = figure.colorbar(drawn, ax=axes, pad=0.02)
         bar.set_label(values_label, fontsize=style.TEXT)
         bar.ax.tick_params(labelsize=style.TEXT - 1)
@@ -149,7 +147,7 @@ def scatter(
         axes.scatter(*xy[classes < 0].T, color="0.85", zorder=1, **look)
         known = np.flatnonzero(classes >= 0)
         tint = [colors[label] for label in classes[known]]
-        axes.scatter(*xy[known].T, c=tint, alpha=0.7, zorder=2, **look)
+        axes.scatter(*xy[known].T, **{**look, "c": tint, "alpha": 0.7, "zorder": 2})
         class_bar(figure, axes, colors, names)
         _name_centres(axes, class_means(xy, classes, len(names)), names)
     if arrow is not None:
@@ -169,7 +167,7 @@ def glyph_scatter(
     """Draws each example as the name of its class, as a digit for digits.
 
     Arguments are those of `scatter`. Of names longer than two letters, the first two
-    are drawn, or the label where these are not told apart. Of more than 1,500 examples
+    are drawn, or the label where these are not told apart. Of more than 1,000 examples
     that many are drawn, evenly chosen.
     """
     xy, classes = np.asarray(points, np.float64), np.asarray(labels)
@@ -185,13 +183,13 @@ def glyph_scatter(
     glyphs = _glyphs(names)
     for label in range(len(names)):
         here = keep[classes[keep] == label]
-        axes.scatter(
-            *xy[here].T,
-            marker=f"$\\mathrm{{{glyphs[label]}}}$",
-            s=34 * max(1, len(glyphs[label])),
-            color=colors[label],
-            linewidths=0.2,
-        )
+        look: dict[str, Any] = {
+            "marker": f"$\\mathrm{{{glyphs[label]}}}$",
+            "s": 34 * max(1, len(glyphs[label])),
+            "color": colors[label],
+            "linewidths": 0.2,
+        }
+        axes.scatter(*xy[here].T, **look)
     shown = [
         name if glyph == name else f"{glyph}  {name}"
         for glyph, name in zip(glyphs, names, strict=True)
@@ -215,6 +213,8 @@ def _limit(axes: Axes, xy: NDArray[Any], limits: tuple[Any, Any] | None) -> None
         limits = ((-bound, bound), (-bound, bound))
     axes.set_xlim(*limits[0])
     axes.set_ylim(*limits[1])
+    if limits[0] == limits[1]:
+        axes.set_aspect("equal")
     inside = np.ones(len(xy), bool)
     for column, (low, high) in enumerate(limits):
         inside &= (xy[:, column] >= low) & (xy[:, column] <= high)
@@ -244,12 +244,12 @@ def class_bar(
     step = max(1, len(names) // 20)
     ticks = range(0, len(names), step)
     bar = figure.colorbar(mappable, ax=axes, ticks=list(ticks), pad=0.02)
-    bar.ax.set_yticklabels([names[tick] for tick in ticks])
+    bar.ax.set_yticklabels([style.plain(names[tick]) for tick in ticks])
     bar.ax.tick_params(labelsize=style.TEXT - 1, length=0)
     bar.ax.minorticks_off()
     bar.ax.invert_yaxis()
     bar.set_label("class", fontsize=style.TEXT)
-    bar.outline.set_linewidth(0.4)  # type: ignore[operator]
+    bar.outline.set_linewidth(0.4)
 
 
 def _name_centres(axes: Axes, means: NDArray[Any], names: Sequence[str]) -> None:
@@ -259,9 +259,9 @@ def _name_centres(axes: Axes, means: NDArray[Any], names: Sequence[str]) -> None
     low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
     places = apart((means[known] - low) / (high - low), 0.045)
     for place, label in zip(places, known, strict=True):
-        name = names[label]
+        name = names[int(label)]
         axes.annotate(
-            name[:_NAME],
+            style.plain(name[:_NAME]),
             tuple(low + place * (high - low)),
             ha="center",
             va="center",

@@ -82,12 +82,13 @@ def rolled_and_unrolled(
         "cmap": style.CONTINUOUS,
         "linewidths": 0,
         "rasterized": True,
+        "s": 7,
     }
-    rolled.scatter(*np.asarray(x).T, s=7, **look)
+    rolled.scatter(*np.asarray(x).T, **look)
     rolled.view_init(elev=8, azim=-72)
     flat = figure.add_subplot(1, 2, 2)
     style.label_axes(flat, "Latents: the sheet unrolled", *axes_labels)
-    drawn = flat.scatter(*np.asarray(z).T, s=7, **look)
+    drawn = flat.scatter(*np.asarray(z).T, **look)
     bar = figure.colorbar(drawn, ax=flat, pad=0.02)
     bar.set_label(position_label, fontsize=style.TEXT)
     bar.ax.tick_params(labelsize=style.TEXT - 1)

@@ -6,6 +6,7 @@ any thread may draw.
 
 import io
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,10 @@ MINUS = "\N{MINUS SIGN}"
 
 DPI = 160  # of a figure that is drawn; what is made of pixels keeps them one to one
 _PIXEL_DPI = 100
-_LINE = 1.35 * TEXT * _PIXEL_DPI / 72  # height of a line of text in pixels
+# In pixels: the height of a line of text, about the width of a letter, the margin.
+_LINE = 1.35 * TEXT * _PIXEL_DPI / 72
+_LETTER = 0.58 * TEXT * _PIXEL_DPI / 72
+_EDGE = 8
 
 
 def class_colors(n: int) -> list[Any]:
@@ -73,9 +77,17 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def plain(text: str) -> str:
+    """Returns text from outside such that no part of it is set as a formula."""
+    return text.replace("$", r"\$")
+
+
 def label_axes(axes: Axes, title: str = "", x: str = "", y: str = "") -> None:
-    """Writes title and labels, and takes away what carries no information."""
-    axes.set_title(title, fontsize=TITLE, color=INK)
+    """Writes title and labels, and takes away what carries no information.
+
+    The labels may hold formulas.
+    """
+    axes.set_title(plain(title), fontsize=TITLE, color=INK)
     axes.set_xlabel(x, fontsize=TEXT, color=INK)
     axes.set_ylabel(y, fontsize=TEXT, color=INK)
     axes.tick_params(labelsize=TEXT - 1, colors=INK, length=3)
@@ -108,64 +120,59 @@ def framed(
     height, width = picture.shape[:2]
     # Large pictures are shown smaller, so their text is larger.
     grown = float(np.clip(max(height, width) / 900, 1.0, 1.8))
-    text_size, title_size, line = TEXT * grown, TITLE * grown, _LINE * grown
-    letter = 0.58 * text_size * _PIXEL_DPI / 72  # about the width of one in pixels
-    edge = 8
-    left = edge + (max(map(len, rows)) * letter + 8 if rows else 0) + line * bool(y)
-    bottom = edge + (line if columns else 0) + (line if x else 0)
-    last = letter * len(columns[-1]) / 2 - width / (2 * len(columns)) if columns else 0
-    right = edge + max(0, round(last))
+    text = {"fontsize": TEXT * grown, "color": INK}
+    line, letter = _LINE * grown, _LETTER * grown
+    left = _EDGE + (max(map(len, rows)) * letter + 8 if rows else 0) + line * bool(y)
+    bottom = int(_EDGE + line * bool(columns) + line * bool(x))
+    beyond = letter * len(columns[-1]) - width / len(columns) if columns else 0
+    right = _EDGE + max(0, round(beyond / 2))
     # A narrow picture gets room at both sides, for a title that is not in shreds.
     room = max(0, 230 - int(left + width + right)) // 2
     left, right = int(left) + room, right + room
-    whole = left + width + right
-    text = _wrapped(title, int((whole - 2 * edge) / (letter * TITLE / TEXT)))
-    lines = text.count("\n") + 1 if title else 0
-    top = edge + int(lines * line * TITLE / TEXT) + (4 if title else 0)
-    tall = top + height + int(bottom)
+    wide = left + width + right
+    letters = int((wide - 2 * _EDGE) / (letter * TITLE / TEXT))
+    title = "\n".join(textwrap.wrap(title, max(letters, 12)))
+    lines = title.count("\n") + 1 if title else 0
+    tall = bottom + height + int(_EDGE + lines * (line * TITLE / TEXT + 2))
     figure = Figure(
-        (whole / _PIXEL_DPI, tall / _PIXEL_DPI), dpi=_PIXEL_DPI, facecolor="white"
+        (wide / _PIXEL_DPI, tall / _PIXEL_DPI), dpi=_PIXEL_DPI, facecolor="white"
     )
     FigureCanvasAgg(figure)
-    axes = figure.add_axes(
-        (left / whole, int(bottom) / tall, width / whole, height / tall)
+    place = (left / wide, bottom / tall, width / wide, height / tall)
+    axes = _pixels(figure, picture, place)
+    axes.set_xticks(_middles(width, len(columns)), columns, **text)
+    axes.set_yticks(_middles(height, len(rows)), rows, **text)
+    axes.set_xlabel(x, labelpad=2, **text)
+    axes.set_ylabel(y, labelpad=4, **text)
+    figure.text(
+        0.5,
+        1.0 - _EDGE / tall,
+        plain(title),
+        ha="center",
+        va="top",
+        linespacing=1.15,
+        **{**text, "fontsize": TITLE * grown},
     )
+    return figure
+
+
+def _pixels(figure: Figure, picture: Picture, place: tuple[float, ...]) -> Axes:
+    """Shows a picture in its own pixels at a place of the figure."""
+    height, width = picture.shape[:2]
+    axes = figure.add_axes(place)
     axes.imshow(
         np.broadcast_to(picture, (height, width, 3)),
         interpolation="none",
         aspect="auto",
         extent=(0, width, height, 0),
     )
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_xticks(
-        _middles(width, len(columns)), columns, fontsize=text_size, color=INK
-    )
-    axes.set_yticks(_middles(height, len(rows)), rows, fontsize=text_size, color=INK)
+    axes.spines[:].set_visible(False)
     axes.tick_params(length=0, pad=3)
-    axes.set_xlabel(x, fontsize=text_size, color=INK, labelpad=2)
-    axes.set_ylabel(y, fontsize=text_size, color=INK, labelpad=4)
-    figure.text(
-        0.5,
-        1.0 - edge / tall,
-        text,
-        ha="center",
-        va="top",
-        fontsize=title_size,
-        color=INK,
-        linespacing=1.15,
-    )
-    return figure
+    return axes
 
 
 def _middles(length: int, count: int) -> NDArray[np.float64]:
     return (np.arange(count) + 0.5) * length / max(count, 1)
-
-
-def _wrapped(text: str, letters: int) -> str:
-    import textwrap
-
-    return "\n".join(textwrap.wrap(text, max(letters, 12)))
 
 
 def as_picture(figure: Figure) -> Picture:
@@ -192,7 +199,7 @@ def write_figure(path: str | os.PathLike[str], figure: Figure) -> Path:
         "svg": {"Date": None},
         "pdf": {"CreationDate": None},
     }[ending]
-    options = {"pdf.fonttype": 42, "svg.hashsalt": "keras_vae"}
+    options: Any = {"pdf.fonttype": 42, "svg.hashsalt": "keras_vae"}
     with matplotlib.rc_context(options):
         figure.savefig(buffer, format=ending, dpi=figure.dpi, metadata=metadata)
     return grids.write_bytes(path, buffer.getvalue())

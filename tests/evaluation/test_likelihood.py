@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_vae import VAE, networks
-from keras_vae.evaluation import likelihood
+from keras_vae.evaluation import likelihood, rows
 from keras_vae.evaluation.likelihood import (
     bits_per_dimension,
     elbo_terms,
@@ -113,7 +113,7 @@ def test_the_error_over_examples_is_that_of_a_mean(linear_gaussian):
 
 def test_the_result_does_not_depend_on_how_work_is_cut_up(vae, x, monkeypatch):
     whole = importance_weighted_nll(vae, x, 83)
-    monkeypatch.setitem(likelihood._NUMBERS_PER_CALL, "CPU", 16 * 12 * 5)
+    monkeypatch.setitem(rows._NUMBERS_PER_CALL, "CPU", 16 * 12 * 5)
     monkeypatch.setattr(likelihood, "_SECONDS_PER_CALL", 0.0)
     parts = importance_weighted_nll(vae, x, 83)
     assert parts.log_prob == pytest.approx(whole.log_prob, abs=1e-5)
@@ -141,7 +141,7 @@ def test_the_decoder_never_gives_more_numbers_than_the_bound(vae, x, monkeypatch
         counted = tf.py_function(count, [params], tf.float32)
         return tf.ensure_shape(counted, params.shape)
 
-    monkeypatch.setitem(likelihood._NUMBERS_PER_CALL, "CPU", 16 * 12 * 5)
+    monkeypatch.setitem(rows._NUMBERS_PER_CALL, "CPU", 16 * 12 * 5)
     monkeypatch.setattr(vae, "generate", generate)
     importance_weighted_nll(vae, x, 100)
     assert max(sizes) == 16 * 12 * 5

@@ -32,7 +32,7 @@ def sgd(rate=0.05):
 
 # Replicas
 
-OPTIMIZERS = {"sgd": sgd, "adam": lambda: keras_vae.Adam(0.01)}
+OPTIMIZERS = {"sgd": lambda: sgd(0.1), "adam": lambda: keras_vae.Adam(0.01)}
 
 
 def with_dropout():
@@ -48,54 +48,62 @@ def with_dropout():
     )
 
 
-@pytest.fixture(scope="module", params=OPTIMIZERS)
-def trained(request, replicas, grey):
-    """The same run on one, two and four replicas: {replicas: (model, history)}.
+@pytest.fixture(scope="module")
+def trained(replicas, grey):
+    """The same run on one, two and four replicas: `trained("sgd", 2)`.
 
-    26 examples in batches of 8 leave two for the last, so two of four replicas go away
-    empty; of the 6 for validation the four get 2, 2, 2 and 0.
+    98 examples in batches of 8 leave two for the last, so two of four replicas go away
+    empty; of the 6 for validation the four get 2, 2, 2 and 0. Gives the model and its
+    history.
     """
-    x, runs = grey(26), {}
-    for count, steps_per_execution in ((1, 1), (2, 3), (4, "auto")):
-        with replicas(count).scope():
-            vae = with_dropout()
-            vae.compile(
-                OPTIMIZERS[request.param](), steps_per_execution=steps_per_execution
+    x, runs = grey(98), {}
+    steps_per_execution = {1: 1, 2: 5, 4: "auto"}
+
+    def run(optimizer, count):
+        if (optimizer, count) not in runs:
+            with replicas(count).scope():
+                vae = with_dropout()
+                vae.compile(
+                    OPTIMIZERS[optimizer](),
+                    steps_per_execution=steps_per_execution[count],
+                )
+            validation = grey(6, seed=1)
+            history = vae.fit(
+                x, batch_size=8, epochs=4, validation_data=validation, verbose=0
             )
-        history = vae.fit(
-            x, batch_size=8, epochs=13, validation_data=grey(6, seed=1), verbose=0
-        )
-        runs[count] = vae, history.history
-    return runs
+            runs[optimizer, count] = vae, history.history
+        return runs[optimizer, count]
+
+    return run
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 4])
-def test_replicas_train_the_same_model(trained, count):
-    one, history = trained[1]
-    many, again = trained[count]
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_replicas_train_the_same_model(trained, optimizer, count):
+    one, history = trained(optimizer, 1)
+    many, again = trained(optimizer, count)
     assert many.distribute_strategy.num_replicas_in_sync == count
     assert int(many.step.numpy()) == 52
-    assert history["val_loss"][-1] < history["val_loss"][0] - 0.3
+    assert distance(one, with_dropout()) > 0.1
+    assert {"loss", "kl_loss", "val_loss", "val_kl_loss"} < set(history)
     for name, losses in history.items():
         np.testing.assert_allclose(again[name], losses, rtol=1e-4, err_msg=name)
     assert distance(many, one) < 1e-3
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 4])
-def test_replicas_evaluate_to_the_same_figures(trained, count, grey):
-    many, _ = trained[count]
-    x = grey(23, seed=2)
-    mean = -np.mean(many.elbo(x), dtype=float)
-    for batch_size in (1, 7):
-        figures = many.evaluate(x, batch_size=batch_size, verbose=0, return_dict=True)
-        assert figures["loss"] == pytest.approx(mean, rel=1e-5)
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_replicas_evaluate_to_the_same_figures(trained, batch_size, grey):
+    many, _ = trained("adam", 4)
+    x = grey(9, seed=2)
+    figures = many.evaluate(x, batch_size=batch_size, verbose=0, return_dict=True)
+    assert figures["loss"] == pytest.approx(-np.mean(many.elbo(x), dtype=float))
 
 
 @pytest.mark.slow
 def test_replicas_predict_all_rows_in_order(trained, grey):
-    many, _ = trained[4]
+    many, _ = trained("adam", 4)
     x = grey(9)
     predicted = many.predict(x, batch_size=7, verbose=0)
     np.testing.assert_allclose(predicted, many.reconstruct(x), atol=1e-6)
@@ -254,7 +262,8 @@ def test_a_loaded_model_trains_on_as_if_it_had_never_stopped(small_vae, grey, tm
         model.fit(x, batch_size=4, epochs=2, initial_epoch=1, verbose=0).history
         for model in (vae, loaded)
     ]
-    assert histories[0] == pytest.approx(histories[1], rel=1e-6)
+    for name, losses in histories[0].items():
+        assert losses == pytest.approx(histories[1][name], rel=1e-6)
     assert distance(vae, loaded) == 0
 
 

@@ -41,7 +41,7 @@ def test_an_autoencoder_without_a_density_samples_from_a_normal(make_subject):
     subject.model.has_kl = False
     subject.model.sample = None
     figure = example_figures.grid_3x3(subject)["sampled"]
-    assert "normal fitted" in figure.texts[0].get_text()
+    assert "fitted to the latents" in figure.texts[0].get_text()
 
 
 @pytest.mark.parametrize("shape", [(6, 4, 1), (24,), (12, 2)])

@@ -65,7 +65,9 @@ def test_one_latent_makes_a_manifold_of_one_row(make_subject, picture_of, read_z
     picture = picture_of(latent_figures.manifold(make_subject(1))["manifold"])
     width = picture.shape[1] // 25
     z = [read_z(picture[:, k * width : (k + 1) * width, 0], 1)[0] for k in range(25)]
-    np.testing.assert_allclose(np.delete(z, 12), np.delete(np.linspace(-2, 2, 25), 12), atol=0.03)
+    np.testing.assert_allclose(
+        np.delete(z, 12), np.delete(np.linspace(-2, 2, 25), 12), atol=0.03
+    )
 
 
 def test_a_traversal_moves_one_dimension_and_follows_the_kl(make_subject):
@@ -79,7 +81,12 @@ def test_a_traversal_moves_one_dimension_and_follows_the_kl(make_subject):
         np.testing.assert_allclose(others, 0.1, atol=1e-6)
     figure = latent_figures.traversals(subject)["traversals"]
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert [label[:7] for label in labels] == ["$z_{1}$", "$z_{3}$", "$z_{0}$", "$z_{2}$"]
+    assert [label[:7] for label in labels] == [
+        "$z_{1}$",
+        "$z_{3}$",
+        "$z_{0}$",
+        "$z_{2}$",
+    ]
 
 
 def test_a_walk_goes_from_minus_2_to_2_and_back(make_subject, read_z):
@@ -172,3 +179,9 @@ def test_tsne_is_drawn_in_the_plane_and_in_space(make_subject):
     few = make_subject(z=np.zeros((10, 2)))
     with pytest.raises(LeftOut, match="20 examples"):
         latent_figures.tsne(few)
+
+
+def test_neighbours_name_the_class_of_the_nearest_training_latents(make_subject):
+    subject = make_subject(classes=8)
+    centres = np.linspace(0.5, 3.0, 8)[[0, 4, 7], None] * np.ones(2)
+    assert latent_figures.neighbours_say(subject, centres) == ["0", "4", "7"]

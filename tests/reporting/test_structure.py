@@ -32,9 +32,7 @@ def test_every_network_of_images_has_blocks_that_end_at_its_output(name):
     found = blocks(decoder)
     assert found[-1].shape == "9 × 6 × 3"
     assert all(
-        source < place
-        for place, block in enumerate(found)
-        for source in block.inputs
+        source < place for place, block in enumerate(found) for source in block.inputs
     )
 
 

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_vae.reporting.subject import LeftOut, Plane
+from keras_vae.reporting.subject import LeftOut
 
 
 def test_the_dimension_that_carries_most_comes_first(make_subject):
@@ -31,13 +31,6 @@ def test_a_plain_autoencoder_has_no_kl_and_orders_by_variance(make_subject):
     with pytest.raises(LeftOut, match="no KL"):
         subject.kl  # noqa: B018
     assert subject.order.tolist() == [1, 2, 0]
-
-
-def test_a_plane_and_its_latents_are_inverse():
-    axes = np.array([[0.0, 2.0, 0.0], [1.0, 0.0, 1.0]])
-    plane = Plane(np.array([1.0, 2.0, 3.0]), axes, ("right", "up"))
-    points = np.array([[0.5, -1.0], [2.0, 0.0]])
-    np.testing.assert_allclose(plane.place(plane.latent(points)), points, atol=1e-6)
 
 
 @pytest.mark.parametrize("latent_dim", [1, 2])
@@ -110,9 +103,3 @@ def test_more_labels_than_colours_are_no_classes(make_subject):
     assert subject.labels == ()
     with pytest.raises(LeftOut, match="class labels"):
         subject.need_classes()
-
-
-def test_neighbours_name_the_class_of_the_nearest_training_latents(make_subject):
-    subject = make_subject(classes=8)
-    centres = np.linspace(0.5, 3.0, 8)[[0, 4, 7], None] * np.ones(2)
-    assert subject.neighbours_say(centres) == ["0", "4", "7"]

@@ -6,7 +6,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from keras_vae import CVAE
 from keras_vae.training.callbacks import (
+    CompletionImages,
     InterpolationImages,
     PictureCallback,
     ReconstructionImages,
@@ -342,3 +344,47 @@ def test_looking_does_not_change_what_is_trained(tmp_path):
     alone = trained([])
     for one, other in zip(watched.weights, alone.weights, strict=True):
         np.testing.assert_array_equal(one.numpy(), other.numpy(), err_msg=one.path)
+
+
+def conditional(condition, **options):
+    keras.utils.set_random_seed(0)
+    model = CVAE(2, (8, 8, 1), condition=condition, seed=0, **options)
+    model.compile()
+    return model
+
+
+@pytest.mark.slow
+def test_pictures_of_a_conditional_model_are_under_the_condition(tmp_path):
+    x, labels = examples(4), np.arange(4) % 3
+    model = conditional("label", num_classes=3)
+    callbacks = [
+        ReconstructionImages(tmp_path / "r", x, condition=labels),
+        InterpolationImages(tmp_path / "i", x[0], x[1], steps=6, condition=[2]),
+        SampleImages(tmp_path / "s", num=6, condition=np.arange(6) % 3, columns=3),
+    ]
+    model.fit(x, labels, epochs=1, verbose=0, callbacks=callbacks)
+    expected = {
+        "r": grids.reconstruction_grid(x, model.reconstruct(x, labels)),
+        "i": grids.interpolation_grid(
+            model.interpolate(x[0], x[1], 6, condition=2), np.linspace(0, 1, 6)
+        ),
+        "s": grids.tile(model.sample(6, 0, condition=np.arange(6) % 3), columns=3),
+    }
+    for name, picture in expected.items():
+        found = np.asarray(Image.open(tmp_path / name / "epoch_0001.png"))
+        np.testing.assert_array_equal(found, picture[..., 0])
+
+
+@pytest.mark.slow
+def test_completions_keep_the_part_that_is_given(tmp_path):
+    x = examples(2)
+    model = conditional("left_half")
+    images = CompletionImages(tmp_path, x, count=3)
+    model.fit(x, epochs=1, verbose=0, callbacks=[images])
+    each = np.repeat(x[:, :, :4], 3, axis=0)
+    made = model.sample(6, seed=0, condition=each).reshape(2, 3, 8, 8, 1)
+    given = np.zeros((1, 8, 8, 1))
+    given[:, :, :4] = 1
+    picture = grids.completion_grid(x, given, made)
+    found = np.asarray(Image.open(tmp_path / "epoch_0001.png"))
+    np.testing.assert_array_equal(found, picture[..., 0])

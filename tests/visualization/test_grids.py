@@ -368,3 +368,25 @@ def test_a_montage_walks_every_cell_there_and_back():
     assert len(grids.montage_frames(walks, bounce=False)) == 4
     with pytest.raises(ValueError, match="steps"):
         grids.montage_frames(walks[0])
+
+
+def test_a_completion_row_is_the_given_part_the_completions_and_the_image():
+    originals, made = random_images(2), random_images(6, seed=1).reshape(2, 3, 4, 5, 1)
+    given = np.zeros((1, 4, 5, 1))
+    given[:, :, :2] = 1
+    picture = grids.completion_grid(originals, given, made, scale=1)
+    for row in range(2):
+        part, *rest = (cell(picture, row, column, 4, 5) for column in range(5))
+        whole = grids.to_uint8(originals[row : row + 1])[0]
+        np.testing.assert_array_equal(part[:, :2], whole[:, :2])
+        assert np.unique(part[:, 2:]).tolist() == [grids.LINES]
+        expected = [*grids.to_uint8(made[row]), whole]
+        np.testing.assert_array_equal(np.stack(rest), expected)
+
+
+def test_a_completion_grid_needs_completions_of_each_image():
+    with pytest.raises(ValueError, match="completions"):
+        grids.completion_grid(random_images(2), 1, random_images(6))
+    with pytest.raises(ValueError, match="completions"):
+        made = random_images(6).reshape(3, 2, 4, 5, 1)
+        grids.completion_grid(random_images(2), 1, made)

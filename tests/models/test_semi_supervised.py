@@ -1,0 +1,361 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_vae
+from keras_vae import networks
+from keras_vae.models.semi_supervised import (
+    M2,
+    NO_LABEL,
+    label_classifier,
+    rows_for_labels,
+)
+from keras_vae.probability.noise import RowNoise
+
+SHAPE, CLASSES, LATENT = (6, 6, 1), 3, 2
+SMALL = {"hidden_units": (8,), "activation": "tanh"}
+
+
+def data(n=24, seed=0):
+    random = np.random.default_rng(seed)
+    y = np.arange(n) % CLASSES
+    x = random.uniform(0.0, 0.3, (n, *SHAPE)).astype("float32")
+    for row, label in enumerate(y):
+        x[row, 2 * label : 2 * label + 2] += 0.6
+    return x, y.astype("int32")
+
+
+def partly(y, labelled=6):
+    return np.where(np.arange(len(y)) < labelled, y, NO_LABEL)
+
+
+def m2(**options):
+    keras.utils.set_random_seed(1)
+    arguments = {
+        "num_classes": CLASSES,
+        "encoder": networks.mlp_encoder(SHAPE, CLASSES * LATENT, **SMALL),
+        "decoder": networks.mlp_decoder(LATENT + CLASSES, SHAPE, **SMALL),
+        "classifier": label_classifier("mlp", SHAPE, CLASSES, dropout=0, **SMALL),
+        "seed": 3,
+    }
+    model = M2(LATENT, SHAPE, **{**arguments, **options})
+    model.compile(optimizer="adam")
+    model.ensure_built()
+    return model
+
+
+def m1m2(**options):
+    keras.utils.set_random_seed(1)
+    arguments = {
+        "num_classes": CLASSES,
+        "encoder": networks.mlp_encoder(SHAPE, LATENT, **SMALL),
+        "decoder": networks.mlp_decoder(LATENT, SHAPE, **SMALL),
+        "classifier": label_classifier("mlp", (LATENT,), CLASSES, dropout=0, **SMALL),
+        "upper_encoder": networks.mlp_encoder((LATENT,), CLASSES * LATENT, **SMALL),
+        "upper_decoder": networks.mlp_decoder(LATENT + CLASSES, (2 * LATENT,), **SMALL),
+        "seed": 3,
+    }
+    model = keras_vae.M1M2(LATENT, SHAPE, **{**arguments, **options})
+    model.compile(optimizer="adam")
+    model.ensure_built()
+    return model
+
+
+MAKERS = pytest.mark.parametrize("make", [m2, m1m2])
+
+
+def bound_by_hand(model, x, label):
+    """L(x, label) of each example, in float64, from the networks' outputs alone."""
+    means, log_vars = (np.asarray(part) for part in model.encoder(x))
+    rows = []
+    for i in range(len(x)):
+        own = slice(label * LATENT, (label + 1) * LATENT)
+        mean, log_var = means[i, own], log_vars[i, own].astype(np.float64)
+        noise = RowNoise(model.seed, 0, i * CLASSES + label, "evaluation/labels")
+        e = np.asarray(noise.normal(1, (LATENT,), "z"))[0]
+        z = mean + np.exp(0.5 * log_var) * e
+        code = np.eye(CLASSES)[label]
+        pair = np.concatenate([z, code]).astype("float32")[np.newaxis]
+        logits = np.asarray(model.decoder(pair))[0].astype(np.float64)
+        log_prob = np.sum(x[i] * logits - np.logaddexp(0.0, logits))
+        kl = 0.5 * np.sum(mean**2 + np.exp(log_var) - 1.0 - log_var)
+        rows.append(-log_prob + kl + math.log(CLASSES))
+    return np.array(rows)
+
+
+def test_the_bound_of_a_labelled_example_is_that_of_its_label():
+    model, (x, y) = m2(), data(6)
+    by_hand = np.stack([bound_by_hand(model, x, label) for label in range(CLASSES)], 1)
+    expected = by_hand[np.arange(6), y]
+    np.testing.assert_allclose(-model.elbo(x, condition=y), expected, rtol=1e-4)
+
+
+def test_the_bound_without_a_label_is_the_sum_over_all_labels():
+    model, (x, _) = m2(), data(6)
+    by_hand = np.stack([bound_by_hand(model, x, label) for label in range(CLASSES)], 1)
+    q = model.predict_label(x).astype(np.float64)
+    expected = np.sum(q * (by_hand + np.log(q)), axis=1)
+    np.testing.assert_allclose(-model.elbo(x), expected, rtol=1e-4)
+
+
+@MAKERS
+@pytest.mark.parametrize("labelled", [True, False])
+def test_the_figures_of_evaluate_are_those_of_elbo(make, labelled):
+    model, (x, y) = make(), data(10)
+    given = y if labelled else None
+    figures = model.evaluate(x, given, batch_size=4, verbose=0, return_dict=True)
+    bound = -model.elbo(x, condition=given).mean()
+    total = figures["reconstruction_loss"] + figures["kl_loss"]
+    assert total == pytest.approx(bound, rel=1e-5)
+    assert figures["loss"] == pytest.approx(
+        figures["reconstruction_loss"] + figures["penalty_loss"], rel=1e-5
+    )
+
+
+@MAKERS
+def test_the_batch_size_of_evaluate_does_not_matter(make):
+    model, (x, y) = make(), data(10)
+    whole, parts = (
+        model.evaluate(x, partly(y), batch_size=size, verbose=0, return_dict=True)
+        for size in (10, 4)
+    )
+    assert parts == pytest.approx(whole, rel=1e-5)
+
+
+def test_alpha_weighs_the_classification_of_labelled_examples_alone():
+    x, y = data(10)
+    loss = {}
+    for alpha in (0.0, 1.0, 10.0):
+        model = m2(alpha=alpha)
+        loss[alpha] = model.evaluate(x, y, verbose=0, return_dict=True)
+        without = model.evaluate(x, verbose=0, return_dict=True)["loss"]
+        assert without == pytest.approx(-m2().elbo(x).mean(), rel=1e-5)
+    cost = -np.log(m2().predict_label(x)[np.arange(10), y]).mean()
+    assert loss[0.0]["classification_loss"] == pytest.approx(cost, rel=1e-4)
+    for alpha in (1.0, 10.0):
+        more = loss[alpha]["loss"] - loss[0.0]["loss"]
+        assert more == pytest.approx(alpha * cost, rel=1e-3)
+
+
+def test_accuracy_is_that_of_the_labelled_examples():
+    model, (x, y) = m2(), data(12)
+    given = partly(y, 7)
+    right = model.predict_label(x[:7]).argmax(axis=1) == y[:7]
+    figures = model.evaluate(x, given, batch_size=5, verbose=0, return_dict=True)
+    assert figures["accuracy"] == pytest.approx(right.mean(), abs=1e-6)
+
+
+def classifier_gradient(model, x, label):
+    with tf.GradientTape() as tape:
+        output = model((x, tf.constant(label, tf.int32)), training=True)
+        loss = model.compute_loss(x, None, output)
+    gradients = tape.gradient(loss, model.classifier.trainable_variables)
+    return [np.abs(np.asarray(g)).max() for g in gradients if g is not None]
+
+
+def test_examples_without_a_label_teach_the_classifier():
+    x, _ = data(6)
+    model = m2(gamma=0.0, views=1)
+    gradients = classifier_gradient(model, x, [NO_LABEL] * 6)
+    assert min(gradients) > 1e-6
+
+
+def test_only_its_label_cost_teaches_the_classifier_of_a_labelled_example():
+    x, y = data(6)
+    assert max(classifier_gradient(m2(alpha=0.0, views=1), x, y), default=0.0) == 0.0
+    assert max(classifier_gradient(m2(alpha=1.0, views=1), x, y)) > 1e-4
+
+
+def test_gamma_weighs_the_agreement_of_views():
+    x, _ = data(6)
+    penalties = {}
+    for gamma in (0.0, 1.0, 2.0):
+        model = m2(gamma=gamma, alpha=1.0, views=3)
+        last = model.classifier.layers[-1]
+        last.kernel.assign(40.0 * last.kernel)  # every label is shown clearly
+        latent = model(x, training=True).latent
+        penalties[gamma] = latent.penalty.numpy()
+        disagreement = latent.labels.disagreement.numpy()
+    assert disagreement.max() > 1e-3
+    for gamma in (1.0, 2.0):
+        more = penalties[gamma] - penalties[0.0]
+        np.testing.assert_allclose(more, gamma * disagreement, atol=2e-4)
+
+
+def test_a_few_labels_are_enough_to_learn_the_classes():
+    x, y = data(60)
+    model = m2(alpha=20.0, views=1)
+    history = model.fit(x, partly(y, 6), batch_size=20, epochs=60, verbose=0).history
+    assert (model.predict_label(x).argmax(axis=1) == y).mean() > 0.9
+    assert history["loss"][-1] < history["loss"][0]
+    assert {"accuracy", "classification_loss", "kl_loss"} <= history.keys()
+
+
+def test_generation_follows_the_label():
+    x, y = data(60)
+    model = m2(alpha=20.0, views=1)
+    model.fit(x, partly(y, 30), batch_size=10, epochs=60, verbose=0)
+    made = model.sample(9, seed=1, condition=np.arange(9) % CLASSES)
+    bands = made.reshape(9, 3, -1).mean(axis=2)
+    np.testing.assert_array_equal(bands.argmax(axis=1), np.arange(9) % CLASSES)
+
+
+def test_without_a_label_the_most_probable_one_is_taken():
+    model, (x, _) = m2(), data(5)
+    best = model.predict_label(x).argmax(axis=1)
+    np.testing.assert_allclose(model.encode(x), model.encode(x, best), rtol=1e-5)
+    np.testing.assert_allclose(
+        model.reconstruct(x), model.reconstruct(x, best), rtol=1e-5
+    )
+    walk = model.interpolate(x[0], x[1], 4)
+    np.testing.assert_allclose(walk[0], model.reconstruct(x[:1])[0], rtol=1e-4)
+
+
+@MAKERS
+def test_a_saved_model_is_the_same_model(make, tmp_path):
+    model, (x, y) = make(alpha=7.0), data(12)
+    model.fit(x, partly(y), batch_size=4, epochs=1, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.predict_label(x), model.predict_label(x))
+    np.testing.assert_allclose(loaded.elbo(x), model.elbo(x), rtol=1e-6)
+    assert loaded.alpha == 7.0
+    condition = np.array([2, 0])
+    np.testing.assert_allclose(
+        loaded.sample(2, 5, condition=condition),
+        model.sample(2, 5, condition=condition),
+    )
+
+
+@MAKERS
+def test_the_exported_model_predicts_labels_and_generates_by_label(make, tmp_path):
+    model, (x, _) = make(), data(5)
+    model.export(tmp_path / "saved_model")
+    signatures = tf.saved_model.load(tmp_path / "saved_model").signatures
+    found = signatures["predict_label"](x=tf.constant(x))["probabilities"]
+    np.testing.assert_allclose(found, model.predict_label(x), rtol=1e-5)
+    made = signatures["generate"](
+        num=tf.constant(2),
+        seed=tf.constant([1, 2]),
+        condition=tf.constant([0, 2]),
+    )["x"]
+    assert made.shape == (2, *SHAPE)
+
+
+@MAKERS
+def test_two_replicas_train_the_same_model(make):
+    cpus = tf.config.list_logical_devices("CPU")
+    if len(cpus) < 2:
+        pytest.skip("needs two logical devices")
+    x, y = data(22)
+    figures = []
+    for strategy in (
+        tf.distribute.OneDeviceStrategy("CPU:0"),
+        tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]),
+    ):
+        with strategy.scope():
+            model = make()
+        history = model.fit(x, partly(y, 7), batch_size=5, epochs=2, verbose=0).history
+        evaluated = model.evaluate(x, y, batch_size=5, verbose=0, return_dict=True)
+        last = {name: values[-1] for name, values in history.items()}
+        figures.append((last, evaluated))
+    for one, two in zip(*figures, strict=True):
+        assert two == pytest.approx(one, rel=1e-4)
+
+
+def test_m1_hears_nothing_of_what_m2_generates():
+    x, y = data(6)
+    model = m1m2(finetune=False)
+    alone = keras_vae.VAE(
+        LATENT, SHAPE, encoder=model.encoder, decoder=model.decoder, seed=3
+    )
+    alone.ensure_built()
+    variables = model.encoder.trainable_variables + model.decoder.trainable_variables
+    gradients = []
+    for vae, inputs in ((model, (x, tf.constant(y))), (alone, x)):
+        with tf.GradientTape() as tape:
+            output = vae(inputs, training=True)
+            loss = vae.compute_loss(x, None, output)
+        gradients.append(tape.gradient(loss, variables))
+    for ours, theirs in zip(*gradients, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_finetuning_lets_the_labels_train_the_encoder_of_m1():
+    x, y = data(6)
+    gradients = []
+    for finetune in (False, True):
+        model = m1m2(finetune=finetune)
+        with tf.GradientTape() as tape:
+            output = model((x, tf.constant(y)), training=True)
+            loss = model.compute_loss(x, None, output)
+        gradients.append(tape.gradient(loss, model.encoder.trainable_variables)[0])
+    assert np.abs(gradients[1] - gradients[0]).max() > 1e-4
+
+
+def test_m1m2_learns_the_classes_and_generates_them():
+    x, y = data(60)
+    model = m1m2(alpha=20.0, views=1)
+    model.fit(x, partly(y, 12), batch_size=10, epochs=80, verbose=0)
+    assert (model.predict_label(x).argmax(axis=1) == y).mean() > 0.9
+    made = model.sample(6, seed=1, condition=np.arange(6) % CLASSES)
+    bands = made.reshape(6, 3, -1).mean(axis=2)
+    np.testing.assert_array_equal(bands.argmax(axis=1), np.arange(6) % CLASSES)
+
+
+def test_rows_for_labels_show_all_once_and_labelled_ones_again():
+    y = np.array([0, -1, -1, 1, *[-1] * 16])
+    rows = rows_for_labels(y, 0.5)
+    counts = np.bincount(rows, minlength=20)
+    assert (counts[y < 0] == 1).all()
+    assert counts[0] == counts[3] == 9
+    assert (y[rows] >= 0).mean() == 0.5
+    assert rows_for_labels(y, 0.0) is None
+    assert rows_for_labels(np.zeros(5), 0.5) is None
+    assert rows_for_labels(np.full(5, -1), 0.5) is None
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.array([0, 3]), "label 3"),
+        (np.array([0, -2]), "label -2"),
+        (np.array([0.0, 1.0]), "dtype float64"),
+        (np.array([0, 1, 2]), "for 2 examples"),
+    ],
+)
+def test_labels_that_cannot_be_are_refused(y, message):
+    with pytest.raises(ValueError, match=message):
+        m2().fit(data(2)[0], y, verbose=0)
+
+
+def test_generation_needs_a_label():
+    with pytest.raises(ValueError, match="Expected labels, integers from 0 to 2"):
+        m2().sample(2)
+    with pytest.raises(ValueError, match="label -1"):
+        m2().sample(2, condition=np.array([-1, 0]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"alpha": -1.0}, "`alpha`"),
+        ({"gamma": math.nan}, "`gamma`"),
+        ({"views": 0}, "`views`"),
+        ({"labelled_share": 1.0}, "`labelled_share`"),
+        ({"condition": "vector"}, "condition"),
+    ],
+)
+def test_arguments_out_of_range_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        m2(**options)
+
+
+def test_networks_of_another_number_of_labels_are_refused():
+    with pytest.raises(ValueError, match="`encoder`"):
+        m2(encoder=networks.mlp_encoder(SHAPE, LATENT))
+    with pytest.raises(ValueError, match="`classifier`"):
+        m2(classifier=label_classifier("mlp", SHAPE, CLASSES + 1))

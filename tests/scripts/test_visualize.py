@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from keras_vae.reporting.catalogue import FIGURES
+
+
+def test_help_lists_every_figure_and_starts_no_tensorflow(run_script):
+    result = run_script("visualize.py", "--help", PYTHONPROFILEIMPORTTIME="1")
+    assert result.returncode == 0
+    for name, about in FIGURES.items():
+        assert any(
+            line.split() == [name, *about.split()] for line in result.stdout.split("\n")
+        )
+    assert "tensorflow" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--run must be given"),
+        (["--run", "nowhere"], "--run: there is no folder nowhere"),
+        (["--run", ".", "--figures", "manifolt"], "--figures: expected one of all, "),
+        (["--run", ".", "--format", "jpg"], "--format: expected one of png, svg, pdf"),
+        (["--run", "."], "no config.json"),
+    ],
+)
+def test_bad_input_exits_2_with_one_sentence(
+    load_script, capsys, tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    assert load_script("visualize.py").main(["visualize.py", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_trained_run_gets_its_figures(run_script, tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {
+        "x_train": rng.integers(0, 256, (60, 6, 9, 3), np.uint8),
+        "y_train": np.arange(60) % 10,
+        "x_test": rng.integers(0, 256, (30, 6, 9, 3), np.uint8),
+        "y_test": np.arange(30) % 10,
+    }
+    np.savez(tmp_path / "data.npz", **arrays)
+    flags = "--dataset data.npz --latent_dim 3 --hidden_units 8 --epochs 2"
+    result = run_script("train.py", *flags.split(), "--output_dir", "run")
+    assert result.returncode == 0, result.stderr
+    result = run_script(
+        *"visualize.py --run run --figures grids,arrow,all_pairs,curves".split(),
+        *"--format pdf --from_label 2 --to_label 5".split(),
+    )
+    assert result.returncode == 0, result.stderr
+    names = {path.name for path in (tmp_path / "run" / "images").glob("*.*")}
+    stills = {"train", "train_reconstructed", "test", "test_reconstructed", "sampled"}
+    stills |= {"arrow", "arrow_frames", "curves"}
+    assert names == {f"{name}.pdf" for name in stills} | {"all_pairs.gif"}
+    assert "[1/4]" in result.stdout.replace("[ ", "[")
+    assert "Wrote 8 pictures and 1 GIFs to run/images" in result.stdout

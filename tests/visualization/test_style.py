@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from keras_vae.visualization import style
+
+
+def drawn(ending, tmp_path, title="Title"):
+    picture = np.zeros((20, 30, 1), np.uint8)
+    figure = style.framed(picture, title)
+    return style.write_figure(tmp_path / f"figure.{ending}", figure)
+
+
+def test_a_framed_picture_keeps_its_pixels():
+    picture = np.random.default_rng(0).integers(0, 256, (61, 47, 3), np.uint8)
+    figure = style.framed(
+        picture, "A title", rows=["one", "two"], columns=["a"], x="x", y="y"
+    )
+    whole = style.as_picture(figure)
+    windows = np.lib.stride_tricks.sliding_window_view(whole, (61, 47, 3))
+    assert (windows[..., 0, :, :, :] == picture).all(axis=(-3, -2, -1)).any()
+
+
+def test_labels_stand_at_the_middle_of_their_rows():
+    picture = np.zeros((90, 60, 1), np.uint8)
+    axes = style.framed(picture, "", rows=["a", "b", "c"], columns=["d", "e"]).axes[0]
+    np.testing.assert_allclose(axes.get_yticks(), [15, 45, 75])
+    np.testing.assert_allclose(axes.get_xticks(), [15, 45])
+    assert axes.yaxis_inverted()
+
+
+def test_nothing_that_is_written_is_cut_off():
+    picture = np.zeros((64, 64, 1), np.uint8)
+    words = "Many words about what a very small picture shows, in one long title"
+    figure = style.framed(
+        picture, words, rows=["a long label of a row"], columns=["a wide column"], x="x"
+    )
+    figure.canvas.draw()
+    box = figure.get_tightbbox()
+    assert box.x0 >= 0 and box.y0 >= 0
+    assert box.x1 <= figure.get_figwidth() and box.y1 <= figure.get_figheight()
+
+
+@pytest.mark.parametrize(
+    ("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")]
+)
+def test_the_ending_says_the_format_and_files_repeat(tmp_path, ending, start):
+    first = drawn(ending, tmp_path).read_bytes()
+    assert first.startswith(start)
+    assert drawn(ending, tmp_path).read_bytes() == first
+
+
+def test_another_ending_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="'jpg'"):
+        drawn("jpg", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_pyplot_state_is_left_behind(tmp_path):
+    import matplotlib.pyplot as plt
+
+    before = dict(plt.rcParams)
+    drawn("pdf", tmp_path)
+    style.new_figure(2, 2)
+    assert plt.get_fignums() == []
+    assert dict(plt.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    ("values", "limit"),
+    [
+        ([0.1, -0.2], 4),
+        ([4.5, -1], 6),
+        (np.r_[np.zeros(1000), 99.0], 4),
+        ([-35.0], 40),
+        ([np.nan, np.inf], 4),
+        ([], 4),
+    ],
+)
+def test_ranges_are_a_few_fixed_ones(values, limit):
+    assert style.fixed_limit(values) == limit
+
+
+@pytest.mark.parametrize("n", [1, 10, 11, 60])
+def test_every_class_has_a_colour_of_its_own(n):
+    assert len({str(color) for color in style.class_colors(n)}) == n
