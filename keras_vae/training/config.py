@@ -17,7 +17,6 @@ from keras_vae.training.options import Options, checked, option
 LARGE = 1_000_000  # bounds counts and factors that no sensible run comes near
 
 _INPUT_NOISE = re.compile(r"(gaussian|masking):([0-9]*\.?[0-9]+)")
-_ADDRESS = re.compile(r"[^\s:]+:[0-9]{1,5}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -257,7 +256,7 @@ class TrainConfig(Options):
         "auto",
         "which devices train; auto takes every GPU where there are two or more",
         group="Devices",
-        choices=("auto", "one_device", "mirrored", "multi_worker"),
+        choices=("auto", "one_device", "mirrored"),
     )
     virtual_devices: int = option(
         0,
@@ -265,19 +264,6 @@ class TrainConfig(Options):
         minimum=0,
         maximum=64,
         only_with={"strategy": ("auto", "mirrored")},
-    )
-    workers: tuple[str, ...] | None = option(
-        None,
-        "host:port of every worker of this job, the same list for each",
-        only_with={"strategy": ("auto", "multi_worker")},
-        shapes_result=False,
-    )
-    worker_index: int | None = option(
-        None,
-        "which of the workers this process is; the first, 0, writes the files",
-        minimum=0,
-        only_with={"strategy": ("auto", "multi_worker")},
-        shapes_result=False,
     )
     mixed_precision: str = option(
         "none",
@@ -321,7 +307,6 @@ class TrainConfig(Options):
             )
         if self.input_noise != "none":
             self._check_input_noise()
-        self._check_workers()
 
     def _check_input_noise(self) -> None:
         match = _INPUT_NOISE.fullmatch(self.input_noise)
@@ -329,24 +314,6 @@ class TrainConfig(Options):
             raise ValueError(
                 "--input_noise: expected none, gaussian:S with a standard deviation S, "
                 f"or masking:P with a part P below 1, got {self.input_noise!r}."
-            )
-
-    def _check_workers(self) -> None:
-        if (self.workers is None) != (self.worker_index is None):
-            raise ValueError("--workers and --worker_index go together: set both.")
-        if self.workers is None or self.worker_index is None:
-            return
-        for address in self.workers:
-            if not _ADDRESS.fullmatch(address):
-                raise ValueError(
-                    f"--workers: expected host:port for each, got {address!r}."
-                )
-        if len(set(self.workers)) < len(self.workers):
-            raise ValueError("--workers: expected each host:port once.")
-        if self.worker_index >= len(self.workers):
-            raise ValueError(
-                f"--worker_index: expected an integer below {len(self.workers)}, the "
-                f"number of workers, got {self.worker_index}."
             )
 
     @classmethod
@@ -430,7 +397,7 @@ class TrainConfig(Options):
     def differences(self, other: "TrainConfig") -> dict[str, tuple[Any, Any]]:
         """Returns what makes another run of it: name to this and the other value.
 
-        Where the files go and which worker this is make no other run.
+        Where the files go makes no other run.
         """
         pairs = {
             field.name: (getattr(self, field.name), getattr(other, field.name))

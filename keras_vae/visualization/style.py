@@ -120,7 +120,7 @@ def framed(
     height, width = picture.shape[:2]
     # Large pictures are shown smaller, so their text is larger.
     grown = float(np.clip(max(height, width) / 900, 1.0, 1.8))
-    text = {"fontsize": TEXT * grown, "color": INK}
+    text: dict[str, Any] = {"fontsize": TEXT * grown, "color": INK}
     line, letter = _LINE * grown, _LETTER * grown
     left = _EDGE + (max(map(len, rows)) * letter + 8 if rows else 0) + line * bool(y)
     bottom = int(_EDGE + line * bool(columns) + line * bool(x))
@@ -156,7 +156,9 @@ def framed(
     return figure
 
 
-def _pixels(figure: Figure, picture: Picture, place: tuple[float, ...]) -> Axes:
+def _pixels(
+    figure: Figure, picture: Picture, place: tuple[float, float, float, float]
+) -> Axes:
     """Shows a picture in its own pixels at a place of the figure."""
     height, width = picture.shape[:2]
     axes = figure.add_axes(place)

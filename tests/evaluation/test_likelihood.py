@@ -18,8 +18,7 @@ from keras_vae.probability.likelihoods import LIKELIHOODS
 SHAPE = (4, 3, 1)
 
 
-@pytest.fixture(scope="module")
-def vae():
+def make():
     keras.utils.set_random_seed(0)
     model = VAE(
         latent_dim=2,
@@ -31,6 +30,11 @@ def vae():
     model.compile()
     model.ensure_built()
     return model
+
+
+@pytest.fixture(scope="module")
+def vae():
+    return make()
 
 
 @pytest.fixture(scope="module")
@@ -129,21 +133,21 @@ def test_an_example_has_the_same_result_whatever_comes_after_it(vae, x):
     assert head.log_prob == pytest.approx(whole.log_prob[:7], abs=1e-5)
 
 
-def test_the_decoder_never_gives_more_numbers_than_the_bound(vae, x, monkeypatch):
-    sizes = []
+def test_the_decoder_never_gives_more_numbers_than_the_bound(x, monkeypatch):
+    model, sizes = make(), []
 
     def count(params):
         sizes.append(params.numpy().size)
         return params
 
     def generate(z, *given):
-        params = VAE.generate(vae, z, *given)
+        params = VAE.generate(model, z, *given)
         counted = tf.py_function(count, [params], tf.float32)
         return tf.ensure_shape(counted, params.shape)
 
     monkeypatch.setitem(rows._NUMBERS_PER_CALL, "CPU", 16 * 12 * 5)
-    monkeypatch.setattr(vae, "generate", generate)
-    importance_weighted_nll(vae, x, 100)
+    monkeypatch.setattr(model, "generate", generate)
+    importance_weighted_nll(model, x, 100)
     assert max(sizes) == 16 * 12 * 5
     assert sum(sizes) == len(x) * 100 * 12
 
@@ -228,6 +232,13 @@ def test_an_autoencoder_has_no_likelihood(x):
     model = Autoencoder(latent_dim=2, input_shape=SHAPE)
     with pytest.raises(ValueError, match="Autoencoder, whose z is a function of x"):
         importance_weighted_nll(model, x, 10)
+
+
+def test_a_model_that_learns_on_is_measured_anew(x):
+    model = make()
+    before = importance_weighted_nll(model, x, 10).nll
+    model.fit(x, epochs=2, verbose=0)
+    assert importance_weighted_nll(model, x, 10).nll < before - 0.01
 
 
 def test_no_samples_are_refused(vae, x):

@@ -3,6 +3,7 @@ import pytest
 
 import keras_vae
 from keras_vae import networks
+from keras_vae.models.disentangled import FactorVAE
 from keras_vae.training import checkpoint
 
 SHAPE = (3,)
@@ -50,7 +51,7 @@ def test_all_that_training_changes_comes_back(tmp_path, trained):
 
 
 def test_the_state_of_every_optimizer_is_kept():
-    vae = keras_vae.models.disentangled.FactorVAE(2, (4, 4, 1))
+    vae = FactorVAE(2, (4, 4, 1))
     vae.compile()
     vae.ensure_built()
     kept = {id(variable) for variable in checkpoint.variables(vae).values()}

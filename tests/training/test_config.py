@@ -85,7 +85,6 @@ def test_a_flag_without_effect_is_refused_and_the_way_out_is_said(given, message
         {"virtual_devices": 2},
         {"model": "factor_vae", "gamma": 3},
         {"model": "ae", "input_noise": "masking:0.25"},
-        {"workers": ["a:1", "b:2"], "worker_index": 1},
     ],
 )
 def test_a_flag_with_effect_is_taken(given):
@@ -104,11 +103,6 @@ def test_a_flag_with_effect_is_taken(given):
         ({"input_noise": "gaussian"}, "--input_noise: expected none, gaussian:S"),
         ({"input_noise": "masking:1"}, "--input_noise: expected"),
         ({"early_stopping_patience": 3}, "set --validation_fraction"),
-        ({"workers": ("a:1",)}, "--workers and --worker_index go together"),
-        ({"worker_index": 0}, "--workers and --worker_index go together"),
-        ({"workers": ("a",), "worker_index": 0}, "--workers: expected host:port"),
-        ({"workers": ("a:1", "a:1"), "worker_index": 0}, "each host:port once"),
-        ({"workers": ("a:1",), "worker_index": 1}, "--worker_index: .* below 1"),
         ({"model": "factor_vae"}, "--gamma must be set for --model factor_vae"),
     ],
 )
@@ -157,9 +151,7 @@ def test_a_configuration_that_is_none_is_refused(text, message):
 
 def test_differences_name_what_makes_another_run():
     mine = TrainConfig(epochs=5, seed=1)
-    elsewhere = dataclasses.replace(
-        mine, output_dir="x", overwrite=True, workers=("a:1",), worker_index=0
-    )
+    elsewhere = dataclasses.replace(mine, output_dir="x", overwrite=True)
     assert mine.differences(elsewhere) == {}
     assert mine.differences(TrainConfig(epochs=6, seed=1)) == {"epochs": (5, 6)}
 

@@ -7,7 +7,8 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
-from tensorboard.backend.event_processing import event_accumulator
+from tensorboard.backend.event_processing import plugin_event_accumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from keras_vae import VAE, LinearWarmup, networks
 from keras_vae.data.datasets import Data, Split
@@ -48,10 +49,10 @@ def fit(callback, vae=None, epochs=3, **options):
 
 def read(folder):
     """What TensorBoard itself reads there."""
-    events = event_accumulator.EventAccumulator(
-        str(folder), size_guidance={event_accumulator.TENSORS: 0}
-    )
-    return events.Reload()
+    sizes = {plugin_event_accumulator.TENSORS: 0}  # all of them
+    events = plugin_event_accumulator.EventAccumulator(str(folder), sizes)
+    events.Reload()
+    return events
 
 
 def scalars(folder):
@@ -59,16 +60,10 @@ def scalars(folder):
     events = read(folder)
     return {
         tag: [
-            (
-                event.step,
-                float(np.frombuffer(event.tensor_proto.tensor_content, "f4")[0]),
-            )
-            if event.tensor_proto.tensor_content
-            else (event.step, event.tensor_proto.float_val[0])
+            (event.step, float(make_ndarray(event.tensor_proto)))
             for event in events.Tensors(tag)
         ]
-        for tag in events.Tags()["tensors"]
-        if events.SummaryMetadata(tag).plugin_data.plugin_name == "scalars"
+        for tag in events.PluginTagToContent("scalars")
     }
 
 
@@ -128,7 +123,7 @@ def test_active_units_and_histograms_are_those_of_the_encoder(tmp_path):
         ("z/standard_deviation", np.exp(0.5 * z_log_var)),
     ):
         (event,) = events.Tensors(tag)
-        buckets = np.frombuffer(event.tensor_proto.tensor_content).reshape(-1, 3)
+        buckets = make_ndarray(event.tensor_proto)
         assert buckets[:, 2].sum() == numbers.size
         ends = (buckets[0, 0], buckets[-1, 1])
         np.testing.assert_allclose(ends, (numbers.min(), numbers.max()), rtol=1e-5)
@@ -189,8 +184,8 @@ def test_one_object_serves_two_fits(tmp_path):
     fit(callback, epochs=1)
     _, history = fit(callback, epochs=2)
     found = scalars(tmp_path / "train")["objective/loss"]
-    assert [step for step, _ in found][-2:] == [1, 2]
-    np.testing.assert_allclose(values(found)[-2:], history.history["loss"], 1e-6)
+    assert [step for step, _ in found] == [1, 2]
+    np.testing.assert_allclose(values(found), history.history["loss"], 1e-6)
 
 
 def test_what_an_interrupted_run_wrote_of_a_repeated_epoch_is_void(tmp_path):
@@ -206,7 +201,7 @@ def test_what_an_interrupted_run_wrote_of_a_repeated_epoch_is_void(tmp_path):
     [
         (
             {"x": examples(), "labels": ["a"]},
-            "`labels`. Expected one for each of the 12",
+            "`labels`. Expected one for each",
         ),
         ({"x": np.zeros((2001, 1))}, "Expected 1 to 2,000 examples"),
         ({"x": np.zeros((0, 1))}, "Expected 1 to 2,000 examples"),
@@ -259,28 +254,24 @@ def test_tensorboard_shows_scalars_pictures_and_the_projectors_points(
             wait_for(f"return {text}.includes('{tag}')")
         browser.get(f"{url}#images")
         browser.refresh()  # another fragment alone loads nothing
-        picture = "[...document.images].find(i => i.naturalWidth > 100)"
-        wait_for(_everywhere(picture))
+        wait_for(f"{_DEEP} return deep('img').some((i) => i.naturalWidth > 100)")
         browser.get(f"{url}#projector")
         browser.refresh()
-        points = sum(1 for _ in (digits_run / "logs/latents/latents.tsv").open())
-        found = f"document.body.textContent.includes('Points: {points}')"
-        wait_for(_everywhere(found))
+        points = sum(1 for _ in (logs / "latents" / "latents.tsv").open())
+        wait_for(f"{_DEEP} return deep('*').some((e) => says(e, 'Points: {points}'))")
     finally:
         process.terminate()
         process.wait(60)
 
 
-def _everywhere(expression):
-    """Asks in every document and shadow root below the page, frames too."""
-    return f"""
-        const ask = (document) => {expression};
-        const roots = (node) => [...node.querySelectorAll('*')]
-            .flatMap((e) => [e.shadowRoot, e.contentDocument]).filter(Boolean)
-            .flatMap((root) => [root, ...roots(root)]);
-        const all = [document, ...roots(document)];
-        return all.some((root) => ask({{
-            images: root.querySelectorAll('img'),
-            body: {{ textContent: root.textContent || root.body.textContent }},
-        }}));
-    """
+# Elements of the page, of frames in it, and of what is hidden in shadow roots.
+_DEEP = """
+    const roots = (node) => [node, ...[...node.querySelectorAll('*')]
+        .flatMap((e) => [e.shadowRoot, e.contentDocument]).filter(Boolean)
+        .flatMap(roots)];
+    const deep = (what) => roots(document)
+        .flatMap((root) => [...root.querySelectorAll(what)]);
+    const says = (e, text) => !e.children.length
+        ? e.textContent.includes(text)
+        : e.textContent.replace(/\\s+/g, ' ').includes(text);
+"""

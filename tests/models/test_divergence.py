@@ -1,0 +1,172 @@
+import math
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_vae
+from keras_vae import networks
+from keras_vae.models.divergence import Diverged
+
+SHAPE = (4,)
+X = np.random.default_rng(0).normal(size=(40, *SHAPE)).astype(np.float32)
+AT = 5  # steps that are sound
+
+
+class Failing(keras_vae.VAE):
+    """A VAE one of whose terms is not finite once `AT` steps are made."""
+
+    where, value = "nothing", math.nan
+
+    def bad(self, sound):
+        return tf.where(self.step >= AT, self.value, sound)
+
+    def reconstruction_loss(self, x, params):
+        loss = super().reconstruction_loss(x, params)
+        return loss * self.bad(1.0) if self.where == "reconstruction" else loss
+
+    def sample_latent(self, *args, **kwargs):
+        latent = super().sample_latent(*args, **kwargs)
+        if self.where == "KL":
+            latent = latent._replace(kl=latent.kl * self.bad(1.0))
+        return latent
+
+    def latent_penalty(self, latent):
+        penalty = super().latent_penalty(latent)
+        if self.where != "gradient":
+            return penalty
+
+        @tf.custom_gradient
+        def same(value):
+            return value, lambda upstream: upstream * self.bad(1.0)
+
+        return same(penalty)
+
+
+def model(where, value=math.nan, **options):
+    vae = Failing(
+        2,
+        SHAPE,
+        encoder=networks.mlp_encoder(SHAPE, 2, hidden_units=(8,)),
+        decoder=networks.mlp_decoder(2, SHAPE, hidden_units=(8,)),
+        likelihood="gaussian_fixed",
+        seed=0,
+    )
+    vae.where, vae.value = where, value
+    vae.compile(**options)
+    return vae
+
+
+def diverge(vae):
+    """Trains into the failure; returns it and the weights of the step before."""
+    seen = {}
+
+    class Keep(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            seen[int(self.model.step.numpy())] = self.model.get_weights()
+
+    with pytest.raises(Diverged) as caught:
+        vae.fit(X, epochs=3, batch_size=10, verbose=0, callbacks=[Keep()])
+    return caught.value, seen
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("where", ["reconstruction", "KL", "gradient"])
+def test_the_step_and_the_term_are_named_and_the_weights_are_those_before(where, value):
+    vae = model(where, value, steps_per_execution=1)
+    error, seen = diverge(vae)
+    assert (error.step, error.term) == (AT + 1, where)
+    assert f"step {AT + 1} gave numbers that are not finite ({where})" in str(error)
+    assert f"weights of step {AT}" in str(error)
+    assert "clipnorm" in str(error)
+    assert int(vae.step.numpy()) == int(vae.optimizer.iterations.numpy()) == AT
+    for now, then in zip(vae.get_weights(), seen[AT], strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"steps_per_execution": 12},
+        {"run_eagerly": True},
+        {"optimizer": "sgd"},
+        {"jit_compile": True},
+    ],
+)
+def test_however_steps_are_run(options):
+    vae = model("gradient", **options)
+    error, _ = diverge(vae)
+    assert error.step == AT + 1
+    assert all(np.isfinite(weight).all() for weight in vae.get_weights())
+    assert all(np.isfinite(v.numpy()).all() for v in vae.optimizer.variables)
+
+
+def test_a_sound_training_goes_to_its_end():
+    vae = model("nothing")
+    history = vae.fit(X, epochs=3, batch_size=10, verbose=0).history
+    assert int(vae.step.numpy()) == 12
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_a_large_kernel_s_gradient_is_looked_at():
+    wide = (600,)
+
+    @tf.custom_gradient
+    def spoil(x):
+        return x, lambda upstream: upstream * math.nan
+
+    inputs = keras.Input(SHAPE)
+    h = keras.layers.Dense(wide[0], use_bias=False)(inputs)
+    h = keras.layers.Dense(20, use_bias=False)(h)
+    h = keras.layers.Lambda(spoil)(h)
+    heads = [keras.layers.Dense(2, use_bias=False)(h) for _ in range(2)]
+    encoder = keras.Model(inputs, heads)
+    vae = keras_vae.VAE(2, SHAPE, encoder=encoder, likelihood="gaussian_fixed", seed=0)
+    vae.compile()
+    vae.ensure_built()
+    before = vae.get_weights()
+    with pytest.raises(Diverged, match="gradient"):
+        vae.fit(X, verbose=0)
+    for now, then in zip(vae.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_scaled_gradients_that_overflow_only_lower_the_scale():
+    optimizer = keras.optimizers.LossScaleOptimizer(
+        keras_vae.Adam(), initial_scale=2.0**126
+    )
+    vae = model("nothing", optimizer=optimizer)
+    vae.fit(X, epochs=3, batch_size=10, verbose=0)
+    assert float(optimizer.dynamic_scale.numpy()) < 2.0**126
+    assert all(np.isfinite(weight).all() for weight in vae.get_weights())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_one_replica_that_is_not_finite_holds_all_back(run_python, policy):
+    code = f"""
+import math, keras, numpy as np, tensorflow as tf
+from keras_vae.training import strategies
+strategy = strategies.mirrored(2)
+keras.config.set_dtype_policy("{policy}")
+import keras_vae
+from keras_vae.models.divergence import Diverged
+
+class Failing(keras_vae.VAE):
+    def latent_penalty(self, latent):
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        bad = (self.step >= 3) & (replica == 1)
+        return super().latent_penalty(latent) * tf.where(bad, math.nan, 1.0)
+
+with strategy.scope():
+    vae = Failing(2, (4,), likelihood="gaussian_fixed", seed=0)
+    vae.compile()
+x = np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
+try:
+    vae.fit(x, epochs=2, batch_size=10, verbose=0)
+except Diverged as error:
+    print(error.step, all(np.isfinite(w).all() for w in vae.get_weights()))
+"""
+    result = run_python("-c", code)
+    assert result.stdout == "4 True\n", result.stderr

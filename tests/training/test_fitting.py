@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+import keras_vae
+from keras_vae.data.datasets import Data, Split
+from keras_vae.training import fitting
+from keras_vae.training.config import TrainConfig
+
+
+def data(x, kind="images"):
+    return Data("mine", kind, x.shape[1:], Split(x), None, None)
+
+
+GREY = data(np.random.default_rng(0).random((30, 4, 4, 1), np.float32))
+VECTORS = data(np.zeros((30, 4), np.float32), "vectors")
+
+
+def fitted(config, on, *explicit):
+    notes = []
+    result = fitting.fitted(config, frozenset(explicit), on, notes.append)
+    return result, notes
+
+
+def test_a_batch_larger_than_the_data_is_lowered_with_a_note():
+    config, notes = fitted(TrainConfig(batch_size=100), GREY)
+    assert config.batch_size == 30
+    assert len(notes) == 1
+    assert "batches hold 30 examples" in notes[0]
+
+
+def test_a_batch_size_that_was_asked_for_is_refused_instead():
+    with pytest.raises(ValueError, match="--batch_size: expected at most 30.* got 31"):
+        fitted(TrainConfig(batch_size=31), GREY, "batch_size")
+    assert fitted(TrainConfig(batch_size=30), GREY, "batch_size")[0].batch_size == 30
+
+
+def test_only_images_are_augmented():
+    config = TrainConfig(augment="affine", batch_size=10)
+    assert fitted(config, GREY, "augment") == (config, [])
+    with pytest.raises(ValueError, match="--augment affine: only images .*vectors"):
+        fitted(config, VECTORS, "augment")
+    lowered, notes = fitted(config, VECTORS)  # a preset asked for it
+    assert lowered.augment == "none"
+    assert len(notes) == 1
+
+
+def test_gradients_are_accumulated_on_one_device_only():
+    config = TrainConfig(accumulate_steps=4)
+    fitting.check_devices(config, 1)
+    fitting.check_devices(TrainConfig(), 2)
+    with pytest.raises(ValueError, match="--accumulate_steps 4.*there are 2"):
+        fitting.check_devices(config, 2)
+
+
+def check(x, likelihood, **given):
+    model = keras_vae.VAE(2, x.shape[1:], likelihood=likelihood, seed=0)
+    fitting.check_examples(TrainConfig(**given), data(x), model)
+
+
+def test_examples_that_the_likelihood_cannot_explain_are_refused():
+    check(GREY.train.x, "bernoulli")
+    with pytest.raises(ValueError, match="divide by 255"):
+        check(GREY.train.x * 255, "bernoulli")
+
+
+def test_a_likelihood_of_grey_values_is_refused_for_binarised_ones():
+    check(GREY.train.x, "continuous_bernoulli")
+    with pytest.raises(ValueError, match="take Bernoulli"):
+        check(GREY.train.x, "continuous_bernoulli", binarize="dynamic")
+
+
+def test_what_is_binarised_lies_between_0_and_1():
+    check(GREY.train.x, "gaussian", binarize="static")
+    with pytest.raises(ValueError, match=r"must lie in \[0, 1\]"):
+        check(GREY.train.x * 3, "gaussian", binarize="static")
