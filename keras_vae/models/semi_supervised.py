@@ -113,6 +113,9 @@ class M2(CVAE):
         views: Views of each image in training; None takes 2 for images and 1 else.
         labelled_share: Part of the examples of an epoch in `fit` that have a label, at
             least: labelled examples are shown more often than others. 0: as often.
+        joint: Whether the bound trains the classifier too, as in the paper. Else it is
+            trained in updates of its own, by labels and the agreement of views alone,
+            and the bound takes q(y|x) as it is.
 
     Raises:
         ValueError: As `VAE`, and if a network does not fit the number of labels.
@@ -138,6 +141,7 @@ class M2(CVAE):
         gamma: float = 0.5,
         views: int | None = None,
         labelled_share: float = LABELLED_SHARE,
+        joint: bool = True,
         condition: str = "label",
         **kwargs: Any,
     ) -> None:
@@ -146,6 +150,7 @@ class M2(CVAE):
         self.alpha = _within("alpha", alpha, 0.0)
         self.gamma = _within("gamma", gamma, 0.0)
         self.labelled_share = _within("labelled_share", labelled_share, 0.0, 0.99)
+        self.joint = bool(joint)
         self._given_views, image = views, len(shape) == 3
         views = 1 + image if views is None else views
         self.views = int(_within("views", views, 1, 100 if image else 1))
@@ -214,10 +219,12 @@ class M2(CVAE):
         clear = ~known & (tf.reduce_max(shown, axis=-1) > math.log(_CLEAR))
         target = tf.one_hot(tf.where(clear, best, NO_LABEL), self.num_classes)
         others = -tf.reduce_sum(target * log_q[1:], axis=[0, 2]) / max(1, count - 1)
+        if not self.joint:
+            mean = tf.stop_gradient(mean)
+        neg_entropy = tf.reduce_sum(tf.exp(mean) * mean, axis=-1)
         return LabelInference(
             q=tf.where(known[:, tf.newaxis], one_hot, tf.exp(mean)),
-            kl=tf.where(known, 0.0, tf.reduce_sum(tf.exp(mean) * mean, axis=-1))
-            + math.log(self.num_classes),
+            kl=tf.where(known, 0.0, neg_entropy) + math.log(self.num_classes),
             cost=-tf.reduce_mean(tf.reduce_sum(one_hot * log_q, axis=-1), axis=0),
             disagreement=others,
             label=label,
@@ -475,6 +482,7 @@ class M2(CVAE):
             "gamma": self.gamma,
             "views": self._given_views,
             "labelled_share": self.labelled_share,
+            "joint": self.joint,
         }
 
 

@@ -4,12 +4,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_vae.data import motion
+from keras_vae.data.datasets import Data
 from keras_vae.models.conditions import Label, Part
 from keras_vae.probability.priors import VampPrior
 from keras_vae.training.folder import RunFolder
-from keras_vae.visualization import grids, lines
+from keras_vae.visualization import grids, lines, paths
 
 _MOST = 100  # pseudo-inputs in one picture
+_PATHS = 10  # drawings of one kind
 _SAMPLES = 64  # in a picture, or a few more for whole columns
 _WIDEST = 16  # classes that have a column each
 
@@ -60,14 +63,50 @@ def completes(model: Any) -> bool:
     return isinstance(getattr(model, "condition", None), Part)
 
 
-def write_final(folder: RunFolder, model: Any) -> None:
-    """Writes what there is to see of a model's parts: the pseudo-inputs of a VampPrior.
+def write_final(folder: RunFolder, model: Any, data: Data) -> None:
+    """Writes what only some runs have to show.
+
+    `pseudo_inputs.png` of a VampPrior; `motion.png` of the dataset of that name: what
+    the pen draws.
 
     Args:
         folder: The run's.
         model: Its model, trained.
+        data: What it was trained on.
     """
     if isinstance(model.prior, VampPrior):
         x = model.prior.pseudo_inputs().numpy()[:_MOST]
         picture = grids.tile(x) if x.ndim == 4 else lines.line_grid(x)
         grids.write_png(folder.images / "pseudo_inputs.png", picture)
+    if data.name == "motion":
+        grids.write_png(folder.images / "motion.png", drawn_figures(model, data))
+
+
+def drawn_figures(model: Any, data: Data) -> grids.Picture:
+    """Draws what the pen of `data.motion` does, a row each of ten paths.
+
+    Examples with their reconstructions over them; the way from the first to the second;
+    and generated figures, of each class in turn where the model is told the class.
+
+    Args:
+        model: A model of the dataset `motion`.
+        data: The dataset.
+    """
+    split = data.test or data.train
+    names = data.label_names or motion.FIGURES
+    x, y = split.x[:_PATHS], np.asarray(split.y)[:_PATHS]
+    labelled = isinstance(getattr(model, "condition", None), Label)
+    classes = np.arange(_PATHS) % len(names)
+    given, way, wanted = (y, y[:1], classes) if labelled else (None, None, None)
+    generated = model.sample(_PATHS, seed=0, condition=wanted)
+    walk = model.interpolate(x[0], x[1], _PATHS, condition=way)
+    shown = np.concatenate([x, walk, generated])
+    over = np.concatenate([model.reconstruct(x, given), walk, generated])
+    elbow, pen = motion.arm_places(shown)
+    arms = np.stack([np.zeros_like(pen[:, 0]), elbow[:, -1], pen[:, -1]], axis=1)
+    titles = [names[label] for label in y]
+    titles += grids.t_titles(np.linspace(0.0, 1.0, _PATHS)) or []
+    titles += [names[c] if labelled else "sample" for c in classes]
+    return paths.path_grid(
+        pen, motion.arm_places(over)[1], arms=arms, columns=_PATHS, titles=titles
+    )

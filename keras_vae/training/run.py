@@ -242,7 +242,7 @@ class _Run:
             x = _first(self.data.train.x, samplers.MAX_EXAMPLES)
             z = samplers.posterior_draws(self.model, x)
             self.model.set_aggregate(samplers.fit_density(z))
-        pictures.write_final(self.folder, self.model)
+        pictures.write_final(self.folder, self.model, self.data)
         self._write_condition()
         self._save_model()
         self.model.export(self.folder.saved_model)

@@ -45,7 +45,9 @@ def test_adapt_standardises_each_feature(shape: tuple[int, ...]) -> None:
     inside = model.to_model(tf.constant(x)).numpy().reshape(-1, shape[-1])
     np.testing.assert_allclose(inside.mean(axis=0), 0.0, atol=1e-4)
     np.testing.assert_allclose(inside.std(axis=0), 1.0, rtol=1e-4)
-    np.testing.assert_allclose(model.to_data(model.to_model(x)), x, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(
+        model.to_data(model.to_model(x)), x, rtol=1e-5, atol=1e-4
+    )
     assert not {"data_mean", "data_scale"} & {v.name for v in model.trainable_variables}
 
 
@@ -140,12 +142,14 @@ def test_a_csv_with_a_label_column_trains(tmp_path) -> None:
     model = make(data.input_shape)
     model.adapt(data.train.x)
     model.fit(data.train.x, epochs=1, verbose=0)
-    np.testing.assert_allclose(model.sample(400, seed=0).mean(axis=0), x.mean(axis=0), rtol=0.3)
+    np.testing.assert_allclose(
+        model.sample(400, seed=0).mean(axis=0), x.mean(axis=0), rtol=0.3
+    )
 
 
 @pytest.mark.slow
 def test_a_plane_of_latents_unrolls_the_swiss_roll() -> None:
-    """What is near on the sheet is near in the latents, through the turns of the roll."""
+    """What is near in the latents is near on the sheet, through the turns of the roll."""
     from sklearn.neighbors import KNeighborsRegressor
 
     data = load("swiss_roll")

@@ -77,3 +77,21 @@ def test_no_pyplot_state_is_left_behind():
 def test_what_cannot_be_drawn_is_named(series, options, message):
     with pytest.raises(ValueError, match=message):
         lines.line_grid(*series, **options)
+
+
+def test_sequences_of_many_channels_are_images_with_time_to_the_right():
+    x = np.zeros((2, 20, 16))
+    x[:, 15:, 12:] = 1.0  # late and high
+    picture = lines.line_grid(x, columns=1)[..., 0]
+    half = picture.shape[0] // 2
+    bright = np.argwhere(picture[:half] == 255)
+    assert len(bright) and (bright[:, 0] < half / 3).all()
+    assert (bright[:, 1] > picture.shape[1] * 0.7).all()
+    both = lines.line_grid(x, 1.0 - x, columns=2)
+    assert (both.shape[0] > half) and (both[half + 5 :, :20] == 255).any()
+
+
+def test_images_of_channels_keep_the_range_of_the_reference():
+    reference = np.stack([np.full((5, 13), -1.0), np.full((5, 13), 1.0)])
+    middle = lines.line_grid(np.zeros((1, 5, 13)), reference=reference)
+    assert abs(int(np.median(middle)) - 127) <= 1
