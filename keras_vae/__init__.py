@@ -11,10 +11,10 @@ __version__ = "0.1.0"
 
 _HOME = {
     "VAE": "models.vae",
-    "Latent": "models.vae",
+    "Latent": "models.terms",
     "CVAE": "models.conditional",
     "M2": "models.semi_supervised",
-    "M1M2": "models.semi_supervised",
+    "M1M2": "models.stacked",
     "Adam": "optimizers",
     "LinearWarmup": "models.schedules",
     "Cyclical": "models.schedules",
@@ -22,6 +22,15 @@ _HOME = {
     "InterpolationImages": "training.callbacks",
     "SampleImages": "training.callbacks",
     "TrainConfig": "training.config",
+    "IWAE": "models.importance_weighted",
+    "Autoencoder": "models.autoencoder",
+    "BetaTCVAE": "models.disentangled",
+    "CapacityVAE": "models.disentangled",
+    "DIPVAE": "models.disentangled",
+    "FactorVAE": "models.disentangled",
+    "InfoVAE": "models.disentangled",
+    "PictureCallback": "training.callbacks",
+    "load_model": "loading",
     "load": "data.datasets",
     "batches": "data.pipeline",
 }

@@ -7,8 +7,8 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vae.files import written_aside
+from keras_vae.noise import RowNoise
 from keras_vae.probability.distributions import interpolate_latents
-from keras_vae.probability.noise import RowNoise
 
 Signature = Callable[..., dict[str, tf.Tensor]]
 

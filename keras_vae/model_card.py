@@ -196,7 +196,6 @@ def loading(name: str, model: Any) -> list[Code]:
         name: Of the run's folder.
         model: Its model.
     """
-    kind = type(model)
     spec = model.condition_spec
     given, flag = "", ""
     if spec is not None and spec.dtype.is_integer:
@@ -208,9 +207,8 @@ def loading(name: str, model: Any) -> list[Code]:
         Code(
             "With this package, everything",
             "python",
-            "import keras\n"
-            f"from {kind.__module__} import {kind.__name__}  # Keras must know it\n\n"
-            'model = keras.saving.load_model("model.keras")\n'
+            "import keras_vae\n\n"
+            'model = keras_vae.load_model("model.keras")\n'
             "# model.encode(x), .decode(z), .reconstruct(x), .sample(n), ...",
         ),
         Code(

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.networks import DECODERS, ENCODERS, OutputConv2D, RowDropout
-from keras_vae.probability.noise import RowNoise, noise_scope
+from keras_vae.noise import RowNoise, noise_scope
 
 LATENT_DIM = 3
 IMAGES = [(1, 1, 1), (8, 8, 1), (7, 1, 2), (28, 28, 1), (31, 45, 3)]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.probability.noise import RowNoise
+from keras_vae.noise import RowNoise
 
 Augment = Callable[[tf.Tensor, RowNoise], tf.Tensor]
 
@@ -20,9 +20,7 @@ _SHIFT = 0.05  # largest shift, as a part of the side
 _PART = 0.5  # of the images that are changed
 
 
-def affine(
-    images: tf.Tensor, noise: RowNoise, part: float = _PART
-) -> tf.Tensor:
+def affine(images: tf.Tensor, noise: RowNoise, part: float = _PART) -> tf.Tensor:
     """Returns images, some of them rotated, scaled and shifted a little.
 
     Args:

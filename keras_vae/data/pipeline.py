@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.naming import lookup
-from keras_vae.probability.noise import RowNoise
+from keras_vae.noise import RowNoise
 
 BINARIZE = ("none", "threshold", "static", "dynamic")
 """What can be done to grey values: nothing; 1 from one half up; drawn once for each

@@ -23,13 +23,13 @@ from keras_vae.evaluation.rows import (
     is_binary,
     traced,
 )
+from keras_vae.noise import RowNoise
 from keras_vae.probability.likelihoods import (
     Bernoulli,
     ContinuousBernoulli,
     DiscretizedLogistic,
     Gaussian,
 )
-from keras_vae.probability.noise import RowNoise
 from keras_vae.probability.priors import StandardNormal
 
 Progress = Callable[[int, int], None]

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.data.pipeline import as_unit
-from keras_vae.probability.noise import RowNoise
+from keras_vae.noise import RowNoise
 
 # Numbers that the decoder gives in one call. A few MB stay in the caches of a CPU.
 _NUMBERS_PER_CALL = {"CPU": 2**21, "GPU": 2**26}

@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.evaluation.rows import chunks, first_examples, is_binary, traced
+from keras_vae.noise import RowNoise
 from keras_vae.probability.aggregate import AggregateDensity
 from keras_vae.probability.likelihoods import Bernoulli
-from keras_vae.probability.noise import RowNoise
 
 MAX_EXAMPLES = 10_000
 """Training examples that are enough to fit a density to."""

@@ -5,10 +5,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_vae.models.vae import VAE, Latent
+from keras_vae.models.terms import Latent
+from keras_vae.models.vae import VAE
+from keras_vae.noise import RowNoise
 from keras_vae.probability.distributions import LOG_VAR_LIMIT
 from keras_vae.probability.likelihoods import Likelihood
-from keras_vae.probability.noise import RowNoise
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")

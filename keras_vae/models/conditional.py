@@ -20,8 +20,8 @@ from keras_vae.models.conditions import (
 from keras_vae.models.inference import ADAPT_EXAMPLES
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
+from keras_vae.noise import RowNoise
 from keras_vae.probability.distributions import bound_log_var, widened
-from keras_vae.probability.noise import RowNoise
 from keras_vae.probability.priors import Prior, StandardNormal
 
 _FLAT = ("mlp", "resmlp")  # networks that take the condition as more features

@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_vae.data.checks import to_unit
 from keras_vae.data.pipeline import as_unit
 from keras_vae.naming import lookup
-from keras_vae.probability.noise import RowNoise
+from keras_vae.noise import RowNoise
 
 _SMALLEST_BOX = 0.2  # of a side, of the boxes that random masks are made of
 

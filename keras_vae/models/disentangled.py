@@ -11,11 +11,12 @@ import keras
 import tensorflow as tf
 
 from keras_vae.models.divergence import apply_if_finite
+from keras_vae.models.terms import Latent, Output, sum_over_dims
 from keras_vae.models.trainer import BatchPart, batch_part
-from keras_vae.models.vae import VAE, Latent, Output, sum_over_dims
+from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
+from keras_vae.noise import RowNoise
 from keras_vae.optimizers import Adam
-from keras_vae.probability.noise import RowNoise
 
 _ESTIMATORS = ("mws", "mss")
 

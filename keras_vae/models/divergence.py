@@ -46,6 +46,8 @@ def diagnosis(model: Any) -> Diverged:
     figures = model.get_metrics_result()
     bad = [name for name, value in figures.items() if not abs(float(value)) < math.inf]
     terms = [words for name, words in _TERMS.items() if name in bad]
+    if "KL" in terms and "penalty" in terms:  # the one is made of the other
+        terms.remove("penalty")
     if not terms:
         terms = ["loss" if "loss" in bad else "gradient"]
     return Diverged(int(model.step.numpy()) + 1, ", ".join(terms))

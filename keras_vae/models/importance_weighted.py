@@ -6,7 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_vae.models.vae import VAE, Latent, replica_mean
+from keras_vae.models.terms import Latent, replica_mean
+from keras_vae.models.vae import VAE
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")

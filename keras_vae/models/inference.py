@@ -11,8 +11,8 @@ import tensorflow as tf
 from keras_vae import networks
 from keras_vae.export import export
 from keras_vae.models.trainer import ChunkedTrainer
+from keras_vae.noise import RowNoise
 from keras_vae.probability.distributions import interpolate_latents
-from keras_vae.probability.noise import RowNoise
 
 _NUMBERS_PER_CALL = 2**20  # elements of x or its parameters that one graph call handles
 ADAPT_EXAMPLES = 10_000  # examples that `adapt` reads where reading is slow
@@ -282,9 +282,7 @@ class Inference(ChunkedTrainer):
             yield part, self.condition_on(part, given, noise)
             first += len(part)
 
-    def elbo_examples(
-        self, x: Any, condition: Any
-    ) -> Iterator[tuple[tf.Tensor, Any]]:
+    def elbo_examples(self, x: Any, condition: Any) -> Iterator[tuple[tf.Tensor, Any]]:
         """Yields the batches that `elbo` is of."""
         return self._examples(x, condition)
 

@@ -1,10 +1,11 @@
 """The variational autoencoder (Kingma and Welling 2014; Rezende et al. 2014)."""
 
 import contextlib
+import copy
 import math
 import numbers
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,52 +13,28 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.data.pipeline import as_unit
-from keras_vae.models.divergence import apply_if_finite
-from keras_vae.models.inference import Inference
-from keras_vae.models.trainer import BatchPart, add_to_mean, batch_part
+from keras_vae.models.steps import Steps
+from keras_vae.models.terms import (
+    Latent,
+    Output,
+    call_on_rows,
+    replica_mean,
+    sum_over_dims,
+    weighted_sum,
+)
 from keras_vae.naming import lookup
+from keras_vae.noise import RowNoise, current_noise
 from keras_vae.probability.aggregate import AggregateDensity
 from keras_vae.probability.distributions import NormalByRow, bound_log_var, widened
 from keras_vae.probability.likelihoods import LIKELIHOODS, Likelihood
-from keras_vae.probability.noise import RowNoise, current_noise, noise_scope
 from keras_vae.probability.priors import PRIORS, Prior
 
 POSTERIORS = ("diagonal", "isotropic")
 """One variance for each dimension, or one for all."""
 
 
-class Latent(NamedTuple):
-    """What is known of z for a batch; all a `latent_penalty` may want."""
-
-    z_mean: Any
-    """(batch, latent_dim)"""
-    z_log_var: Any
-    """(batch, latent_dim)"""
-    z: Any
-    """Samples of the posterior, (num_samples, batch, latent_dim)."""
-    log_q: Any
-    """log q(z|x) of the samples in nats, (num_samples, batch)."""
-    log_p: Any
-    """log p(z) of the samples in nats, (num_samples, batch)."""
-    kl: Any
-    """KL(q(z|x) || p(z)) in nats, (batch, latent_dim) where the prior factorises, else
-    the samples' mean of log q - log p, (batch,)."""
-    step: Any
-    """Training steps so far, int64."""
-
-
-class Output(NamedTuple):
-    """What calling the model returns."""
-
-    params: Any
-    """The likelihood's parameters, (num_samples, batch, *params_shape)."""
-    latent: Latent
-    condition: Any = None
-    """What the examples were conditioned on, in conditional models."""
-
-
 @keras.saving.register_keras_serializable(package="keras_vae")
-class VAE(Inference):
+class VAE(Steps):
     """A variational autoencoder.
 
     It minimises -ELBO = -E_q[log p(x|z)] + beta KL(q(z|x) || p(z)) in nats per example,
@@ -168,7 +145,7 @@ class VAE(Inference):
         if sample_weight is None:
             self.add_loss(tf.reduce_mean(penalty))
         else:
-            self.add_loss(_weighted_sum(penalty, sample_weight))
+            self.add_loss(weighted_sum(penalty, sample_weight))
         params = self.generate(latent.z, condition, training)
         return Output(params, latent, condition)
 
@@ -247,104 +224,8 @@ class VAE(Inference):
             training: Whether this is a training step.
         """
         reconstruction = self.reconstruction_loss(x, y_pred.params, y_pred.condition)
-        if sample_weight is None:
-            reconstruction = tf.reduce_mean(reconstruction)
-        else:
-            reconstruction = _weighted_sum(reconstruction, sample_weight)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        # Keras divides the sum of `losses` by the number of replicas in the same way.
-        return reconstruction / replicas + super().compute_loss(
-            x, None, None, training=training
-        )
-
-    # Steps.
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """One step of the optimizer on one batch; returns the metrics."""
-        inputs, x, weight = self.unpack(data)
-        part = batch_part(x)
-        noise = RowNoise(self.seed, self.step, part.first_row, "training")
-        with tf.GradientTape() as tape:
-            loss, output = self._loss(inputs, x, weight, part, noise, training=True)
-            scaled = self.optimizer.scale_loss(loss)
-        variables = self.optimized_variables[0]
-        gradients = tape.gradient(scaled, variables)
-        finite = apply_if_finite(self.optimizer, loss, gradients, variables)
-        self.after_gradients(output, part)
-        self._track(loss, x, output, weight, part)
-        self.step.assign_add(tf.cast(finite, tf.int64))
-        return self.get_metrics_result()
-
-    def test_step(self, data: Any) -> dict[str, Any]:
-        """The same figures on one batch, without training; returns the metrics."""
-        inputs, x, weight = self.unpack(data)
-        part = batch_part(x)
-        row = self._evaluated + tf.cast(part.first_row, tf.int64)
-        noise = RowNoise(self.seed, 0, row, "evaluation")
-        loss, output = self._loss(inputs, x, weight, part, noise, training=False)
-        self._track(loss, x, output, weight, part)
-        self._evaluated.assign_add(tf.cast(part.total, tf.int64))
-        return self.get_metrics_result()
-
-    def predict_step(self, data: Any) -> tf.Tensor:
-        """`predict` is `reconstruct`."""
-        inputs, x, _ = self.unpack(data)
-        _, condition = self.split_inputs(inputs)
-        noise = RowNoise(self.seed, domain="evaluation")
-        condition = self.condition_on(x, condition, noise)
-        return self.means(self.infer(x, condition)[0], condition)
-
-    def _loss(
-        self,
-        inputs: Any,
-        x: tf.Tensor,
-        weight: tf.Tensor | None,
-        part: BatchPart,
-        noise: RowNoise,
-        training: bool,
-    ) -> tuple[tf.Tensor, Output]:
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        share = tf.fill([part.count], replicas / tf.cast(part.total, tf.float32))
-        if weight is not None:
-            share = share * weight
-        with noise_scope(noise):
-            output = self(inputs, training=training, sample_weight=share)
-        loss = self.compute_loss(x, None, output, share, training=training)
-        return loss, output
-
-    def _track(
-        self,
-        loss: tf.Tensor,
-        x: tf.Tensor,
-        output: Output,
-        weight: tf.Tensor | None,
-        part: BatchPart,
-    ) -> None:
-        def add(tracker: keras.metrics.Mean, figure: tf.Tensor) -> None:
-            weights = tf.ones(()) if weight is None else weight
-            add_to_mean(tracker, _weighted_sum(figure, weights), part.count)
-
-        total = loss * tf.cast(part.total, loss.dtype)
-        add_to_mean(self._loss_tracker, total, part.count)
-        add(
-            self._reconstruction_tracker,
-            self.reconstruction_loss(x, output.params, output.condition),
-        )
-        if self._kl_tracker is not None:
-            add(self._kl_tracker, sum_over_dims(output.latent.kl))
-        if self._penalty_tracker is not None:
-            add(self._penalty_tracker, self.latent_penalty(output.latent))
-
-    def unpack(self, data: Any) -> tuple[Any, tf.Tensor, tf.Tensor | None]:
-        """Returns what `call` takes, x as float32, and the weights of the examples."""
-        x, _, weight = keras.utils.unpack_x_y_sample_weight(data)
-        x = as_unit(x)
-        if weight is not None:
-            weight = tf.reshape(tf.cast(weight, tf.float32), [-1])
-        return x, x, weight
-
-    def after_gradients(self, output: Output, part: BatchPart) -> None:
-        """What else a model trains in a step (a discriminator, say): nothing here."""
+        penalties = super().compute_loss(x, None, None, training=training)
+        return replica_mean(reconstruction, sample_weight) + penalties
 
     # Parts that conditional models change.
 
@@ -429,7 +310,11 @@ class VAE(Inference):
         """Data in their own units to the networks' units."""
         if self.data_scale is None:
             return x
-        return (x - self.data_mean.value) / self.data_scale.value
+        mean, scale = (
+            tf.cast(statistic.value, x.dtype)
+            for statistic in (self.data_mean, self.data_scale)
+        )
+        return (x - mean) / scale
 
     def to_data(self, x: tf.Tensor) -> tf.Tensor:
         """The networks' units to the data's own."""
@@ -465,6 +350,7 @@ class VAE(Inference):
                 initializer="zeros",
                 trainable=False,
                 dtype="float32",
+                autocast=False,
             )
             self.data_scale = self.add_weight(
                 name="data_scale",
@@ -472,6 +358,7 @@ class VAE(Inference):
                 initializer="ones",
                 trainable=False,
                 dtype="float32",
+                autocast=False,
             )
         self.likelihood.build((None, *self.data_shape))
         self.prior.set_examples(self.data_shape, self.condition_spec)
@@ -599,54 +486,15 @@ class VAE(Inference):
         config = dict(config)
         for name, value in config.items():
             if isinstance(value, dict) and "class_name" in value:
+                # Keras empties what it reads.
                 config[name] = keras.saving.deserialize_keras_object(
-                    value, custom_objects=custom_objects
+                    copy.deepcopy(value), custom_objects=custom_objects
                 )
         aggregate = config.pop("aggregate", None)
         model = cls(**config)
         if aggregate is not None:
             model.aggregate = aggregate
         return model
-
-
-def call_on_rows(network: Any, inputs: Any, training: bool | None) -> Any:
-    """Calls a network on a replica's part of a batch, which may be empty.
-
-    A network is then lent one example of zeros: some convolutions fail on none, and the
-    statistics that normalisation takes of none are NaN.
-    """
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
-        return network(inputs, training=training)
-    rows = tf.shape(keras.tree.flatten(inputs)[0])[0]
-    lent = tf.cast(tf.equal(rows, 0), tf.int32)
-
-    def lend(part: tf.Tensor) -> tf.Tensor:
-        shape = tf.concat([[lent], tf.shape(part)[1:]], axis=0)
-        return tf.concat([part, tf.zeros(shape, part.dtype)], axis=0)
-
-    outputs = network(keras.tree.map_structure(lend, inputs), training=training)
-    return keras.tree.map_structure(lambda output: output[:rows], outputs)
-
-
-def _weighted_sum(figures: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.cast(weights, figures.dtype) * figures)
-
-
-def replica_mean(figure: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
-    """This replica's part of the mean of a figure over the global batch.
-
-    Keras scales what `add_loss` collects in the same way: the parts of all replicas,
-    and so their gradients, sum to the whole.
-    """
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if weight is None:
-        return tf.reduce_mean(figure) / replicas
-    return tf.reduce_sum(weight * figure) / replicas
-
-
-def sum_over_dims(kl: tf.Tensor) -> tf.Tensor:
-    """(batch, latent_dim) or (batch,) to (batch,)."""
-    return kl if kl.shape.rank == 1 else tf.reduce_sum(kl, axis=-1)
 
 
 @contextlib.contextmanager

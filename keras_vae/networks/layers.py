@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.probability.noise import current_noise
+from keras_vae.noise import current_noise
 
 _BLOCK = 4  # output pixels a side that one position of the wide kernel gives
 _REACH = _BLOCK + 2  # input pixels a side that a 3x3 kernel needs for these

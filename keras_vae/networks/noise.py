@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_vae.naming import lookup
-from keras_vae.probability.noise import current_noise
+from keras_vae.noise import current_noise
 
 KINDS = ("gaussian", "masking")
 """What can be done to the input: normal noise is added, or a part is set to 0."""

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.probability.noise import RowNoise
+from keras_vae.noise import RowNoise
 from keras_vae.probability.priors import Posterior, Prior
 
 COVARIANCES = ("full", "diagonal")

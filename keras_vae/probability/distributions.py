@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from keras_vae.probability.noise import RowNoise
+from keras_vae.noise import RowNoise
 
 LOG_VAR_LIMIT = 15.0
 """Log variances are kept within plus and minus this; the standard deviation that this

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.probability.noise import RowNoise
+from keras_vae.noise import RowNoise
 
 _CHUNK = 1 << 20  # elements of an array that are checked at a time
 _SCALED = (np.uint8, np.uint16)  # stored images, divided by 255 and 65,535 before use

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.noise import RowNoise
 from keras_vae.probability.distributions import bound_log_var, kl_to_standard_normal
-from keras_vae.probability.noise import RowNoise
 
 Posterior = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 """The model's `infer`: maps `(x, condition=None, training=None)` to (z_mean,

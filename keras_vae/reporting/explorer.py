@@ -44,6 +44,10 @@ _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 Say = Callable[[str], None]
 
 
+def _silent(line: str) -> None:
+    del line
+
+
 class Explorer:
     """What can be asked about a run's latent space.
 
@@ -392,7 +396,7 @@ def explore(
     host: str = "127.0.0.1",
     port: int = 0,
     show: bool = True,
-    say: Say = str,
+    say: Say = _silent,
 ) -> None:
     """Serves a run's page until Ctrl-C.
 

@@ -46,7 +46,16 @@ def scatter(subject: Subject) -> Drawings:
         drawings["scatter_digits"] = latents.glyph_scatter(
             points, classes, names, **common
         )
+        for figure in drawings.values():
+            _name_rows(subject, figure)
     return drawings
+
+
+def _name_rows(subject: Subject, figure: Any) -> None:
+    """Names the classes whose rows are what a single latent is spread over."""
+    if subject.latent_dim == 1 and len(subject.names) <= 20:
+        names = [style.plain(name) for name in subject.names]
+        figure.axes[0].set_yticks(range(len(names)), names)
 
 
 def _of_map(subject: Subject, title: str) -> str:
@@ -128,6 +137,7 @@ def arrow(subject: Subject) -> Drawings:
     frames = style.framed(
         picture, title, columns=[style.plain(name[:9]) for name in seen]
     )
+    _name_rows(subject, figure)
     return {"arrow": figure, "arrow_frames": frames}
 
 

@@ -25,6 +25,11 @@ from keras_vae.visualization import curves, style
 
 Say = Callable[[str], None]
 
+
+def _silent(line: str) -> None:
+    del line
+
+
 SHOWN: dict[str, tuple[str, ...]] = {
     "Examples": ("overview", "grids", "expected_reconstruction"),
     "Latent space": ("scatter", "kl_per_dimension", "manifold", "traversals"),
@@ -39,7 +44,7 @@ _PER_INCH = 96  # pixels of a page
 _DENSE = 2  # pixels of a drawn figure for one on the page, for screens of today
 
 
-def report(path: str | os.PathLike[str], say: Say = str) -> Path:
+def report(path: str | os.PathLike[str], say: Say = _silent) -> Path:
     """Writes the report of a finished run.
 
     Args:
@@ -63,7 +68,7 @@ def report(path: str | os.PathLike[str], say: Say = str) -> Path:
     return place
 
 
-def page(run: Run, say: Say = str) -> str:
+def page(run: Run, say: Say = _silent) -> str:
     """Returns the report of a run as HTML."""
     name = run.path.resolve().name
     sections = {

@@ -1,10 +1,8 @@
 """A finished run, opened again: its flags, its model, and what it was trained on."""
 
 import dataclasses
-import importlib
 import json
 import os
-import pkgutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ import numpy as np
 
 from keras_vae.data import datasets, held_out
 from keras_vae.data.datasets import Data, Split
+from keras_vae.loading import load_model
 from keras_vae.naming import nearest
 
 
@@ -164,15 +163,8 @@ def _data(path: Path, config: dict[str, Any]) -> Data:
 
 
 def _model(path: Path) -> Any:
-    import keras
-
-    from keras_vae import models
-
-    # A model is made of registered classes, and importing a module registers its own.
-    for module in pkgutil.iter_modules(models.__path__):
-        importlib.import_module(f"{models.__name__}.{module.name}")
     try:
-        model = keras.saving.load_model(path / "model.keras", compile=False)
+        model = load_model(path / "model.keras", compile=False)
     # A file that is cut off or made by another version can raise nearly anything.
     except Exception as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -360,7 +360,7 @@ def train_on_folder(folder: str, epochs: int) -> list[float]:
 
     data = datasets.load(folder).train.x
     shape = tuple(data.shape)
-    options = {"filters": (16, 32), "hidden_units": (32,)}
+    options: Any = {"filters": (16, 32), "hidden_units": (32,)}
     model = keras_vae.VAE(
         8,
         shape,

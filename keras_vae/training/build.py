@@ -25,7 +25,8 @@ from keras_vae.models.disentangled import (
 )
 from keras_vae.models.importance_weighted import IWAE
 from keras_vae.models.schedules import Cyclical, LinearWarmup
-from keras_vae.models.semi_supervised import M1M2, M2, label_classifier
+from keras_vae.models.semi_supervised import M2, label_classifier
+from keras_vae.models.stacked import M1M2
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.networks.noise import with_input_noise

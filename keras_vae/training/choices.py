@@ -38,7 +38,14 @@ _SEMI_SUPERVISED = (
     "gamma",
     "num_labels",
 )
-_FEW_LABELS = {"alpha": 50.0, "gamma": 0.5, "num_labels": 100, "condition": "label"}
+_FEW_LABELS = {
+    "alpha": 500.0,
+    "gamma": 0.5,
+    "num_labels": 100,
+    "condition": "label",
+    "epochs": 15,
+    "learning_rate": 1.5e-3,
+}
 
 MODELS: dict[str, ModelChoice] = {
     "vae": ModelChoice(
@@ -92,12 +99,12 @@ MODELS: dict[str, ModelChoice] = {
     "m2": ModelChoice(
         "semi-supervised: few labels, many examples (Kingma et al. 2014)",
         _SEMI_SUPERVISED,
-        _FEW_LABELS,
+        {**_FEW_LABELS, "hidden_units": (300,)},
     ),
     "m1m2": ModelChoice(
         "m2 on the latents of a VAE (Kingma et al. 2014)",
         _SEMI_SUPERVISED,
-        _FEW_LABELS,
+        {**_FEW_LABELS, "encoder": "conv", "decoder": "mlp", "latent_dim": 50},
     ),
 }
 

@@ -85,8 +85,9 @@ def write_final(folder: RunFolder, model: Any, data: Data) -> None:
 def drawn_figures(model: Any, data: Data) -> grids.Picture:
     """Draws what the pen of `data.motion` does, a row each of ten paths.
 
-    Examples with their reconstructions over them; the way from the first to the second;
-    and generated figures, of each class in turn where the model is told the class.
+    Examples with their reconstructions over them; the way from the first to the next,
+    of its class where the model is told the class; and generated figures, then of each
+    class in turn.
 
     Args:
         model: A model of the dataset `motion`.
@@ -99,7 +100,9 @@ def drawn_figures(model: Any, data: Data) -> grids.Picture:
     classes = np.arange(_PATHS) % len(names)
     given, way, wanted = (y, y[:1], classes) if labelled else (None, None, None)
     generated = model.sample(_PATHS, seed=0, condition=wanted)
-    walk = model.interpolate(x[0], x[1], _PATHS, condition=way)
+    like = np.flatnonzero(y == y[0])[1:] if labelled else np.arange(1, len(x))
+    end = x[like[0]] if len(like) else x[0]
+    walk = model.interpolate(x[0], end, _PATHS, condition=way)
     shown = np.concatenate([x, walk, generated])
     over = np.concatenate([model.reconstruct(x, given), walk, generated])
     elbow, pen = motion.arm_places(shown)

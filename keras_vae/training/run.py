@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_vae
-from keras_vae import files
+from keras_vae import files, model_card
 from keras_vae.data import datasets, pipeline
 from keras_vae.data.augment import AUGMENTATIONS
 from keras_vae.data.datasets import Data, Split
@@ -238,16 +238,25 @@ class _Run:
             "epochs": keep.epoch,
             "seconds": round(keep.total_seconds(), 2),
         }
-        if not self.model.has_kl:  # it generates from its latents, having no prior
-            x = _first(self.data.train.x, samplers.MAX_EXAMPLES)
-            z = samplers.posterior_draws(self.model, x)
-            self.model.set_aggregate(samplers.fit_density(z))
+        x = _first(self.data.train.x, samplers.MAX_EXAMPLES)
+        x = held_out(x, self.config.binarize)
+        given = targets(self.config, self.data.train)
+        if hasattr(self.model, "predict_label"):  # most labels are not known
+            given = np.argmax(self.model.predict_label(x), axis=1).astype(np.int32)
+        metrics |= samplers.fit_aggregate(
+            self.model, x, None if given is None else given[: len(x)]
+        )
         pictures.write_final(self.folder, self.model, self.data)
         self._write_condition()
         self._save_model()
         self.model.export(self.folder.saved_model)
         self.folder.require()
         self.folder.write_metrics(metrics)
+        described = {
+            **dataclasses.asdict(self.config),
+            "environment": self._environment(),
+        }
+        model_card.write(self.folder.path, described, metrics, self.model, self.data)
         self.folder.finish()
         self.say(messages.summary(self.folder, metrics, self.config))
 

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_vae.loading import load_model
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
 
@@ -76,7 +77,7 @@ def _loaded(config: TrainConfig) -> Any:
                 f", this one {_flag(ours)}: give both the same."
             )
     try:
-        return keras.saving.load_model(folder.model, compile=False)
+        return load_model(folder.model, compile=False)
     except Exception as error:
         raise ValueError(
             f"--init_from: {folder.model} cannot be loaded: {error}"

@@ -216,7 +216,8 @@ def _limit(axes: Axes, xy: NDArray[Any], limits: tuple[Any, Any] | None) -> None
     if limits[0] == limits[1]:
         axes.set_aspect("equal")
     inside = np.ones(len(xy), bool)
-    for column, (low, high) in enumerate(limits):
+    for column, ends in enumerate(limits):
+        low, high = sorted(ends)  # an axis may go downwards
         inside &= (xy[:, column] >= low) & (xy[:, column] <= high)
     if beyond := int(len(xy) - inside.sum()):
         axes.text(

@@ -90,7 +90,8 @@ def _as_images(
     span = high - low if high > low else 1.0
     images = [((array - low) / span).swapaxes(1, 2)[:, ::-1] for array in arrays]
     if len(images) == 2:
-        return grids.reconstruction_grid(*images, columns=columns)
+        originals, reconstructions = images
+        return grids.reconstruction_grid(originals, reconstructions, columns=columns)
     return grids.tile(images[0], columns=columns, titles=titles)
 
 

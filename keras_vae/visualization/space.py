@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from keras_vae.visualization import style
@@ -76,7 +77,7 @@ def rolled_and_unrolled(
     """
     figure = style.new_figure(9.4, 4.3)
     rolled: Any = figure.add_subplot(1, 2, 1, projection="3d")
-    _style(rolled, "Data: the sheet rolled up", ("$x_0$", "$x_1$", "$x_2$"))
+    _style(rolled, "Data: a rolled sheet", ("$x_0$", "$x_1$", "$x_2$"))
     look: dict[str, Any] = {
         "c": np.asarray(position),
         "cmap": style.CONTINUOUS,
@@ -86,8 +87,9 @@ def rolled_and_unrolled(
     }
     rolled.scatter(*np.asarray(x).T, **look)
     rolled.view_init(elev=8, azim=-72)
+    rolled.yaxis.set_major_locator(MaxNLocator(2))  # it is seen from its end
     flat = figure.add_subplot(1, 2, 2)
-    style.label_axes(flat, "Latents: the sheet unrolled", *axes_labels)
+    style.label_axes(flat, "Latents of the same points", *axes_labels)
     drawn = flat.scatter(*np.asarray(z).T, **look)
     bar = figure.colorbar(drawn, ax=flat, pad=0.02)
     bar.set_label(position_label, fontsize=style.TEXT)

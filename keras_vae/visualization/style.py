@@ -131,7 +131,7 @@ def framed(
     left, right = int(left) + room, right + room
     wide = left + width + right
     letters = int((wide - 2 * _EDGE) / (letter * TITLE / TEXT))
-    title = "\n".join(textwrap.wrap(title, max(letters, 12)))
+    title = _wrapped(title, max(letters, 12))
     lines = title.count("\n") + 1 if title else 0
     tall = bottom + height + int(_EDGE + lines * (line * TITLE / TEXT + 2))
     figure = Figure(
@@ -154,6 +154,17 @@ def framed(
         **{**text, "fontsize": TITLE * grown},
     )
     return figure
+
+
+def _wrapped(title: str, letters: int) -> str:
+    """Breaks a title into as few lines as it needs, of about equal length."""
+    lines = textwrap.wrap(title, letters)
+    for narrower in range(letters - 1, 0, -1):
+        other = textwrap.wrap(title, narrower, break_long_words=False)
+        if len(other) > len(lines):
+            break
+        lines = other
+    return "\n".join(lines)
 
 
 def _pixels(

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_vae.data import pipeline
 from keras_vae.data.pipeline import batches, binarize_once, num_batches
-from keras_vae.probability.noise import RowNoise
+from keras_vae.noise import RowNoise
 
 N = 10
 

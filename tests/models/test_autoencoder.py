@@ -9,7 +9,7 @@ from keras_vae.data.named import digits
 from keras_vae.evaluation import samplers
 from keras_vae.models.autoencoder import Autoencoder
 from keras_vae.networks.noise import with_input_noise
-from keras_vae.probability.noise import RowNoise, noise_scope
+from keras_vae.noise import RowNoise, noise_scope
 from keras_vae.training import strategies
 
 SHAPE = (8, 8, 1)

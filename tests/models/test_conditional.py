@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras_vae import CVAE, networks
 from keras_vae.evaluation import likelihood
 from keras_vae.models.conditions import PARTS, make_condition, random_mask
-from keras_vae.probability.noise import RowNoise
+from keras_vae.noise import RowNoise
 from keras_vae.training import strategies
 
 SHAPE = (6, 5, 1)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_vae import VAE, networks
 from keras_vae.models.importance_weighted import IWAE
-from keras_vae.probability.noise import RowNoise
+from keras_vae.noise import RowNoise
 
 SHAPE = (3, 5, 1)
 

@@ -13,7 +13,7 @@ from keras_vae.models.semi_supervised import (
     label_classifier,
     rows_for_labels,
 )
-from keras_vae.probability.noise import RowNoise
+from keras_vae.noise import RowNoise
 from keras_vae.training import strategies
 
 SHAPE, CLASSES, LATENT = (6, 6, 1), 3, 2

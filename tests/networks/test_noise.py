@@ -4,7 +4,7 @@ import pytest
 
 from keras_vae import networks
 from keras_vae.networks.noise import InputNoise, with_input_noise
-from keras_vae.probability.noise import RowNoise, noise_scope
+from keras_vae.noise import RowNoise, noise_scope
 
 ONES = np.ones((200, 10, 10), np.float32)
 kinds = pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from keras_vae.noise import RowNoise
 from keras_vae.probability.distributions import (
     LOG_VAR_LIMIT,
     NormalByRow,
@@ -12,7 +13,6 @@ from keras_vae.probability.distributions import (
     interpolate_latents,
     kl_to_standard_normal,
 )
-from keras_vae.probability.noise import RowNoise
 
 tfd = tfp.distributions
 

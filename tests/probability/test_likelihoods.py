@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from keras_vae.noise import RowNoise
 from keras_vae.probability.likelihoods import (
     LIKELIHOODS,
     Bernoulli,
@@ -16,7 +17,6 @@ from keras_vae.probability.likelihoods import (
     Gaussian,
     GaussianFixed,
 )
-from keras_vae.probability.noise import RowNoise
 
 tfd = tfp.distributions
 

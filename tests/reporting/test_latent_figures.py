@@ -125,6 +125,7 @@ def test_a_scatter_of_one_latent_has_a_row_for_each_class(make_subject):
     axes = figure.axes[0]
     assert axes.get_ylim() == (3.5, -0.5)
     assert axes.get_ylabel() == "class"
+    assert [label.get_text() for label in axes.get_yticklabels()] == list("0123")
 
 
 def test_axes_of_many_latents_are_principal_components(make_subject):

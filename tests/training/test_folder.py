@@ -80,7 +80,9 @@ def test_a_given_folder_may_be_new_empty_or_of_the_same_flags(tmp_path):
 
 
 def test_other_flags_are_refused_by_name(tmp_path):
-    path = make(tmp_path / "a", {"epochs": 7, "hidden_units": (3, 4), "batch_norm": True})
+    path = make(
+        tmp_path / "a", {"epochs": 7, "hidden_units": (3, 4), "batch_norm": True}
+    )
     given = {"output_dir": str(path), "hidden_units": (5,), "latent_dim": 3}
     with pytest.raises(ValueError, match="other flags") as caught:
         find(config(**given))

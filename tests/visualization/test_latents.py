@@ -84,6 +84,12 @@ def test_points_outside_of_the_fixed_range_are_counted():
     assert [text.get_text() for text in axes.texts] == ["3 of 1,000 lie outside"]
 
 
+def test_on_an_axis_that_goes_downwards_nothing_is_counted_as_outside():
+    limits = ((-4, 4), (9.5, -0.5))
+    axes = latents.scatter(np.ones((50, 2)), limits=limits, **AXES).axes[0]
+    assert [text.get_text() for text in axes.texts] == []
+
+
 def test_an_arrow_points_at_its_second_end(points):
     axes = latents.scatter(points, arrow=[[0, 1], [2, 3]], **AXES).axes[0]
     (arrow,) = [text for text in axes.texts if text.arrow_patch is not None]

@@ -28,6 +28,14 @@ def test_labels_stand_at_the_middle_of_their_rows():
     assert axes.yaxis_inverted()
 
 
+def test_a_title_is_broken_into_lines_of_about_equal_length():
+    title = "one two three four five six seven eight nine ten eleven twelve"
+    figure = style.framed(np.zeros((64, 400, 1), np.uint8), title)
+    lengths = [len(line) for line in figure.texts[0].get_text().split("\n")]
+    assert len(lengths) == 2
+    assert max(lengths) - min(lengths) < 8
+
+
 def test_nothing_that_is_written_is_cut_off():
     picture = np.zeros((64, 64, 1), np.uint8)
     words = "Many words about what a very small picture shows, in one long title"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vae.probability.noise import RowNoise, current_noise, noise_scope
+from keras_vae.noise import RowNoise, current_noise, noise_scope
 
 KINDS = pytest.mark.parametrize("kind", ["normal", "uniform", "bits16"])
 EVENTS = pytest.mark.parametrize("event", [(), (1,), (3,), (4,), (2, 3), (5, 1, 2)])

@@ -1,0 +1,78 @@
+"""What a model knows of a batch, and sums over its examples on any strategy."""
+
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+
+class Latent(NamedTuple):
+    """What is known of z for a batch; all a `latent_penalty` may want."""
+
+    z_mean: Any
+    """(batch, latent_dim)"""
+    z_log_var: Any
+    """(batch, latent_dim)"""
+    z: Any
+    """Samples of the posterior, (num_samples, batch, latent_dim)."""
+    log_q: Any
+    """log q(z|x) of the samples in nats, (num_samples, batch)."""
+    log_p: Any
+    """log p(z) of the samples in nats, (num_samples, batch)."""
+    kl: Any
+    """KL(q(z|x) || p(z)) in nats, (batch, latent_dim) where the prior factorises, else
+    the samples' mean of log q - log p, (batch,)."""
+    step: Any
+    """Training steps so far, int64."""
+
+
+class Output(NamedTuple):
+    """What calling the model returns."""
+
+    params: Any
+    """The likelihood's parameters, (num_samples, batch, *params_shape)."""
+    latent: Any
+    """A `Latent`, or what a model has in its place."""
+    condition: Any = None
+    """What the examples were conditioned on, in conditional models."""
+
+
+def call_on_rows(network: Any, inputs: Any, training: bool | None) -> Any:
+    """Calls a network on a replica's part of a batch, which may be empty.
+
+    A network is then lent one example of zeros: some convolutions fail on none, and the
+    statistics that normalisation takes of none are NaN.
+    """
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return network(inputs, training=training)
+    rows = tf.shape(keras.tree.flatten(inputs)[0])[0]
+    lent = tf.cast(tf.equal(rows, 0), tf.int32)
+
+    def lend(part: tf.Tensor) -> tf.Tensor:
+        shape = tf.concat([[lent], tf.shape(part)[1:]], axis=0)
+        return tf.concat([part, tf.zeros(shape, part.dtype)], axis=0)
+
+    outputs = network(keras.tree.map_structure(lend, inputs), training=training)
+    return keras.tree.map_structure(lambda output: output[:rows], outputs)
+
+
+def weighted_sum(figures: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """The sum over examples of weight times figure, both (batch,)."""
+    return tf.reduce_sum(tf.cast(weights, figures.dtype) * figures)
+
+
+def replica_mean(figure: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
+    """This replica's part of the mean of a figure over the global batch.
+
+    Keras scales what `add_loss` collects in the same way: the parts of all replicas,
+    and so their gradients, sum to the whole.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if weight is None:
+        return tf.reduce_mean(figure) / replicas
+    return weighted_sum(figure, weight) / replicas
+
+
+def sum_over_dims(kl: tf.Tensor) -> tf.Tensor:
+    """(batch, latent_dim) or (batch,) to (batch,)."""
+    return kl if kl.shape.rank == 1 else tf.reduce_sum(kl, axis=-1)
