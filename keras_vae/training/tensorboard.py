@@ -25,6 +25,7 @@ from keras_vae.data.datasets import Data, Split
 from keras_vae.evaluation.latents import active_units
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
+from keras_vae.training.labels import all_known
 from keras_vae.training.targets import targets
 from keras_vae.visualization import grids
 
@@ -59,7 +60,7 @@ def for_run(
         folder.logs,
         x,
         _texts(some.y, data.label_names),
-        targets(config, some),
+        all_known(targets(config, some)),
         num_examples=len(data.train),
         every=math.ceil(config.epochs / _LOOKS),
     )

@@ -47,20 +47,19 @@ def path_grid(
     n = len(pen)
     columns = columns or max(min(n, 5), math.ceil(math.sqrt(n)))
     require(titles is None or len(titles) == n, "titles", f"{n} texts", titles)
-    rows = math.ceil(n / columns)
-    top = _CAPTION / _CELL if titles else 0.0
+    rows, top = math.ceil(n / columns), _CAPTION / _CELL if titles else 0.0
     shown = np.concatenate([array.reshape(-1, 2) for array in (pen, *others)])
     shown = shown[np.isfinite(shown).all(axis=1)]  # a diverged model's
     low, high = shown.min(axis=0, initial=0.0), shown.max(axis=0, initial=0.0)
     span = max(float((high - low).max()), 1e-9)
-    cell = np.arange(n)
-    middle = np.stack([cell % columns + 0.5, (cell // columns + 0.5) * (1 + top)], -1)
+    row, column = np.divmod(np.arange(n), columns)
+    middle = np.stack([column + 0.5, (row + 0.5) * (1 + top)], axis=-1)
     figure = style.new_figure(_CELL * columns, _CELL * rows * (1 + top))
     figure.set_layout_engine("none")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(0, columns), ylim=(rows * (1 + top), 0))
     axes.set_axis_off()
-    looks = [(pen, style.BLUE, 2.2, 0.45 if second is not None else 1.0)]
+    looks = [(pen, style.BLUE, 2.2, 1.0 if second is None else 0.45)]
     if second is not None:
         looks.append((others[0], style.ORANGE, 1.2, 1.0))
     if arms is not None:
@@ -72,7 +71,6 @@ def path_grid(
             list(placed), colors=color, linewidths=width, alpha=alpha
         )
         axes.add_collection(lines)
-    for i, title in enumerate(titles or ()):
-        y = middle[i, 1] - 0.5 + top / 2
-        axes.text(middle[i, 0], y, title, ha="center", va="center", fontsize=9)
+    for (x, y), title in zip(middle, titles or (), strict=False):
+        axes.text(x, y - 0.5 + top / 2, title, ha="center", va="center", fontsize=9)
     return style.as_picture(figure)

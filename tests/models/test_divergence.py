@@ -90,7 +90,7 @@ def test_the_step_and_the_term_are_named_and_the_weights_are_those_before(where,
     [
         {"steps_per_execution": 12},
         {"run_eagerly": True},
-        {"optimizer": "sgd"},
+        {"optimizer": {"class_name": "SGD", "config": {"learning_rate": 1e-5}}},
         {"jit_compile": True},
     ],
 )

@@ -164,6 +164,13 @@ def test_examples_without_a_label_teach_the_classifier():
     assert min(gradients) > 1e-6
 
 
+def test_a_classifier_in_updates_of_its_own_hears_nothing_of_the_bound():
+    x, y = data(6)
+    alone = m2(joint=False, gamma=0.0, views=1)
+    assert max(classifier_gradient(alone, x, [NO_LABEL] * 6), default=0.0) == 0.0
+    assert max(classifier_gradient(alone, x, y)) > 1e-4
+
+
 def test_only_its_label_cost_teaches_the_classifier_of_a_labelled_example():
     x, y = data(6)
     assert max(classifier_gradient(m2(alpha=0.0, views=1), x, y), default=0.0) == 0.0

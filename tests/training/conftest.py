@@ -138,9 +138,15 @@ def train_server():
     server.wait(60)
 
 
+@pytest.fixture(scope="session")
+def trainer_in(train_server):
+    """Gives a `Trainer` for a folder."""
+    return lambda folder: Trainer(train_server, folder)
+
+
 @pytest.fixture
-def trainer(train_server, tmp_path):
-    return Trainer(train_server, tmp_path)
+def trainer(trainer_in, tmp_path):
+    return trainer_in(tmp_path)
 
 
 @pytest.fixture

@@ -1,0 +1,168 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_vae import load_model
+from keras_vae.training.choices import MODELS
+
+pytestmark = pytest.mark.slow
+
+
+def losses(folder):
+    return np.genfromtxt(folder.history, delimiter=",", names=True)["loss"]
+
+
+def test_a_run_leaves_the_folder_that_is_promised(train):
+    lines = []
+    folder = train(say=lines.append, image_every=1)
+    assert str(folder.path) == "saved_models/digits-vae-z2"
+    names = {path.name for path in folder.path.iterdir()} - {".lock"}
+    assert names == {
+        "config.json",
+        "history.csv",
+        "images",
+        "logs",
+        "metrics.json",
+        "model.keras",
+        "model_card.md",
+        "saved_model",
+    }
+    for kind in ("reconstruction", "interpolation", "samples"):
+        pictures = sorted(path.name for path in (folder.images / kind).iterdir())
+        assert pictures == ["epoch_0001.png", "epoch_0002.png"]
+    metrics = json.loads(folder.metrics.read_text())
+    total = metrics["reconstruction_loss"] + metrics["kl_loss"]
+    assert metrics["neg_elbo"] == pytest.approx(total)
+    assert len(losses(folder)) == 2
+    assert "Wrote saved_models/digits-vae-z2" in lines[-1]
+
+
+def test_the_saved_model_is_the_trained_one(train):
+    folder = train()
+    model = load_model(folder.model)
+    test = keras_digits()
+    figures = model.evaluate(test, verbose=0, return_dict=True)
+    metrics = json.loads(folder.metrics.read_text())
+    assert figures["kl_loss"] == pytest.approx(metrics["kl_loss"], rel=1e-5)
+
+
+def keras_digits():
+    from keras_vae.data import datasets
+
+    return datasets.load("digits").test.x
+
+
+def test_a_complete_run_is_left_alone_and_a_new_one_gets_a_number(train):
+    lines = []
+    first = train()
+    before = first.model.stat().st_mtime_ns
+    assert train(output_dir=str(first.path), say=lines.append).path == first.path
+    assert "complete" in lines[-1]
+    assert first.model.stat().st_mtime_ns == before
+    assert train().path.name == "digits-vae-z2-2"
+
+
+def test_other_flags_on_a_folder_are_refused(train):
+    folder = train()
+    with pytest.raises(ValueError, match="--beta"):
+        train(output_dir=str(folder.path), beta=2.0)
+
+
+def test_a_batch_beyond_the_data_is_lowered_with_a_note_or_refused(train):
+    lines = []
+    train(say=lines.append, batch_size=10_000)
+    assert any("1500" in line or "1,500" in line for line in lines)
+    with pytest.raises(ValueError, match="--batch_size"):
+        train(batch_size=10_000, explicit=["batch_size"])
+
+
+def test_a_collapsed_run_says_what_to_try(train):
+    lines = []
+    train(say=lines.append, beta=1000.0, epochs=4)
+    assert "collapse" in lines[-1] and "--free_bits" in lines[-1]
+
+
+def test_two_replicas_make_the_run_of_one_device(train, weights):
+    one = train(strategy="one_device", batch_size=77)
+    two = train(virtual_devices=2, batch_size=77)
+    np.testing.assert_allclose(losses(one), losses(two), rtol=1e-4)
+    ones, twos = weights(one.path), weights(two.path)
+    assert ones.keys() == twos.keys()
+    for name, value in ones.items():
+        np.testing.assert_allclose(value, twos[name], atol=1e-3)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_trains_exports_and_is_loaded_again(train, model):
+    folder = train(model=model, epochs=1)
+    assert folder.is_complete
+    loaded = load_model(folder.model)
+    assert loaded.latent_dim == 2
+    assert (folder.saved_model / "saved_model.pb").is_file()
+
+
+@pytest.mark.parametrize("name", ["averaged", "plain"])
+def test_averaged_weights_are_what_is_kept(train, weights, name):
+    folder = train(weight_average=0.9 if name == "averaged" else 0.0)
+    other = train(weight_average=0.5)
+    same = all(
+        np.array_equal(value, weights(other.path)[key])
+        for key, value in weights(folder.path).items()
+    )
+    assert not same
+
+
+def test_augmentation_changes_what_is_learned_and_is_for_images(train, tmp_path):
+    plain, moved = train(), train(augment="affine")
+    assert not np.allclose(losses(plain), losses(moved))
+    np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(40, 5)))
+    with pytest.raises(ValueError, match="augment"):
+        train(dataset=str(tmp_path / "rows.npy"), augment="affine", batch_size=8)
+
+
+# Own data, from file to generated examples.
+
+
+def own_folder(path):
+    rng = np.random.default_rng(0)
+    path.mkdir()
+    for index in range(12):
+        pixels = rng.integers(0, 256, (64, 64, 3), np.uint8)
+        Image.fromarray(pixels).save(path / f"tile {index}.png")
+    return (64, 64, 3)
+
+
+def own_colour_arrays(path):
+    x = np.random.default_rng(0).integers(0, 256, (12, 31, 45, 3), np.uint8)
+    np.savez(path, x_train=x, x_test=x[:4])
+    return (31, 45, 3)
+
+
+def own_vectors(path):
+    rows = np.random.default_rng(0).normal(5.0, 3.0, (30, 4))
+    np.savetxt(path, rows, delimiter=",", header="a,b,c,d", comments="")
+    return (4,)
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "flags"),
+    [
+        ("tiles", own_folder, {"encoder": "conv"}),
+        ("colour.npz", own_colour_arrays, {"encoder": "conv"}),
+        ("rows.csv", own_vectors, {}),
+    ],
+)
+def test_own_data_is_trained_on_exported_and_generated_from(
+    train, tmp_path, name, make, flags
+):
+    import tensorflow as tf
+
+    shape = make(tmp_path / name)
+    folder = train(dataset=str(tmp_path / name), batch_size=5, **flags)
+    loaded = tf.saved_model.load(str(folder.saved_model))
+    generate = loaded.signatures["generate"]
+    x = generate(num=tf.constant(7), seed=tf.constant([1, 2]))["x"].numpy()
+    assert x.shape == (7, *shape)
+    assert np.isfinite(x).all()
