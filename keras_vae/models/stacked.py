@@ -64,7 +64,7 @@ class M1M2(M2):
     ) -> None:
         self.finetune = bool(finetune)
         self._given_upper = upper_encoder, upper_decoder
-        super().__init__(latent_dim, input_shape, **kwargs)
+        super().__init__(latent_dim, input_shape, joint=joint, **kwargs)
         self._given["upper_encoder"] = upper_encoder
         self._given["upper_decoder"] = upper_decoder
 
