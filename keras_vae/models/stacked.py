@@ -57,7 +57,7 @@ class M1M2(M2):
         input_shape: tuple[int, ...],
         *,
         finetune: bool = True,
-        joint: bool = False,
+        joint: bool = True,
         upper_encoder: str | keras.Model = "mlp",
         upper_decoder: str | keras.Model = "mlp",
         **kwargs: Any,

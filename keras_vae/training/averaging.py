@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 _EVERY = 8  # steps between updates of the average
+_YOUNG = 64  # steps at the beginning, after each of which it is updated
 
 
 class WeightAverage(keras.callbacks.Callback):
@@ -48,9 +49,11 @@ class WeightAverage(keras.callbacks.Callback):
 
     def update(self, step: tf.Tensor) -> None:
         """Moves the average towards the weights; called after each training step."""
-        seen = tf.cast(step, tf.float32) / _EVERY
+        young = step <= _YOUNG
+        every = tf.where(young, 1.0, float(_EVERY))
+        seen = tf.cast(step, tf.float32) / every
         # Young averages forget faster, so that the random start does not stay in them.
-        decay = tf.minimum(self.decay**_EVERY, (1.0 + seen) / (10.0 + seen))
+        decay = tf.minimum(self.decay**every, (1.0 + seen) / (10.0 + seen))
 
         def move(average: Any, weight: Any) -> None:
             part = tf.cast(1.0 - decay, average.dtype)
@@ -60,7 +63,8 @@ class WeightAverage(keras.callbacks.Callback):
             self._for_each_pair(move)
             return tf.constant(0)
 
-        tf.cond(step % _EVERY == 0, move_all, lambda: tf.constant(0))
+        due = tf.logical_or(young, step % _EVERY == 0)
+        tf.cond(due, move_all, lambda: tf.constant(0))
 
     def _for_each_pair(self, act: Callable[[Any, Any], None]) -> None:
         extended = self.model.distribute_strategy.extended

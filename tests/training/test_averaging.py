@@ -70,11 +70,12 @@ def trained():
 
 def expected(record, start):
     average, after_epochs = start, []
-    for step in (8, 16):
-        decay = min(0.99**8, (1 + step / 8) / (10 + step / 8))
+    for step in range(1, 17):
+        decay = min(0.99, (1 + step) / (10 + step))
         pairs = zip(average, record.steps[step - 1], strict=True)
         average = [a - (1 - decay) * (a - w) for a, w in pairs]
-        after_epochs.append(average)
+        if step % 8 == 0:
+            after_epochs.append(average)
     return after_epochs
 
 

@@ -80,7 +80,7 @@ def test_a_batch_beyond_the_data_is_lowered_with_a_note_or_refused(train):
 
 def test_a_collapsed_run_says_what_to_try(train):
     lines = []
-    train(say=lines.append, beta=1000.0, epochs=4)
+    train(say=lines.append, beta=1000.0, epochs=60)
     assert "collapse" in lines[-1] and "--free_bits" in lines[-1]
 
 
@@ -103,15 +103,11 @@ def test_every_model_trains_exports_and_is_loaded_again(train, model):
     assert (folder.saved_model / "saved_model.pb").is_file()
 
 
-@pytest.mark.parametrize("name", ["averaged", "plain"])
-def test_averaged_weights_are_what_is_kept(train, weights, name):
-    folder = train(weight_average=0.9 if name == "averaged" else 0.0)
-    other = train(weight_average=0.5)
-    same = all(
-        np.array_equal(value, weights(other.path)[key])
-        for key, value in weights(folder.path).items()
-    )
-    assert not same
+def test_averaged_weights_are_what_is_kept(train, weights):
+    plain, averaged = (weights(train(weight_average=w).path) for w in (0.0, 0.9))
+    assert any(not np.array_equal(plain[name], averaged[name]) for name in plain)
+    apart = max(np.abs(plain[name] - averaged[name]).max() for name in plain)
+    assert apart < 0.1  # the average is of the weights just before, not of the start
 
 
 def test_augmentation_changes_what_is_learned_and_is_for_images(train, tmp_path):
@@ -119,7 +115,12 @@ def test_augmentation_changes_what_is_learned_and_is_for_images(train, tmp_path)
     assert not np.allclose(losses(plain), losses(moved))
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(40, 5)))
     with pytest.raises(ValueError, match="augment"):
-        train(dataset=str(tmp_path / "rows.npy"), augment="affine", batch_size=8)
+        train(
+            dataset=str(tmp_path / "rows.npy"),
+            augment="affine",
+            batch_size=8,
+            explicit=["augment"],
+        )
 
 
 # Own data, from file to generated examples.
