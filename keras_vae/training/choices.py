@@ -104,7 +104,14 @@ MODELS: dict[str, ModelChoice] = {
     "m1m2": ModelChoice(
         "m2 on the latents of a VAE (Kingma et al. 2014)",
         _SEMI_SUPERVISED,
-        {**_FEW_LABELS, "encoder": "conv", "decoder": "mlp", "latent_dim": 50},
+        {
+            **_FEW_LABELS,
+            "encoder": "conv",
+            "decoder": "mlp",
+            "hidden_units": (128,),
+            "activation": "relu",
+            "latent_dim": 50,
+        },
     ),
 }
 

@@ -1,6 +1,4 @@
 import re
-import subprocess
-import sys
 import types
 
 import keras
@@ -225,44 +223,3 @@ def test_a_run_shows_the_examples_it_is_monitored_by_evenly_chosen(tmp_path):
     names, counts = np.unique(callback._labels, return_counts=True)
     assert names.tolist() == ["a", "b", "c", "no label"]
     assert counts[:3].min() > 660
-
-
-@pytest.mark.slow
-def test_tensorboard_shows_scalars_pictures_and_the_projectors_points(
-    digits_run, browser, screen, wait_for
-):
-    logs = digits_run / "logs"
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(logs)]
-    options = ["--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
-    process = subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True)
-    try:
-        address = re.compile(r"http://127\.0\.0\.1:\d+/")
-        url = next(filter(None, map(address.search, process.stderr)))[0]
-        screen(1400, 1000)
-        tags = ("objective/kl_loss", "training/kl_weight", "z/active_units")
-        for tag in tags:  # of many, those of the first groups are open alone
-            browser.get(f"{url}?tagFilter={tag}#timeseries")
-            wait_for(f"return document.body.innerText.includes('{tag}')")
-        browser.get(f"{url}#images")
-        browser.refresh()  # another fragment alone loads nothing
-        wait_for(f"{_DEEP} return deep('img').some((i) => i.naturalWidth > 100)")
-        browser.get(f"{url}#projector")
-        browser.refresh()
-        points = sum(1 for _ in (logs / "latents" / "latents.tsv").open())
-        wait_for(f"{_DEEP} return deep('*').some((e) => says(e, 'Points: {points}'))")
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-# Elements of the page, of frames in it, and of what is hidden in shadow roots.
-_DEEP = """
-    const roots = (node) => [node, ...[...node.querySelectorAll('*')]
-        .flatMap((e) => [e.shadowRoot, e.contentDocument]).filter(Boolean)
-        .flatMap(roots)];
-    const deep = (what) => roots(document)
-        .flatMap((root) => [...root.querySelectorAll(what)]);
-    const says = (e, text) => !e.children.length
-        ? e.textContent.includes(text)
-        : e.textContent.replace(/\\s+/g, ' ').includes(text);
-"""
