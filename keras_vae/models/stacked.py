@@ -42,7 +42,7 @@ class M1M2(M2):
     Args: as `M2`, with encoder and decoder as for `VAE`, M1's; the classifier is one of
         z_1, (batch, latent_dim); and
         finetune: Whether the classification trains M1's encoder.
-        joint: As for `M2`; here the classifier is trained in updates of its own.
+        joint: As for `M2`.
         upper_encoder: As `M2`'s encoder, of z_1.
         upper_decoder: As `M2`'s decoder, to mean and log standard deviation of z_1,
             (batch, 2 * latent_dim).
