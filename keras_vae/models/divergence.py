@@ -140,8 +140,9 @@ def _everywhere(flag: tf.Tensor) -> tf.Tensor:
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return flag
-    no = tf.cast(tf.logical_not(flag), tf.float32)
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, no) == 0.0
+    # An integer, since sums of floats beside the optimizer's are mixed up in loops.
+    no = tf.cast(tf.logical_not(flag), tf.int32)
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, no) == 0
 
 
 def _when(condition: tf.Tensor, act: Callable[[], Any]) -> None:
