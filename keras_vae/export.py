@@ -67,7 +67,7 @@ def _signatures(model: Any) -> dict[str, Any]:
     def generate_from_aggregate(
         num: Any, seed: Any, condition: Any = None
     ) -> dict[str, tf.Tensor]:
-        return means(model.aggregate.sample(num, seed), condition)
+        return means(model.aggregate_sample(num, seed, condition), condition)
 
     def decode(z: Any, condition: Any = None) -> dict[str, tf.Tensor]:
         return means(z, condition)

@@ -122,6 +122,38 @@ class RowNoise:
         return tf.reshape(numbers, [rows, *event_shape])
 
 
+class CopiesNoise(RowNoise):
+    """Noise for a batch that stands several times in a row, as samples of z do.
+
+    Rows 0 to n - 1 are the batch, n to 2 n - 1 the batch again, and so on. What a copy
+    of an example sees depends on the copy and the example's place in the global batch,
+    not on how many examples there are.
+
+    Args:
+        noise: Of the batch.
+        copies: How often it stands there.
+    """
+
+    def __init__(self, noise: RowNoise, copies: int) -> None:
+        super().__init__(noise.seed, noise.step, noise.first_row, noise.domain)
+        self.copies = copies
+
+    def _draw(
+        self,
+        op: Any,
+        rows: Any,
+        event_shape: Sequence[int],
+        stream: str,
+        dtype: tf.DType,
+    ) -> tf.Tensor:
+        examples = (rows + self.copies - 1) // self.copies
+        shape = (self.copies, *event_shape)
+        numbers = super()._draw(op, examples, shape, stream, dtype)
+        order = [1, 0, *range(2, len(shape) + 1)]
+        numbers = tf.transpose(numbers, order)
+        return tf.reshape(numbers, [self.copies * examples, *event_shape])[:rows]
+
+
 _current: contextvars.ContextVar[RowNoise | None] = contextvars.ContextVar(
     "keras_vae_noise", default=None
 )
@@ -144,3 +176,14 @@ def noise_scope(noise: RowNoise) -> Iterator[None]:
 def current_noise() -> RowNoise | None:
     """Returns the noise of the innermost `noise_scope`, or None outside of any."""
     return _current.get()
+
+
+@contextlib.contextmanager
+def copies_scope(copies: int | None) -> Iterator[None]:
+    """Inside, rows are those of the current scope so many times; see `CopiesNoise`."""
+    noise = current_noise()
+    if noise is None or copies is None or copies == 1:
+        yield
+        return
+    with noise_scope(CopiesNoise(noise, copies)):
+        yield

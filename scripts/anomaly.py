@@ -8,13 +8,25 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from keras_vae.training import flags, leave_out
+from keras_vae.training import flags, leave_out, quiet
 from keras_vae.training.leave_out import LeaveOutOptions
 
+DIVERGED = 1
 
-def find(given: dict[str, Any]) -> None:
-    """Trains and scores as the flags that were given say."""
-    leave_out.leave_out(LeaveOutOptions.resolve(given), say=print)
+
+def find(given: dict[str, Any]) -> int:
+    """Trains and scores as the flags that were given say; returns the exit code."""
+    options = LeaveOutOptions.resolve(given)
+    # Late, because it starts TensorFlow: a bad flag is answered before that.
+    with quiet.starting_tensorflow():
+        from keras_vae.models.divergence import Diverged
+
+    try:
+        leave_out.leave_out(options, say=print)
+    except Diverged as error:
+        sys.stderr.write(f"anomaly.py: {error}\n")
+        return DIVERGED
+    return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:

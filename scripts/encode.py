@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from keras_vae.training import flags
+from keras_vae.training import flags, quiet
 from keras_vae.training.options import Options, option
 
 
@@ -41,7 +41,8 @@ def encode(given: dict[str, Any]) -> None:
     """Encodes what the flags that were given ask for."""
     options = EncodeOptions.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
-    from keras_vae.reporting import measure
+    with quiet.starting_tensorflow():
+        from keras_vae.reporting import measure
 
     measure.encode_run(
         options.run,

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from keras_vae.training import flags
+from keras_vae.training import flags, quiet
 from keras_vae.training.options import Options, option
 
 
@@ -34,7 +34,8 @@ def evaluate(given: dict[str, Any]) -> None:
     """Measures what the flags that were given ask for."""
     options = EvaluateOptions.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
-    from keras_vae.reporting import measure
+    with quiet.starting_tensorflow():
+        from keras_vae.reporting import measure
 
     measure.evaluate_run(
         options.run, options.dataset, options.num_importance_samples, say=print

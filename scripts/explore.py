@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from keras_vae.training import flags
+from keras_vae.training import flags, quiet
 from keras_vae.training.options import Options, option
 
 
@@ -37,7 +37,8 @@ def explore(given: dict[str, Any]) -> None:
     options = ExploreOptions.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
     try:
-        from keras_vae.reporting import explorer
+        with quiet.starting_tensorflow():
+            from keras_vae.reporting import explorer
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "werkzeug":
             raise

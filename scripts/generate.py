@@ -23,6 +23,7 @@ import shutil
 import sys
 import textwrap
 import time
+import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -142,7 +143,8 @@ def integer(flag: str, text: str, least: int, most: int = 2**31 - 1) -> int:
         if least <= int(text) <= most:
             return int(text)
     raise ValueError(
-        f"--{flag}: expected an integer from {least:,} to {most:,}, got {text!r}."
+        f"--{flag}: expected an integer from {least:,} to {most:,}, got "
+        f"{shown(repr(text))}."
     )
 
 
@@ -150,7 +152,9 @@ def choice(flag: str, text: str, known: Sequence[str]) -> str:
     """Returns a flag's text if it is one of the `known` values."""
     if text in known:
         return text
-    raise ValueError(f"--{flag}: expected {' or '.join(known)}, got {text!r}.")
+    raise ValueError(
+        f"--{flag}: expected {' or '.join(known)}, got {shown(repr(text))}."
+    )
 
 
 def wanted_format(out: Path, given: str) -> str:
@@ -247,9 +251,19 @@ def load_signature(tf: Any, request: Request) -> Any:
 
 def is_generator(signature: Any) -> bool:
     """Whether a signature's inputs and outputs are those of `generate`."""
-    inputs = set(signature.structured_input_signature[1])
-    outputs = set(signature.structured_outputs)
-    return inputs - {"condition"} == {"num", "seed"} and outputs == {"x"}
+    inputs = signature.structured_input_signature[1]
+    outputs = signature.structured_outputs
+    if set(inputs) - {"condition"} != {"num", "seed"} or set(outputs) != {"x"}:
+        return False
+    shape = outputs["x"].shape
+    return (
+        all(inputs[name].dtype.name == "int32" for name in ("num", "seed"))
+        and inputs["num"].shape == ()
+        and inputs["seed"].shape == (2,)
+        and outputs["x"].dtype.is_floating
+        and bool(shape.rank)
+        and shape[1:].is_fully_defined()
+    )
 
 
 def generated(
@@ -287,8 +301,12 @@ def generated(
 def read_condition(path: Path) -> np.ndarray:
     """Returns the array of an .npy file, float32; uint8 and uint16 go to [0, 1]."""
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
-    except ValueError as error:
+        with warnings.catch_warnings():  # of what a damaged header seems to say
+            warnings.simplefilter("ignore")
+            array = np.lib.format.open_memmap(path, mode="r")
+    except OSError:
+        raise
+    except Exception as error:  # whatever a damaged header makes of the parser
         raise ValueError(
             f"--condition: {path} cannot be read as an .npy file: {first_line(error)}."
         ) from None
@@ -297,7 +315,8 @@ def read_condition(path: Path) -> np.ndarray:
             f"--condition: expected numbers, {path} holds {array.dtype.name}."
         )
     largest = {"uint8": 255.0, "uint16": 65535.0}.get(array.dtype.name, 1.0)
-    rows = np.asarray(array, np.float32) / np.float32(largest)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinity
+        rows = np.asarray(array, np.float32) / np.float32(largest)
     if not np.isfinite(rows).all():
         raise ValueError(f"--condition: {path} holds NaN or infinity.")
     return rows
@@ -435,6 +454,12 @@ def written_aside(path: Path) -> Iterator[IO[bytes]]:
         with file:
             yield file
         aside.replace(path)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise ValueError(
+            f"--out: {path} cannot be written: {error.strerror}."
+        ) from None
     finally:
         aside.unlink(missing_ok=True)
 
@@ -452,7 +477,13 @@ def summary(request: Request, shape: tuple[int, ...]) -> str:
 def first_line(error: Exception) -> str:
     """The first line of what an exception says, without its full stop."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")
+    line = re.sub(r"<[\w.]*?(\w+) object at 0x\w+>", r"\1", lines[0])
+    return shown(line).rstrip(".")
+
+
+def shown(text: str) -> str:
+    """A text as part of a sentence, cut short where it is long."""
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def generate(request: Request) -> None:

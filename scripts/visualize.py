@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_vae.reporting.catalogue import FIGURES
-from keras_vae.training import flags
+from keras_vae.training import flags, quiet
 from keras_vae.training.options import Options, option
 
 
@@ -40,7 +40,8 @@ def visualize(given: dict[str, Any]) -> None:
     """Draws with the flags that were given, by name."""
     options = VisualizeOptions.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
-    from keras_vae.reporting import figures
+    with quiet.starting_tensorflow():
+        from keras_vae.reporting import figures
 
     figures.visualize(
         options.run,

@@ -90,3 +90,35 @@ def mnist10k():
     if not Path(path).is_file():
         pytest.skip("the environment variable MNIST10K does not name mnist10k.npz")
     return Path(path)
+
+
+@pytest.fixture(scope="session")
+def damaged():
+    """Returns a damaged copy of a file's bytes: `damaged(content, rng)`."""
+
+    def damage(content, rng):
+        """Cuts, flips, repeats, inserts, as many times as chance has it."""
+        data = bytearray(content)
+        for _ in range(rng.integers(1, 5)):
+            # Half of all damage falls on the first bytes, where the headers are.
+            end = len(data) if rng.random() < 0.5 else min(len(data), 100)
+            at = int(rng.integers(0, max(1, end)))
+            span = int(rng.integers(1, 16))
+            match rng.integers(0, 6):
+                case 0:
+                    del data[at:]
+                case 1:
+                    del data[at : at + span]
+                case 2:
+                    data[at:at] = rng.bytes(span)
+                case 3:
+                    data[at : at + span] = data[at : at + span] * 3
+                case 4:
+                    data[at : at + span] = (
+                        rng.choice([b"\xff", b"\0", b"9", b"-"]) * span
+                    )
+                case _:
+                    data[at : at + 1] = bytes([int(rng.integers(256))])
+        return bytes(data)
+
+    return damage

@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from keras_vae import files
 from keras_vae.files import write_bytes, write_text, written_aside
 
 
@@ -97,3 +98,37 @@ def test_a_place_that_cannot_be_written_is_an_os_error(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OSError, match="file"):
         write_text(tmp_path / "file" / "a.txt", "a")
+
+
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "one.png").write_text("precious")
+    with pytest.raises(IsADirectoryError):
+        files.write_text(tmp_path / "photos", "a table")
+    assert (tmp_path / "photos" / "one.png").read_text() == "precious"
+    assert os.listdir(tmp_path) == ["photos"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.txt", "--out: expected the name of a file that ends in .csv"),
+        ("folder.csv", "--out: .*folder.csv is a folder; name a file"),
+        ("file/a.csv", "--out: .* cannot be written .*; name another place"),
+        ("x" * 300 + ".csv", "cannot be written"),
+    ],
+)
+def test_a_place_where_no_file_can_be_written_is_refused_before(tmp_path, name, words):
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "file").write_text("")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match=words):
+        files.require_file("--out", tmp_path / name, ".csv")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_place_for_a_file_is_left_as_it_was(tmp_path):
+    (tmp_path / "a.csv").write_text("old")
+    files.require_file("--out", tmp_path / "a.csv", ".csv")
+    assert (tmp_path / "a.csv").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.csv"]

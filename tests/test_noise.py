@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vae.noise import RowNoise, current_noise, noise_scope
+from keras_vae.noise import (
+    CopiesNoise,
+    RowNoise,
+    copies_scope,
+    current_noise,
+    noise_scope,
+)
 
 KINDS = pytest.mark.parametrize("kind", ["normal", "uniform", "bits16"])
 EVENTS = pytest.mark.parametrize("event", [(), (1,), (3,), (4,), (2, 3), (5, 1, 2)])
@@ -153,3 +159,41 @@ def test_a_scope_belongs_to_its_thread():
         thread.start()
         thread.join()
     assert seen == [None]
+
+
+COPIES = 3
+
+
+def copied(kind, rows, event, first_row=0):
+    noise = CopiesNoise(RowNoise(1, 2, first_row), COPIES)
+    return getattr(noise, kind)(rows, event, "z").numpy()
+
+
+@KINDS
+@EVENTS
+def test_a_copy_of_a_row_has_the_same_noise_however_rows_are_split(kind, event):
+    whole = copied(kind, 10 * COPIES, event).reshape(COPIES, 10, *event)
+    first = 0
+    for rows in (4, 0, 6):
+        part = copied(kind, rows * COPIES, event, first).reshape(COPIES, rows, *event)
+        np.testing.assert_array_equal(part, whole[:, first : first + rows])
+        first += rows
+
+
+@KINDS
+def test_copies_of_rows_differ(kind):
+    numbers = copied(kind, 50 * COPIES, (7,))
+    assert len(np.unique(numbers)) > 0.98 * numbers.size
+
+
+def test_a_row_that_is_lent_to_no_examples_has_noise_too():
+    assert copied("bits16", 1, (5,)).shape == (1, 5)
+
+
+def test_inside_of_the_scope_noise_is_that_of_copies():
+    with copies_scope(2):
+        assert current_noise() is None
+    with noise_scope(RowNoise(0)) as _, copies_scope(1):
+        assert not isinstance(current_noise(), CopiesNoise)
+    with noise_scope(RowNoise(0)), copies_scope(2):
+        assert current_noise().copies == 2

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,7 @@ def encode_labels(
 def one_line(error: Any) -> str:
     """Returns what an error of another library says, as part of one sentence."""
     text = " ".join(str(error).split()) or type(error).__name__
+    text = re.sub(r"<[\w.]*?(\w+) object at 0x\w+>", r"\1", text)
     return text if len(text) <= 120 else text[:117] + "..."
 
 

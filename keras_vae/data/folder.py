@@ -57,6 +57,7 @@ class ImageFolder:
         self.shape = (headers.height, headers.width, 1 if headers.grey else 3)
         self._plain = headers.plain
         self._paths: tf.Tensor | None = None
+        self._reader: Any = None
         require_size(f"folder {self.root!r}", self.shape)
 
     def __len__(self) -> int:
@@ -72,15 +73,11 @@ class ImageFolder:
 
         rows = np.arange(len(self))[key]
         images = np.empty((rows.size, *self.shape), np.uint8)
-        gather = tf.function(
-            self.gather,
-            input_signature=[tf.TensorSpec([None], tf.int64)],
-            autograph=False,
-        )
         with self.naming_files(rows.ravel()), tf.device("CPU:0"):
             for first in range(0, rows.size, _CHUNK):
                 chunk = rows.ravel()[first : first + _CHUNK]
-                images[first : first + _CHUNK] = gather(tf.constant(chunk, tf.int64))
+                part = self.gather(tf.constant(chunk, tf.int64))
+                images[first : first + _CHUNK] = part
         return images.reshape(*rows.shape, *self.shape)
 
     def head(self, n: int) -> np.ndarray:
@@ -91,11 +88,11 @@ class ImageFolder:
         """Returns the folder with only these of its images, in this order."""
         part = copy.copy(self)
         part.files = tuple(self.files[int(row)] for row in rows)
-        part._paths = None
+        part._paths = part._reader = None
         return part
 
     def gather(self, rows: "tf.Tensor") -> "tf.Tensor":
-        """Reads images in the graph, several at a time; fit for `tf.data`'s `map`.
+        """Reads several images at a time, in a graph; fit for `tf.data`'s `map`.
 
         Args:
             rows: int64 `(n,)`.
@@ -105,6 +102,13 @@ class ImageFolder:
         """
         import tensorflow as tf
 
+        if tf.executing_eagerly():  # only a graph decodes several at a time
+            if self._reader is None:
+                spec = tf.TensorSpec([None], tf.int64)
+                self._reader = tf.function(
+                    self._gather, input_signature=[spec], autograph=False
+                )
+            return self._reader(tf.cast(rows, tf.int64))
         # AutoGraph would warn that it cannot read the source of what lists the paths.
         return tf.autograph.experimental.do_not_convert(self._gather)(rows)
 
@@ -186,6 +190,22 @@ class ImageFolder:
         return tf.broadcast_to(image, self.shape)
 
 
+def broken_file(*examples: Any) -> DataError | None:
+    """Returns an error that names the first file that cannot be decoded, or None.
+
+    For whoever met an error of TensorFlow while such examples were read.
+
+    Args:
+        *examples: Arrays, or examples that are streamed.
+    """
+    for x in examples:
+        look = getattr(x, "first_broken", None)
+        sentence = None if look is None else look()
+        if sentence is not None:
+            return DataError(sentence)
+    return None
+
+
 def _on_black(image: "tf.Tensor") -> "tf.Tensor":
     import tensorflow as tf
 
@@ -217,6 +237,11 @@ def read_folder(path: Path) -> dict[str, Any]:
     return arrays
 
 
+def _text(name: str) -> str:
+    """A file's name as text that can be written: bytes that are no UTF-8 as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 _PARTS = {
     "train": "train",
     "test": "test",
@@ -226,5 +251,5 @@ _PARTS = {
 
 
 def _labels(part: str, steps: Sequence[tuple[str, ...]]) -> dict[str, np.ndarray]:
-    names = [step[0] if len(step) > 1 else "" for step in steps]
+    names = [_text(step[0]) if len(step) > 1 else "" for step in steps]
     return {f"y_{part}": np.array(names)} if any(names) else {}

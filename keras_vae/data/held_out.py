@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.data.folder import broken_file
 from keras_vae.data.pipeline import BINARIZE, as_unit, binarize_once, binarized_rows
 from keras_vae.naming import lookup
 
@@ -53,7 +54,17 @@ class _Binarized:
 
     def __getitem__(self, key: Any) -> np.ndarray:
         rows = np.arange(len(self))[key]
-        return self.gather(tf.constant(rows, tf.int64)).numpy()
+        try:
+            return self.gather(tf.constant(rows, tf.int64)).numpy()
+        except tf.errors.OpError as error:
+            broken = broken_file(self)
+            if broken is None:
+                raise
+            raise broken from error
+
+    def first_broken(self) -> str | None:
+        look = getattr(self._x, "first_broken", None)
+        return None if look is None else look()
 
     def head(self, n: int) -> np.ndarray:
         return self[:n]

@@ -8,7 +8,7 @@ figure is the label; where, how large and how tilted it is drawn are the factors
 
 import numpy as np
 
-from keras_vae.data.files import Arrays
+from keras_vae.data.files import Arrays, in_two
 
 FIGURES = ("circle", "triangle", "square", "star", "eight")
 """What is drawn; the names of the labels."""
@@ -41,12 +41,7 @@ def motion(train: int = 4000, test: int = 1000) -> Arrays:
     angles = joint_angles(drawings(label, factors))
     x = (angles + _TREMOR * random.standard_normal(angles.shape)).astype(np.float32)
     return {
-        "x_train": x[:train],
-        "y_train": label[:train],
-        "factors_train": factors[:train],
-        "x_test": x[train:],
-        "y_test": label[train:],
-        "factors_test": factors[train:],
+        **in_two(train, x=x, y=label, factors=factors),
         "label_names": FIGURES,
         "factor_names": FACTOR_NAMES,
         "kind": "sequences",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from keras_vae.data.checks import DataError, one_line
-from keras_vae.data.files import Arrays
+from keras_vae.data.files import Arrays, in_two
 from keras_vae.data.motion import motion
 from keras_vae.data.tones import tones
 
@@ -66,10 +66,7 @@ def swiss_roll() -> Arrays:
 
     x, position = make_swiss_roll(6000, random_state=0)
     return {
-        "x_train": x[:5000],
-        "x_test": x[5000:],
-        "factors_train": position[:5000, np.newaxis],
-        "factors_test": position[5000:, np.newaxis],
+        **in_two(5000, x=x, factors=position[:, np.newaxis]),
         "factor_names": ("position",),
     }
 

@@ -6,7 +6,7 @@ and the global batch is the same on any number of replicas.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +19,27 @@ BINARIZE = ("none", "threshold", "static", "dynamic")
 image; drawn afresh each time an image is shown."""
 
 Gather = Callable[[tf.Tensor], tf.Tensor]
+
+
+class Share(NamedTuple):
+    """The part of each global batch that one of several workers takes.
+
+    The batch is cut by the number of replicas, rounded up, so the last replicas may
+    have fewer examples or none.
+    """
+
+    worker: int
+    workers: int
+    replicas: int
+    """Of all workers together."""
+
+    @property
+    def local_replicas(self) -> int:
+        """Replicas of the worker."""
+        return self.replicas // self.workers
+
+
+_WHOLE = Share(0, 1, 1)
 
 
 def num_batches(num_examples: int, batch_size: int) -> int:
@@ -39,6 +60,7 @@ def batches(
     augment: Callable[[tf.Tensor, RowNoise], tf.Tensor] | None = None,
     repeat: bool = True,
     rows: np.ndarray | None = None,
+    share: Share = _WHOLE,
 ) -> tf.data.Dataset:
     """Returns a dataset of batches: `x`, `(x, y)` or `(x, y, sample_weight)`.
 
@@ -59,49 +81,34 @@ def batches(
         repeat: Go on for ever; else stop at the end of the epoch of `start_step`.
         rows: Which examples an epoch shows, some of them more than once maybe; None:
             all once.
+        share: What one of several workers takes of each batch: its rows alone are
+            read, and each of its replicas has a batch of its own.
 
     Raises:
         ValueError: If an argument is out of range, or lengths differ.
     """
     lookup("binarize", binarize, dict.fromkeys(BINARIZE))
-    n = len(x)
-    if n < 1 or batch_size < 1:
-        raise ValueError(
-            "Invalid value for argument `batch_size` or `x`. Expected at least one "
-            f"example and a batch of at least 1. Received: len(x)={n}, "
-            f"batch_size={batch_size}."
-        )
-    if binarize == "static" and augment is None and isinstance(x, np.ndarray):
-        # What moving makes grey is black or white again.
-        x, binarize = binarize_once(x, seed), "threshold" if augment else "none"
     parts = [part for part in (y, sample_weight) if part is not None]
-    for part in parts:
-        if len(part) != n:
-            raise ValueError(
-                "Invalid value for argument `y` or `sample_weight`. Expected one row "
-                f"for each of the {n} examples of `x`. Received: {len(part)} rows."
-            )
-    chosen = rows  # a name of its own: `batch` has rows too
-    shown = n if chosen is None else len(chosen)
-    steps = num_batches(shown, batch_size)
-    gather_x = _gather(x)
-    gather_parts = [_gather(np.asarray(part)) for part in parts]
-    example_of = None if chosen is None else _gather(np.asarray(chosen, np.int64))
+    _check_lengths(len(x), parts, batch_size)
+    if binarize == "static" and augment is None and isinstance(x, np.ndarray):
+        x, binarize = binarize_once(x, seed), "none"
+    places = _Places(batch_size, len(x) if rows is None else len(rows), share)
+    gather_x, *gather_parts = [_gather(x), *(_gather(np.asarray(p)) for p in parts)]
+    example_of = None if rows is None else _gather(np.asarray(rows, np.int64))
 
     def batch(step: tf.Tensor) -> Any:
-        epoch, place = step // steps, step % steps
-        first = place * batch_size
-        rows = tf.range(first, tf.minimum(first + batch_size, shown))
+        begin, end, _ = places.of_share(step)
+        chosen = places.first(step) + tf.range(begin, end)
         if shuffle:
-            rows = _shuffled(rows, seed, epoch, shown)
+            chosen = _shuffled(chosen, seed, step // places.steps, places.shown)
         if example_of is not None:
-            rows = example_of(rows)
-        noise = RowNoise(seed, step, domain="data")
-        values = gather_x(rows)
+            chosen = example_of(chosen)
+        noise = RowNoise(seed, step, begin, domain="data")
+        values = gather_x(chosen)
         if augment is not None:
             values = augment(as_unit(values), noise)
-        values = _binarized(values, binarize, noise, rows, seed)
-        others = [gather(rows) for gather in gather_parts]
+        values = _binarized(values, binarize, noise, chosen, seed)
+        others = [gather(chosen) for gather in gather_parts]
         if not others:
             return values
         return (values, *([] if y is not None else [None]), *others)
@@ -109,16 +116,97 @@ def batches(
     if repeat:
         counter = tf.data.Dataset.counter(start_step, dtype=tf.int64)
     else:
-        counter = tf.data.Dataset.range(start_step, (start_step // steps + 1) * steps)
+        end = (start_step // places.steps + 1) * places.steps
+        counter = tf.data.Dataset.range(start_step, end)
+    # Reading from disk gains from a second batch under way; memory does not.
+    parallel = None if isinstance(x, np.ndarray) else 2
+    dataset = counter.map(batch, num_parallel_calls=parallel)
+    if share.local_replicas > 1:
+        dataset = tf.data.Dataset.zip(counter, dataset).flat_map(places.split)
     options = tf.data.Options()
     options.deterministic = True
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.DATA
     )
-    # Reading from disk gains from a second batch under way; memory does not.
-    parallel = None if isinstance(x, np.ndarray) else 2
-    dataset = counter.map(batch, num_parallel_calls=parallel)
     return dataset.prefetch(2).with_options(options)
+
+
+def distributed(
+    strategy: tf.distribute.Strategy, x: Any, y: Any = None, **options: Any
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+    """Returns `batches` without end, cut up for the workers of a strategy.
+
+    With one worker it is the dataset itself, which Keras cuts up for the replicas.
+
+    Args:
+        strategy: What trains on them.
+        x: As `batches`.
+        y: As `batches`.
+        **options: As `batches`.
+    """
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        share = Share(
+            context.input_pipeline_id,
+            context.num_input_pipelines,
+            context.num_replicas_in_sync,
+        )
+        return batches(x, y, share=share, **options)
+
+    if strategy.cluster_resolver is None:
+        return batches(x, y, **options)
+    return strategy.distribute_datasets_from_function(of_worker)
+
+
+class _Places(NamedTuple):
+    """Which places in the order of an epoch a step takes."""
+
+    batch_size: int
+    shown: int
+    """Examples of an epoch."""
+    share: Share
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch."""
+        return num_batches(self.shown, self.batch_size)
+
+    def first(self, step: tf.Tensor) -> tf.Tensor:
+        """Where the global batch begins."""
+        return step % self.steps * self.batch_size
+
+    def of_share(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Where the share begins and ends in it, and how many a replica takes."""
+        whole = tf.constant(self.batch_size, tf.int64)
+        total = tf.minimum(whole, self.shown - self.first(step))
+        each = -(-total // self.share.replicas)
+        of_worker = each * self.share.local_replicas
+        begin = tf.minimum(self.share.worker * of_worker, total)
+        return begin, tf.minimum(begin + of_worker, total), each
+
+    def split(self, step: tf.Tensor, taken: Any) -> tf.data.Dataset:
+        """Cuts what a worker takes of a batch into what its replicas take."""
+        _, _, each = self.of_share(step)
+        return tf.data.Dataset.range(self.share.local_replicas).map(
+            lambda replica: tf.nest.map_structure(
+                lambda part: part[replica * each : (replica + 1) * each], taken
+            )
+        )
+
+
+def _check_lengths(n: int, parts: list[Any], batch_size: int) -> None:
+    if n < 1 or batch_size < 1:
+        raise ValueError(
+            "Invalid value for argument `batch_size` or `x`. Expected at least one "
+            f"example and a batch of at least 1. Received: len(x)={n}, "
+            f"batch_size={batch_size}."
+        )
+    for part in parts:
+        if len(part) != n:
+            raise ValueError(
+                "Invalid value for argument `y` or `sample_weight`. Expected one row "
+                f"for each of the {n} examples of `x`. Received: {len(part)} rows."
+            )
 
 
 def binarize_once(x: np.ndarray, seed: int) -> np.ndarray:

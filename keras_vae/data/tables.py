@@ -126,9 +126,10 @@ class _Lines:
             self._label = place % len(cells)
         elif label_column is not None:
             raise DataError(
-                f"label_column: {self._where} has no column {label_column!r} in its "
-                f"first line, which is {listed(names)}; give a name from a header or "
-                f"a place counted from 0.{nearest(str(label_column), names)}"
+                f"label_column: {self._where} has no column "
+                f"{one_line(repr(label_column))} in its first line, which is "
+                f"{listed(names)}; give a name from a header or a place counted from "
+                f"0.{nearest(str(label_column), names)}"
             )
         features = [name for i, name in enumerate(names) if i != self._label]
         if not features:

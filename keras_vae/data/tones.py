@@ -7,7 +7,7 @@ of the magnitudes of its short-time Fourier transform: 32 frames of 64 frequenci
 
 import numpy as np
 
-from keras_vae.data.files import Arrays
+from keras_vae.data.files import Arrays, in_two
 
 COURSES = ("steady", "rising", "falling", "vibrato", "tremolo")
 """What the tone does; the names of the labels."""
@@ -55,12 +55,7 @@ def tones(train: int = 3000, test: int = 600) -> Arrays:
         sound += _HISS * random.standard_normal(sound.shape)
         x[rows] = spectrogram(sound)
     return {
-        "x_train": x[:train],
-        "y_train": label[:train],
-        "factors_train": factors[:train],
-        "x_test": x[train:],
-        "y_test": label[train:],
-        "factors_test": factors[train:],
+        **in_two(train, x=x, y=label, factors=factors),
         "label_names": COURSES,
         "factor_names": FACTOR_NAMES,
         "kind": "sequences",

@@ -37,9 +37,11 @@ def conditional_figures(model: Any, train: Split, test: Split) -> dict[str, Any]
     condition = getattr(model, "condition", None)
     name = getattr(condition, "name", "")
     if condition is not None and name == "label" and train.y is not None:
+        real = _images(train.x), train.y[:_MAX_TRAINING]
+        if len(np.unique(real[1][real[1] >= 0])) < 2:
+            return {}  # nothing to tell apart
         labels = np.arange(_SAMPLES) % condition.num_classes
         samples = model.sample(_SAMPLES, seed=_SEED, condition=labels)
-        real = _images(train.x), train.y[:_MAX_TRAINING]
         return label_agreement(*real, samples, labels, _images(test.x), test.y)
     if condition is not None and name.endswith("_half"):
         if isinstance(model.likelihood, Bernoulli):
@@ -67,11 +69,11 @@ def label_agreement(
 
     Args:
         x_train: Real examples, (n, ...), in the units of the samples.
-        y_train: Their labels, (n,).
+        y_train: Their labels, (n,); examples with -1 have none and are left out.
         samples: What a model generated, (m, ...).
         labels: The labels that were asked for, (m,).
         x_test: Other real examples, to know the classifier by.
-        y_test: Their labels.
+        y_test: Their labels, as `y_train`.
 
     Returns:
         `label_agreement`, the share of samples that are of the label asked for;
@@ -79,7 +81,8 @@ def label_agreement(
     """
     from sklearn.svm import SVC
 
-    classifier = SVC(C=10.0).fit(_flat(x_train), y_train)
+    known = y_train >= 0
+    classifier = SVC(C=10.0).fit(_flat(x_train[known]), y_train[known])
     agrees = classifier.predict(_flat(samples)) == labels
     figures: dict[str, Any] = {
         "label_agreement": float(agrees.mean()),
@@ -89,8 +92,11 @@ def label_agreement(
         },
     }
     if x_test is not None and y_test is not None:
-        accuracy = np.mean(classifier.predict(_flat(x_test)) == y_test[: len(x_test)])
-        figures["classifier_accuracy"] = float(accuracy)
+        y_test = y_test[: len(x_test)]
+        x_test, y_test = x_test[y_test >= 0], y_test[y_test >= 0]
+        if len(y_test):
+            right = classifier.predict(_flat(x_test)) == y_test
+            figures["classifier_accuracy"] = float(right.mean())
     return figures
 
 

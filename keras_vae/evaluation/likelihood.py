@@ -82,17 +82,12 @@ def elbo_terms(
 
     def terms(x: tf.Tensor, given: Any, first: tf.Tensor) -> tuple[tf.Tensor, ...]:
         noise = RowNoise(model.seed, 0, first, "evaluation")
-        z_mean, z_log_var = model.infer(x, given)
-        latent = model.sample_latent(z_mean, z_log_var, noise, given, samples)
-        params = model.generate(latent.z, given)
-        log_prob = model.log_likelihood(x, params, given)
-        reconstruction = -tf.reduce_mean(log_prob, axis=0)
-        return reconstruction, latent.kl, z_mean, z_log_var
+        return tuple(model.bound_terms(x, given, noise, samples))
 
     graph = traced(model, f"elbo terms {samples}", terms, [tf.int32])
     parts = [
         [part.numpy() for part in graph(values, given, tf.constant(first))]
-        for first, values, given in chunks(model, x, condition, samples)
+        for first, values, given in chunks(model, x, condition, samples, bound=True)
     ]
     reconstruction, kl, z_mean, z_log_var = (
         np.concatenate(column) for column in zip(*parts, strict=True)
@@ -189,7 +184,9 @@ def importance_weighted_nll(
     update = _update_of(model, active)
     key = tf.constant(np.uint64((model.seed if seed is None else seed) % 2**64))
     parts, total = [], len(x) * num_samples
-    for first, values, given in chunks(model, x, condition, SAMPLES_PER_BLOCK):
+    for first, values, given in chunks(
+        model, x, condition, SAMPLES_PER_BLOCK, bound=True
+    ):
         add = functools.partial(update, values, given, key, tf.constant(first))
         rows, done = len(values), first * num_samples
         for samples, latest in _running_sums(add, rows, num_samples):
@@ -243,21 +240,19 @@ def _update_of(
         log_sum: tf.Tensor,
         log_squares: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
-        z_mean, z_log_var = model.infer(x, given)
         seed = tf.bitcast(key, tf.int32)
+        weigh = (
+            model.log_weights(x, given)
+            if mask is None
+            else _weights_without_some(model, x, given, mask)
+        )
 
         def add(block: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
             noise = RowNoise(seed, block, first, "importance")
-            latent = model.sample_latent(
-                z_mean, z_log_var, noise, given, SAMPLES_PER_BLOCK
-            )
             left = tf.minimum(
                 SAMPLES_PER_BLOCK, num_samples - block * SAMPLES_PER_BLOCK
             )
-            z, log_ratio = _proposed(latent, mask)
-            z, log_ratio = z[:left], log_ratio[:left]
-            log_prob = model.log_likelihood(x, model.generate(z, given), given)
-            log_weight = tf.cast(log_prob, tf.float64) + log_ratio
+            log_weight = weigh(noise, SAMPLES_PER_BLOCK, left)
             return (
                 block + 1,
                 _added(state[0], log_weight),
@@ -265,25 +260,35 @@ def _update_of(
             )
 
         start = (block, log_sum, log_squares)
-        end = tf.while_loop(
-            lambda block, *_: block < last, add, start, parallel_iterations=1
-        )
+        with model.prior.fixed(model.infer):  # once, not for each block
+            end = tf.while_loop(
+                lambda block, *_: block < last, add, start, parallel_iterations=1
+            )
         return end[1:]
 
     name = f"importance {None if active is None else active.tolist()}"
     return traced(model, name, update, [tf.uint64, *[tf.int32] * 4], [tf.float64] * 2)
 
 
-def _proposed(latent: Any, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the samples z, and log p(z) - log q(z|x) in float64."""
-    if mask is None:
-        log_p, log_q = (tf.cast(x, tf.float64) for x in (latent.log_p, latent.log_q))
-        return latent.z, log_p - log_q
-    # Both densities are normal, and their constants cancel.
-    standard = tf.square(latent.z - latent.z_mean) * tf.exp(-latent.z_log_var)
-    ratio = 0.5 * (standard + latent.z_log_var - tf.square(latent.z))
-    log_ratio = tf.reduce_sum(ratio * mask, axis=-1)
-    return latent.z * mask, tf.cast(log_ratio, tf.float64)
+def _weights_without_some(
+    model: Any, x: tf.Tensor, given: Any, mask: tf.Tensor
+) -> Callable[[RowNoise, int, Any], tf.Tensor]:
+    """Returns what draws log weights of the model that has only some dimensions."""
+    z_mean, z_log_var = model.infer(x, given)
+
+    def weigh(noise: RowNoise, num_samples: int, wanted: Any) -> tf.Tensor:
+        latent = model.sample_latent(z_mean, z_log_var, noise, given, num_samples)
+        latent = latent.first(wanted)
+        # Both densities are normal, and their constants cancel.
+        standard = tf.square(latent.z - z_mean) * tf.exp(-z_log_var)
+        ratio = 0.5 * (standard + z_log_var - tf.square(latent.z))
+        log_prob = model.log_likelihood(
+            x, model.generate(latent.z * mask, given), given
+        )
+        log_ratio = tf.reduce_sum(ratio * mask, axis=-1)
+        return tf.cast(log_prob, tf.float64) + tf.cast(log_ratio, tf.float64)
+
+    return weigh
 
 
 def _added(log_total: tf.Tensor, log_terms: tf.Tensor) -> tf.Tensor:
@@ -299,12 +304,17 @@ def _check_measurable(model: Any, active: Any) -> None:
             f"density. Received: {type(model).__name__}, whose z is a function of x; "
             "log p(x) cannot be estimated from it."
         )
-    if active is not None and not isinstance(model.prior, StandardNormal):
+    if active is not None and not can_leave_out(model):
         raise ValueError(
-            "Invalid value for argument `active`. Expected None under the prior "
-            f"{type(model.prior).__name__}: dimensions can be left out only of a "
-            "standard normal."
+            "Invalid value for argument `active`. Expected None for "
+            f"{type(model).__name__} with the prior {type(model.prior).__name__}: "
+            "dimensions can be left out only of one z with a standard normal prior."
         )
+
+
+def can_leave_out(model: Any) -> bool:
+    """Whether latent dimensions can be removed from a model: see `active` above."""
+    return isinstance(model.prior, StandardNormal) and not model.infers_condition
 
 
 def bits_per_dimension(

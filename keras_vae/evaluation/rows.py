@@ -16,11 +16,12 @@ _GRID_TOLERANCE = 1e-3  # rounding of 8-bit values that were scaled, in steps of
 
 
 def chunks(
-    model: Any, x: Any, condition: Any, samples: int
+    model: Any, x: Any, condition: Any, samples: int, bound: bool = False
 ) -> Iterator[tuple[int, tf.Tensor, Any]]:
     """Yields the first row, examples as float32, and their condition.
 
-    As many as can be decoded at once with `samples` latents for each.
+    As many as can be decoded at once with `samples` latents for each. With `bound` the
+    condition is what the model's `bound_terms` and `log_weights` take.
 
     Raises:
         ValueError: If there are no examples, or the condition does not fit them.
@@ -31,8 +32,8 @@ def chunks(
             "none."
         )
     device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-    params_shape = model.likelihood.params_shape(model.data_shape)
-    rows = max(1, _NUMBERS_PER_CALL[device] // (samples * math.prod(params_shape)))
+    numbers = samples * numbers_per_sample(model)
+    rows = max(1, _NUMBERS_PER_CALL[device] // numbers)
     condition = model.check_condition(condition, len(x))
     for first in range(0, len(x), rows):
         last = min(first + rows, len(x))
@@ -40,7 +41,18 @@ def chunks(
         values = _rows(x, first, last)
         # A random part of x that a model is given is the one that `evaluate` draws.
         noise = RowNoise(model.seed, 0, first, "evaluation")
-        yield first, values, model.condition_on(values, given, noise)
+        condition_of = model.bound_condition if bound else model.condition_on
+        yield first, values, condition_of(values, given, noise)
+
+
+def numbers_per_sample(model: Any) -> int:
+    """How many numbers a sample of z of one example takes at its widest.
+
+    What the decoder gives, or the distances to all components of a mixture prior.
+    """
+    params = math.prod(model.likelihood.params_shape(model.data_shape))
+    components = int(getattr(model.prior, "components", 1))
+    return int(max(model.decodings * params, components * model.latent_dim))
 
 
 def traced(

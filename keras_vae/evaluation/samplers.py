@@ -34,7 +34,11 @@ _SEED = 0x5A11
 
 
 def posterior_draws(
-    model: Any, x: Any, condition: Any = None, seed: int = _SEED
+    model: Any,
+    x: Any,
+    condition: Any = None,
+    seed: int = _SEED,
+    to_aggregate: bool = False,
 ) -> np.ndarray:
     """Draws one z of q(z|x) for each example: draws of the aggregate posterior.
 
@@ -43,6 +47,8 @@ def posterior_draws(
         x: Examples, an array or an object with `gather(rows)`.
         condition: For conditional models, one row an example.
         seed: Of the draws.
+        to_aggregate: Return what a density of the aggregate posterior is fitted to. It
+            is z, but under a learned p(z|c) it is z standardised by that.
 
     Returns:
         (n, latent_dim).
@@ -52,9 +58,10 @@ def posterior_draws(
     def draw(x: tf.Tensor, given: Any, first: tf.Tensor) -> tf.Tensor:
         noise = RowNoise(seed, 0, first, "aggregate")
         z_mean, z_log_var = model.infer(x, given)
-        return model.sample_latent(z_mean, z_log_var, noise, given, 1).z[0]
+        z = model.sample_latent(z_mean, z_log_var, noise, given, 1).z[0]
+        return model.to_aggregate(z, given) if to_aggregate else z
 
-    graph = traced(model, f"draw {seed}", draw, [tf.int32])
+    graph = traced(model, f"draw {seed} {to_aggregate}", draw, [tf.int32])
     parts = [
         graph(values, given, tf.constant(first)).numpy()
         for first, values, given in chunks(model, x, condition, 1)
@@ -126,7 +133,8 @@ def fit_aggregate(model: Any, x: Any, condition: Any = None) -> dict[str, Any]:
     Raises:
         ValueError: If latents are not finite.
     """
-    z = posterior_draws(model, *first_examples(x, condition, MAX_EXAMPLES))
+    x, condition = first_examples(x, condition, MAX_EXAMPLES)
+    z = posterior_draws(model, x, condition, to_aggregate=True)
     z = np.repeat(z, 2, axis=0) if len(z) == 1 else z  # a Normal around the only one
     kept_out = np.arange(len(z)) % _HELD_OUT == _HELD_OUT - 1
     known, held = (z[~kept_out], z[kept_out]) if kept_out.any() else (z, z)
@@ -197,8 +205,10 @@ def sampler_scores(model: Any, x: Any, condition: Any = None) -> dict[str, float
         figures["prior_latent_nll"] = float(-np.mean(log_p))
         figures["prior_mmd"] = discrepancy(model.prior_sample(len(x), _SEED, given))
     if model.aggregate is not None:
-        figures["aggregate_latent_nll"] = nll_of(model.aggregate, z)
-        figures["aggregate_mmd"] = discrepancy(model.aggregate.sample(len(x), _SEED))
+        log_r = model.aggregate_log_prob(tf.constant(z), given)
+        figures["aggregate_latent_nll"] = float(-np.mean(log_r))
+        drawn = model.aggregate_sample(len(x), _SEED, given)
+        figures["aggregate_mmd"] = discrepancy(drawn)
     return figures
 
 

@@ -9,7 +9,6 @@ from keras_vae.data.datasets import Split
 from keras_vae.evaluation import disentanglement, latents, likelihood, samplers
 from keras_vae.evaluation.baselines import principal_components
 from keras_vae.evaluation.conditional import conditional_figures
-from keras_vae.probability.priors import StandardNormal
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
@@ -38,7 +37,8 @@ def evaluate(
         train: Training examples, for what is compared with (principal components) or
             learned of the latents (probes).
         test: The examples that the figures are of. It may be the training part, where
-            there is no other.
+            there is no other. For a model that infers labels, -ELBO and NLL are those
+            of x alone, with the labels summed out.
         num_importance_samples: Samples of the posterior for each example.
         progress: Told how far it is.
 
@@ -50,7 +50,8 @@ def evaluate(
     x, labels = test.split.x, test.split.y
     report = progress or (lambda what, done, of: None)
     report("-ELBO", 0, len(x))
-    terms = likelihood.elbo_terms(model, x, test.condition)
+    given = None if model.infers_condition else test.condition
+    terms = likelihood.elbo_terms(model, x, given)
     report("-ELBO", len(x), len(x))
     figures: dict[str, Any] = {
         "num_examples": len(x),
@@ -60,9 +61,14 @@ def evaluate(
     if model.has_kl:
         columns |= {"kl_loss": terms.kl_loss, "neg_elbo": terms.neg_elbo}
         figures |= _bounds(terms)
-        nll = _importance_weighted(model, test, terms, num_importance_samples, report)
+        measured = test._replace(condition=given)
+        nll = _importance_weighted(
+            model, measured, terms, num_importance_samples, report
+        )
         columns["importance_weighted_nll"] = nll.pop("by_example")
         figures |= nll
+    if model.infers_condition and labels is not None:
+        figures |= _accuracy(model, x, labels)
     figures |= _compared("principal components", report, _linear, model, train, test)
     figures |= _compared("samplers", report, _samplers, model, test)
     figures |= _compared("latents", report, _latents, model, terms, train, test)
@@ -71,6 +77,15 @@ def evaluate(
     if labels is not None:
         figures["by_class"] = _by_class(columns, figures, labels)
     return figures
+
+
+def _accuracy(model: Any, x: Any, labels: np.ndarray) -> dict[str, Any]:
+    """Returns how often the label that a model infers is the right one."""
+    known = labels >= 0
+    if not known.any():
+        return {}
+    found = model.predict_label(x).argmax(axis=1)
+    return {"accuracy": float(np.mean(found[known] == labels[known]))}
 
 
 def _bounds(terms: likelihood.ElboTerms) -> dict[str, Any]:
@@ -117,7 +132,7 @@ def _importance_weighted(
         ),
     }
     active = latents.active_units(terms.z_mean)
-    if isinstance(model.prior, StandardNormal) and not active.all():
+    if likelihood.can_leave_out(model) and not active.all():
         reduced = measured("NLL without inactive dimensions", active=active)
         figures["importance_weighted_nll_without_inactive"] = reduced.nll
     return {name: value for name, value in figures.items() if value is not None}
@@ -207,6 +222,7 @@ _LINES: tuple[tuple[str, str, str], ...] = (
     ("mean_image_nll", "  of the mean image", "nats"),
     ("label_agreement", "samples of the label that was asked for", ""),
     ("classifier_accuracy", "  accuracy of the classifier that says so", ""),
+    ("accuracy", "accuracy of the labels it infers", ""),
     ("bits_per_dimension", "bits per dimension", ""),
     ("active_units", "active latent dimensions", ""),
     ("squared_error", "squared error of reconstructions", ""),

@@ -36,6 +36,7 @@ class Autoencoder(VAE):
     """
 
     has_kl = False
+    unused = ("prior", "posterior", "beta", "num_samples", "free_bits")
 
     def __init__(
         self,
@@ -104,6 +105,5 @@ class Autoencoder(VAE):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
-        fixed = ("prior", "posterior", "beta", "num_samples", "free_bits")
         config = super().get_config()
-        return {name: value for name, value in config.items() if name not in fixed}
+        return {k: value for k, value in config.items() if k not in self.unused}

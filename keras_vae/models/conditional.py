@@ -18,6 +18,7 @@ from keras_vae.models.conditions import (
     make_condition,
 )
 from keras_vae.models.inference import ADAPT_EXAMPLES
+from keras_vae.models.terms import call_on_rows
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise
@@ -131,9 +132,8 @@ class CVAE(VAE):
         """Returns log p(z|c) in nats, (num_samples, batch)."""
         if self.prior_network is None:
             return super().prior_log_prob(z, condition)
-        mean, log_var = self._prior_given(condition)
-        log_prob = self.prior.log_prob((z - mean) * tf.exp(-0.5 * log_var))
-        return log_prob - 0.5 * tf.reduce_sum(log_var, axis=-1)
+        e, log_scale = self._standardized(z, condition)
+        return self.prior.log_prob(e) - log_scale
 
     def prior_kl(
         self, z_mean: tf.Tensor, z_log_var: tf.Tensor, condition: Any = None
@@ -147,14 +147,45 @@ class CVAE(VAE):
 
     def prior_sample(self, n: Any, seed: Any, condition: Any = None) -> tf.Tensor:
         """Draws z from p(z|c), (n, latent_dim)."""
-        e = super().prior_sample(n, seed, condition)
+        return self._placed(super().prior_sample(n, seed, condition), condition)
+
+    # So is the density of the aggregate posterior: that of z differs by condition.
+
+    def to_aggregate(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        """Returns e of z under a learned p(z|c), else z."""
+        if self.prior_network is None:
+            return z
+        return self._standardized(z, condition)[0]
+
+    def aggregate_log_prob(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        """Returns the log density of z (batch, latent_dim) in nats, (batch,)."""
+        if self.prior_network is None:
+            return super().aggregate_log_prob(z)
+        e, log_scale = self._standardized(z, condition)
+        return super().aggregate_log_prob(e) - log_scale
+
+    def aggregate_sample(self, n: Any, seed: Any, condition: Any = None) -> tf.Tensor:
+        """Draws z from it, given the condition, (n, latent_dim)."""
+        return self._placed(super().aggregate_sample(n, seed), condition)
+
+    def _standardized(
+        self, z: tf.Tensor, condition: Any
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns e of z, and the log of how much larger a volume is in z, (batch,)."""
+        mean, log_var = self._prior_given(condition)
+        e = (z - mean) * tf.exp(-0.5 * log_var)
+        return e, 0.5 * tf.reduce_sum(log_var, axis=-1)
+
+    def _placed(self, e: tf.Tensor, condition: Any) -> tf.Tensor:
+        """Returns z of e under a learned p(z|c), else e, which is z."""
         if self.prior_network is None:
             return e
         mean, log_var = self._prior_given(condition)
-        return mean + tf.exp(0.5 * log_var) * e
+        return mean + tf.exp(0.5 * log_var) * tf.cast(e, mean.dtype)
 
     def _prior_given(self, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        mean, raw_log_var = self.prior_network(self.code(condition))
+        code = self.code(condition)
+        mean, raw_log_var = call_on_rows(self.prior_network, code, None)
         return widened(mean), bound_log_var(raw_log_var)
 
     # Conditions that come with examples.
@@ -293,6 +324,7 @@ class CVAE(VAE):
                     initializer=initializer,
                     trainable=False,
                     dtype="float32",
+                    autocast=False,
                 )
                 for name, initializer in (
                     ("code_mean", "zeros"),

@@ -132,8 +132,25 @@ class Label(Condition):
         return tf.reshape(tf.cast(y, tf.int32), [-1])
 
     def code(self, rows: tf.Tensor) -> tf.Tensor:
-        """One-hot, (batch, num_classes); on a CPU a label out of range is an error."""
-        return tf.gather(tf.eye(self.num_classes), rows)
+        """One-hot, (batch, num_classes); a label out of range is an error."""
+        return self.one_hot(rows, least=0)
+
+    def one_hot(self, rows: tf.Tensor, least: int) -> tf.Tensor:
+        """Returns rows of one 1 each, or none for labels from `least` to -1.
+
+        Raises:
+            tf.errors.InvalidArgumentError: If a label is out of range. Under XLA, which
+                knows no errors, its row is NaN.
+        """
+        wrong = (rows < least) | (rows >= self.num_classes)
+        ends = [tf.reduce_min(rows), "to", tf.reduce_max(rows)]
+        right = tf.debugging.Assert(
+            tf.logical_not(tf.reduce_any(wrong)),
+            [f"Expected {self.expected}. Received: labels from", *ends],
+        )
+        with tf.control_dependencies([right] if right is not None else []):
+            code = tf.one_hot(rows, self.num_classes)
+        return tf.where(wrong[..., tf.newaxis], math.nan, code)
 
 
 class Vector(Condition):
@@ -379,7 +396,7 @@ def joined(x: tf.Tensor, beside: tf.Tensor, flat: bool) -> tf.Tensor:
         size = math.prod(beside.shape[1:])
         beside = tf.reshape(beside, [-1, *[1] * (x.shape.rank - 2), size])
     places = tf.concat([tf.shape(x)[:-1], tf.shape(beside)[-1:]], axis=0)
-    return tf.concat([x, tf.broadcast_to(beside, places)], axis=-1)
+    return tf.concat([x, tf.cast(tf.broadcast_to(beside, places), x.dtype)], axis=-1)
 
 
 def _batch(shape: tuple[int, ...]) -> str:

@@ -17,6 +17,7 @@ from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise
 from keras_vae.optimizers import Adam
+from keras_vae.probability.distributions import widened
 
 _ESTIMATORS = ("mws", "mss")
 
@@ -95,15 +96,15 @@ def total_correlation(
     """
     each = log_density(z[:, tf.newaxis], z_mean[tf.newaxis], z_log_var[tf.newaxis])
     count, total = tf.shape(z)[0], tf.shape(z_mean)[0]
-    m, n = tf.cast(total, tf.float32), float(dataset_size)
+    m, n = tf.cast(total, z.dtype), float(dataset_size)
     if estimator == "mws":
         log_weight = -tf.math.log(m * n)
     else:
         # The example itself stands for one in N, one other for what the batch leaves
         # out, the rest for one in M - 1 each.
         rows = tf.range(count) + tf.cast(first_row, tf.int32)
-        itself = tf.one_hot(rows, total)
-        other = tf.one_hot((rows + 1) % total, total)
+        itself = tf.one_hot(rows, total, dtype=z.dtype)
+        other = tf.one_hot((rows + 1) % total, total, dtype=z.dtype)
         rest = 1.0 / tf.maximum(m - 1.0, 1.0)
         left_out = tf.maximum((n - m + 1.0) / (n * tf.maximum(m - 1.0, 1.0)), 1e-12)
         weight = rest + (1.0 / n - rest) * itself + (left_out - rest) * other
@@ -122,10 +123,13 @@ class BetaTCVAE(VAE):
     The KL is taken apart into mutual information + beta total correlation +
     dimension-wise KL, each estimated over the global batch.
 
-    Args: as `VAE`, and
+    Args: as `VAE`, without `free_bits`, and
         dataset_size: Number of training examples, N.
         estimator: "mws" or "mss"; see `total_correlation`.
     """
+
+    couples_examples = True
+    unused = ("free_bits",)
 
     def __init__(
         self,
@@ -154,7 +158,7 @@ class BetaTCVAE(VAE):
         )
         mutual_information = latent.log_q[0] - log_q
         dimension_wise = log_q_each - latent.log_p[0]
-        beta = self.beta_at(latent.step)
+        beta = tf.cast(self.beta_at(latent.step), log_q.dtype)
         return mutual_information + beta * (log_q - log_q_each) + dimension_wise
 
     def get_config(self) -> dict[str, Any]:
@@ -174,6 +178,8 @@ class CapacityVAE(VAE):
         capacity: C in nats, a number or a schedule of training steps.
     """
 
+    unused = ("beta", "free_bits")
+
     def __init__(
         self,
         latent_dim: int,
@@ -191,7 +197,8 @@ class CapacityVAE(VAE):
         capacity = self.capacity
         if callable(capacity):
             capacity = capacity(latent.step)
-        return self.gamma * tf.abs(sum_over_dims(latent.kl) - capacity)
+        kl = sum_over_dims(latent.kl)
+        return self.gamma * tf.abs(kl - tf.cast(capacity, kl.dtype))
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
@@ -215,6 +222,8 @@ class DIPVAE(VAE):
             "i" and the same for "ii", as the paper does.
         kind: "i" or "ii".
     """
+
+    couples_examples = True
 
     def __init__(
         self,
@@ -282,6 +291,9 @@ class InfoVAE(VAE):
         gamma: Weight of the MMD.
     """
 
+    couples_examples = True
+    unused = ("beta", "free_bits")
+
     def __init__(
         self,
         latent_dim: int,
@@ -300,7 +312,7 @@ class InfoVAE(VAE):
         step = tf.cast(tf.convert_to_tensor(latent.step), tf.int32)
         seed = tf.stack([self.seed % 2**31, step])
         draws = self.prior_sample(tf.shape(z)[0], seed)
-        mmd = squared_mmd(z, draws)
+        mmd = squared_mmd(z, tf.cast(draws, z.dtype))
         kl = sum_over_dims(latent.kl)
         return (1.0 - self.alpha) * kl + (self.alpha + self.gamma - 1.0) * mmd
 
@@ -355,6 +367,9 @@ class FactorVAE(VAE):
         discriminator_learning_rate: Of its Adam, with beta_1 0.5 and beta_2 0.9.
     """
 
+    couples_examples = True
+    unused = ("beta", "free_bits")
+
     def __init__(
         self,
         latent_dim: int,
@@ -365,10 +380,15 @@ class FactorVAE(VAE):
         discriminator_learning_rate: float = 1e-4,
         **kwargs: Any,
     ) -> None:
+        self.discriminator_units = tuple(int(width) for width in discriminator_units)
         super().__init__(latent_dim, input_shape, **kwargs)
         self.gamma = float(gamma)
-        self.discriminator_units = tuple(int(width) for width in discriminator_units)
         self.discriminator_learning_rate = float(discriminator_learning_rate)
+        self.discriminator_optimizer = WholeGradientAdam(
+            self.discriminator_learning_rate, beta_1=0.5, beta_2=0.9
+        )
+
+    def _make_networks(self, encoder: Any, decoder: Any) -> tuple[Any, Any]:
         layers = [
             keras.layers.Dense(width, keras.layers.LeakyReLU(negative_slope=0.2))
             for width in self.discriminator_units
@@ -377,13 +397,11 @@ class FactorVAE(VAE):
             [keras.Input((self.latent_dim,)), *layers, keras.layers.Dense(2)],
             name="discriminator",
         )
-        self.discriminator_optimizer = WholeGradientAdam(
-            self.discriminator_learning_rate, beta_1=0.5, beta_2=0.9
-        )
+        return super()._make_networks(encoder, decoder)
 
     def latent_penalty(self, latent: Latent) -> tf.Tensor:
         """KL + gamma (D_0 - D_1), (batch,), in nats."""
-        logits = tf.cast(self.discriminator(latent.z[0]), tf.float32)
+        logits = widened(self.discriminator(latent.z[0]))
         total_correlation = logits[:, 0] - logits[:, 1]
         return sum_over_dims(latent.kl) + self.gamma * total_correlation
 

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_vae.models import workers
 from keras_vae.models.divergence import diagnosis
 
 _AUTO_SECONDS = 0.25  # what a call should last; calls stay below half a second
@@ -77,7 +78,9 @@ class StepFunction:
         if self._steps_per_execution == "auto":
             for value in self._logs.values():
                 float(value)  # waits for the device, so that the clock tells the truth
-            self._tune(steps, time.perf_counter() - began)
+            spent = round(1e6 * min(time.perf_counter() - began, 2_000))
+            strategy = self._model.distribute_strategy
+            self._tune(steps, workers.largest(strategy, [spent])[0] / 1e6)
         self.resting = steps - 1
         if self._left is not None:
             self._left -= steps
@@ -91,7 +94,15 @@ class StepFunction:
             if self._steps_per_execution == "auto"
             else int(self._steps_per_execution)
         )
-        return max(1, min(wanted, self._left))
+        model, left = self._model, self._left
+        if (
+            model.couples_examples
+            and model.distribute_strategy.num_replicas_in_sync > 1
+        ):
+            # Exchanged arrays must have one shape in all steps of a call, and the last
+            # batch may be smaller.
+            left = max(1, left - 1)
+        return max(1, min(wanted, left))
 
     def _tune(self, steps: int, seconds: float) -> None:
         if not self._traced:

@@ -22,6 +22,8 @@ class IWAE(VAE):
     Args: as `VAE`, without `beta` and `free_bits`, which this bound does not have.
     """
 
+    unused = ("beta", "free_bits")
+
     def __init__(
         self,
         latent_dim: int,
@@ -30,13 +32,6 @@ class IWAE(VAE):
         num_samples: int = 16,
         **kwargs: Any,
     ) -> None:
-        refused = {"beta", "free_bits"} & kwargs.keys()
-        if any(kwargs[name] != VAE_DEFAULTS[name] for name in refused):
-            raise ValueError(
-                f"Invalid value for argument `{sorted(refused)[0]}`. Expected it left "
-                "out, since the importance-weighted bound has no weight on a KL. Use "
-                "VAE instead."
-            )
         super().__init__(latent_dim, input_shape, num_samples=num_samples, **kwargs)
 
     def latent_penalty(self, latent: Latent) -> tf.Tensor:
@@ -60,6 +55,3 @@ class IWAE(VAE):
         bound = tf.reduce_logsumexp(log_weight, axis=0) - math.log(log_weight.shape[0])
         collected = keras.Model.compute_loss(self, x, None, None, training=training)
         return replica_mean(-bound, sample_weight) + collected
-
-
-VAE_DEFAULTS = {"beta": 1.0, "free_bits": 0.0}

@@ -10,12 +10,21 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.export import export
+from keras_vae.models.arguments import in_range
+from keras_vae.models.terms import (
+    BoundTerms,
+    log_ratio,
+    sum_over_dims,
+)
 from keras_vae.models.trainer import ChunkedTrainer
 from keras_vae.noise import RowNoise
 from keras_vae.probability.distributions import interpolate_latents
 
 _NUMBERS_PER_CALL = 2**20  # elements of x or its parameters that one graph call handles
 ADAPT_EXAMPLES = 10_000  # examples that `adapt` reads where reading is slow
+
+Weigh = Callable[[RowNoise, int, Any], tf.Tensor]
+"""Draws importance weights; see `Inference.log_weights`."""
 
 
 class Inference(ChunkedTrainer):
@@ -40,7 +49,9 @@ class Inference(ChunkedTrainer):
         Raises:
             ValueError: If z does not have the model's latent dimension.
         """
-        z = np.asarray(z, np.float32)
+        z = np.asarray(z)
+        _check_numbers("z", z)
+        z = z.astype(np.float32)
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(
                 "Invalid value for argument `z`. Expected shape "
@@ -71,7 +82,7 @@ class Inference(ChunkedTrainer):
         Raises:
             ValueError: If n is below 0.
         """
-        _check_count("n", n, 0)
+        in_range("n", n, 0, whole=True)
         self.ensure_built()
         seed = fresh_seed() if seed is None else int(seed)
         key = np.asarray([seed & 0x7FFFFFFF, (seed >> 31) & 0x7FFFFFFF], np.int32)
@@ -109,8 +120,14 @@ class Inference(ChunkedTrainer):
         Raises:
             ValueError: If steps is below 1.
         """
-        _check_count("steps", steps, 1)
-        means = self.encode(np.stack([np.asarray(a), np.asarray(b)]), condition)
+        in_range("steps", steps, 1, whole=True)
+        first, last = np.asarray(a), np.asarray(b)
+        if first.shape != last.shape:
+            raise ValueError(
+                "Invalid value for argument `b`. Expected an example of the shape of "
+                f"`a`, {first.shape}. Received: shape {last.shape}."
+            )
+        means = self.encode(np.stack([first, last]), condition)
         z = interpolate_latents(means[0], means[1], steps, spherical).numpy()
         return self.decode(z, condition)
 
@@ -129,16 +146,24 @@ class Inference(ChunkedTrainer):
             seed: Of the noise; None takes that of `evaluate`, so that the mean of
                 -elbo(x) is `reconstruction_loss + kl_loss` there.
             condition: For conditional models.
+
+        Raises:
+            ValueError: If num_samples is below 1.
         """
+        in_range("num_samples", num_samples, 1, whole=True)
         self.ensure_built()
         elbos, first = [], 0
         graph = self._graph(f"elbo{num_samples}", self._elbo_of(num_samples))
         source = self.seed if seed is None else int(seed)
         key = np.uint64(source % 2**64).view(np.int64)
-        for part, given in self.elbo_examples(x, condition):
-            elbos.append(graph(part, given, tf.constant(key), tf.constant(first)))
-            first += len(part)
-        return np.concatenate([part.numpy() for part in elbos])
+        for whole, of_whole in self._read(x, condition, None):
+            for part, given in self._chunks(whole, of_whole, num_samples):
+                noise = RowNoise(self.seed, 0, first, "evaluation")
+                given = self.bound_condition(part, given, noise)
+                found = graph(part, given, tf.constant(key), tf.constant(first))
+                elbos.append(found.numpy())
+                first += len(part)
+        return np.concatenate(elbos)
 
     def adapt(self, x: Any, condition: Any = None) -> None:
         """Sets what is learned from data before training, as Keras' layers do.
@@ -205,6 +230,7 @@ class Inference(ChunkedTrainer):
         return None
 
     def _check_shape(self, x: Any) -> None:
+        _check_numbers("x", x)
         # What is read when it is asked for has the shape of one example.
         shape = tuple(x.shape if hasattr(x, "gather") else x.shape[1:])
         if shape != self.data_shape:
@@ -218,6 +244,46 @@ class Inference(ChunkedTrainer):
     def condition_spec(self) -> tf.TensorSpec | None:
         """What a condition looks like in a graph; None for models without."""
         return None
+
+    # What is measured of one batch.
+
+    @property
+    def decodings(self) -> int:
+        """How many rows the decoder is given for one sample of one example."""
+        return 1
+
+    def bound_condition(self, x: tf.Tensor, condition: Any, noise: RowNoise) -> Any:
+        """What `bound_terms` and `log_weights` take as the condition of examples."""
+        return self.condition_on(x, condition, noise)
+
+    def bound_terms(
+        self, x: tf.Tensor, condition: Any, noise: RowNoise, num_samples: int
+    ) -> BoundTerms:
+        """Computes what -ELBO of each example is made of."""
+        z_mean, z_log_var = self.infer(x, condition)
+        latent = self.sample_latent(z_mean, z_log_var, noise, condition, num_samples)
+        params = self.generate(latent.z, condition)
+        reconstruction = self.reconstruction_loss(x, params, condition)
+        return BoundTerms(reconstruction, latent.kl, z_mean, z_log_var)
+
+    def log_weights(self, x: tf.Tensor, condition: Any) -> Weigh:
+        """Returns a function that draws importance weights for log p(x).
+
+        It takes noise, a number of samples, and how many of them are wanted. It returns
+        log p(x|z) p(z) / q(z|x) of these, float64 (wanted, batch): the mean of what
+        they are the logs of is p(x) in expectation (Burda et al. 2015, equation 8).
+        """
+        z_mean, z_log_var = self.infer(x, condition)
+
+        def weigh(noise: RowNoise, num_samples: int, wanted: Any) -> tf.Tensor:
+            latent = self.sample_latent(
+                z_mean, z_log_var, noise, condition, num_samples
+            ).first(wanted)
+            params = self.generate(latent.z, condition)
+            log_prob = self.log_likelihood(x, params, condition)
+            return log_ratio(log_prob, latent)
+
+        return weigh
 
     # Graphs: traced once a model, for any number of rows.
 
@@ -233,14 +299,8 @@ class Inference(ChunkedTrainer):
     def _elbo_of(self, num_samples: int) -> Callable[..., tf.Tensor]:
         def elbo(x: tf.Tensor, condition: Any, key: Any, first: Any) -> tf.Tensor:
             noise = RowNoise(tf.bitcast(key, tf.int32), 0, first, "evaluation")
-            z_mean, z_log_var = self.infer(x, condition)
-            latent = self.sample_latent(
-                z_mean, z_log_var, noise, condition, num_samples
-            )
-            params = self.generate(latent.z, condition)
-            kl = latent.kl
-            kl = kl if kl.shape.rank == 1 else tf.reduce_sum(kl, axis=-1)
-            return -self.reconstruction_loss(x, params, condition) - kl
+            terms = self.bound_terms(x, condition, noise, num_samples)
+            return -terms.reconstruction_loss - sum_over_dims(terms.kl)
 
         return elbo
 
@@ -282,10 +342,6 @@ class Inference(ChunkedTrainer):
             yield part, self.condition_on(part, given, noise)
             first += len(part)
 
-    def elbo_examples(self, x: Any, condition: Any) -> Iterator[tuple[tf.Tensor, Any]]:
-        """Yields the batches that `elbo` is of."""
-        return self._examples(x, condition)
-
     def _read(
         self, x: Any, condition: Any, limit: int | None
     ) -> Iterator[tuple[tf.Tensor, Any]]:
@@ -314,19 +370,23 @@ class Inference(ChunkedTrainer):
         """What the y of a dataset is to the model: nothing, where it takes none."""
         return None
 
-    def _chunks(self, x: Any, condition: Any) -> Iterator[tuple[Any, Any]]:
-        rows = max(1, min(1024, _NUMBERS_PER_CALL // int(np.prod(self.data_shape))))
+    def _chunks(
+        self, x: Any, condition: Any, samples: int = 1
+    ) -> Iterator[tuple[Any, Any]]:
+        numbers = samples * self.decodings * int(np.prod(self.data_shape))
+        rows = max(1, min(1024, _NUMBERS_PER_CALL // numbers))
         for first in range(0, max(1, len(x)), rows):
             last = first + rows
             given = None if condition is None else condition[first:last]
             yield x[first:last], given
 
 
-def _check_count(argument: str, value: int, minimum: int) -> None:
-    if value < minimum:
+def _check_numbers(argument: str, values: Any) -> None:
+    """Raises a ValueError for an array of text, objects or times."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "OSUMmc":
         raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a number of at least "
-            f"{minimum}. Received: {argument}={value!r}."
+            f"Invalid value for argument `{argument}`. Expected an array of real "
+            f"numbers. Received one of the type {values.dtype}: convert it to float32."
         )
 
 

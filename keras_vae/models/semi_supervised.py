@@ -9,43 +9,32 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.data.augment import affine
+from keras_vae.models.arguments import in_range
 from keras_vae.models.conditional import CVAE
-from keras_vae.models.conditions import Label
-from keras_vae.models.terms import Latent, Output, sum_over_dims
-from keras_vae.models.trainer import BatchPart, add_to_mean
+from keras_vae.models.inference import Weigh
+from keras_vae.models.partial_labels import (
+    LABELLED_SHARE,
+    NO_LABEL,
+    PartialLabel,
+    label_classifier,
+    rows_for_labels,
+)
+from keras_vae.models.terms import (
+    BoundTerms,
+    Latent,
+    Output,
+    call_on_rows,
+    log_ratio,
+    sum_over_dims,
+    weighted_sum,
+)
+from keras_vae.models.trainer import add_to_mean
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
-from keras_vae.networks.blocks import default_filters
 from keras_vae.noise import RowNoise, current_noise, noise_scope
 from keras_vae.probability.distributions import bound_log_var, widened
 
-NO_LABEL = -1
-"""What stands for a label that is not known."""
-
-LABELLED_SHARE = 0.25
-"""Part of the examples of an epoch that have a label, by default."""
-
 _CLEAR = 0.9  # probability from which a label counts as shown clearly
-
-
-class PartialLabel(Label):
-    """A class where it is known: y may hold `NO_LABEL` in some places."""
-
-    def __init__(self, num_classes: int) -> None:
-        super().__init__(num_classes)
-        self._labels = self.expected
-        self._or_none = f"{self.expected}, or -1 for none"
-
-    def check(self, argument: str, values: Any, n: int) -> np.ndarray:
-        """See `Condition.check`; only of `y` may some be unknown."""
-        self.expected = self._or_none if argument == "y" else self._labels
-        rows = np.asarray(values)
-        unknown = np.reshape(rows == NO_LABEL, [-1]) & (argument == "y")
-        if not unknown.any():
-            return super().check(argument, rows, n)
-        known = np.where(rows == NO_LABEL, 0, rows)
-        checked = super().check(argument, known, n)
-        return np.where(unknown, NO_LABEL, checked).astype(np.int32)
 
 
 class LabelInference(NamedTuple):
@@ -131,6 +120,7 @@ class M2(CVAE):
     (16, 10)
     """
 
+    infers_condition = True
     classifier: Any
 
     def __init__(
@@ -150,13 +140,13 @@ class M2(CVAE):
     ) -> None:
         shape = tuple(np.atleast_1d(input_shape).tolist())
         lookup("condition", condition, {"label": None})
-        self.alpha = within("alpha", alpha, 0.0)
-        self.gamma = within("gamma", gamma, 0.0)
-        self.labelled_share = within("labelled_share", labelled_share, 0.0, 0.99)
+        self.alpha = in_range("alpha", alpha, 0.0)
+        self.gamma = in_range("gamma", gamma, 0.0)
+        self.labelled_share = in_range("labelled_share", labelled_share, 0.0, 0.99)
         self.joint = bool(joint)
         self._given_views, image = views, len(shape) == 3
         views = 1 + image if views is None else views
-        self.views = int(within("views", views, 1, 100 if image else 1))
+        self.views = in_range("views", views, 1, 100 if image else 1, whole=True)
         self._given_classifier = classifier
         super().__init__(latent_dim, input_shape, num_classes=num_classes, **kwargs)
         self.condition = PartialLabel(num_classes)
@@ -182,7 +172,7 @@ class M2(CVAE):
         penalty = output.latent.penalty
         if sample_weight is None:
             sample_weight = tf.ones_like(penalty) / tf.cast(tf.shape(x)[0], tf.float32)
-        self.add_loss(tf.reduce_sum(sample_weight * penalty))
+        self.add_loss(weighted_sum(penalty, sample_weight))
         return output
 
     def figures(
@@ -220,20 +210,22 @@ class M2(CVAE):
         if label is None:
             label = tf.fill([tf.shape(x)[0]], NO_LABEL)
         known = label != NO_LABEL
-        one_hot = tf.one_hot(label, self.num_classes)  # all 0 for `NO_LABEL`
+        one_hot = tf.cast(self.known_labels(label), log_q.dtype)
         mean = tf.reduce_logsumexp(log_q, axis=0) - math.log(count)
         shown = tf.stop_gradient(log_q[0])
         best = tf.argmax(shown, axis=-1, output_type=tf.int32)
         clear = (
             (count > 1) & ~known & (tf.reduce_max(shown, axis=-1) > math.log(_CLEAR))
         )
-        target = tf.one_hot(tf.where(clear, best, NO_LABEL), self.num_classes)
+        shown_label = tf.where(clear, best, NO_LABEL)
+        target = tf.one_hot(shown_label, self.num_classes, dtype=log_q.dtype)
         if not self.joint:
             mean = tf.stop_gradient(mean)
         neg_entropy = tf.reduce_sum(tf.exp(mean) * mean, axis=-1)
+        of_labels = tf.where(known, tf.zeros_like(neg_entropy), neg_entropy)
         return LabelInference(
             q=tf.where(known[:, tf.newaxis], one_hot, tf.exp(mean)),
-            kl=tf.where(known, 0.0, neg_entropy) + math.log(self.num_classes),
+            kl=of_labels + math.log(self.num_classes),
             cost=-tf.reduce_mean(tf.reduce_sum(one_hot * turned, axis=-1), axis=0),
             disagreement=-tf.reduce_mean(
                 tf.reduce_sum(target * turned, axis=-1), axis=0
@@ -249,9 +241,14 @@ class M2(CVAE):
             view = x if k == 0 else affine(x, own, part=1.0)
             return tf.nn.log_softmax(widened(self.label_logits(view, training)))
 
+    def known_labels(self, label: tf.Tensor) -> tf.Tensor:
+        """One-hot, (batch, num_classes), all 0 for `NO_LABEL`."""
+        condition: Any = self.condition
+        return condition.one_hot(label, least=NO_LABEL)
+
     def label_logits(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Returns log q(y|x) up to a constant, (batch, num_classes)."""
-        return self.classifier(self.to_model(x), training=training)
+        return call_on_rows(self.classifier, self.to_model(x), training)
 
     def under_each_label(
         self,
@@ -287,7 +284,7 @@ class M2(CVAE):
         self, observed: tf.Tensor, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z|x,y) of all labels: two tensors (batch, num_classes, latent_dim)."""
-        z_mean, raw_log_var = self.label_encoder(observed, training=training)
+        z_mean, raw_log_var = call_on_rows(self.label_encoder, observed, training)
         shape = [-1, self.num_classes, self.latent_dim]
         z_log_var = bound_log_var(tf.reshape(raw_log_var, shape))
         if self.posterior_family == "isotropic":
@@ -354,26 +351,57 @@ class M2(CVAE):
         pairs = tf.repeat(x, self.num_classes, axis=0)
         return self.expected(super().reconstruction_loss(pairs, params), condition)
 
-    def _elbo_of(self, num_samples: int) -> Any:
-        """Returns the graph of -L(x,y), or of -U(x) where no labels are given."""
+    @property
+    def decodings(self) -> int:
+        """One for each label."""
+        return self.num_classes
 
-        def elbo(x: tf.Tensor, condition: Any, key: Any, first: Any) -> tf.Tensor:
-            noise = RowNoise(tf.bitcast(key, tf.int32), 0, first, "evaluation")
-            output = self.figures(x, condition, noise, False, num_samples)
-            rest = self.reconstruction_loss(x, output.params, output.condition)
-            return -rest - output.latent.kl
+    def bound_condition(self, x: tf.Tensor, condition: Any, noise: RowNoise) -> Any:
+        """The labels; those not given are `NO_LABEL`, and summed out."""
+        if condition is None:
+            return tf.fill([tf.shape(x)[0]], NO_LABEL)
+        return condition
 
-        return elbo
+    def bound_terms(
+        self, x: tf.Tensor, condition: Any, noise: RowNoise, num_samples: int
+    ) -> BoundTerms:
+        """Computes what L(x,y) is made of, or U(x) where there is no label.
 
-    def _track(
-        self,
-        loss: tf.Tensor,
-        x: tf.Tensor,
-        output: Output,
-        weight: tf.Tensor | None,
-        part: BatchPart,
-    ) -> None:
-        super()._track(loss, x, output, weight, part)
+        Means and log variances are those under the label, else the most probable one.
+        """
+        output = self.figures(x, condition, noise, False, num_samples)
+        rest = self.reconstruction_loss(x, output.params, output.condition)
+        return BoundTerms(rest, output.latent.kl, *self.infer(x, condition))
+
+    def log_weights(self, x: tf.Tensor, condition: Any) -> Weigh:
+        """As `VAE.log_weights`, of log p(x) with the labels summed out exactly.
+
+        Each sample has a z for every label, and its weight is the sum over labels of
+        p(y) p(z) p(x|y,z) / q(z|x,y). Of known labels it is theirs: log p(x,y).
+        """
+        pairs = tf.repeat(x, self.num_classes, axis=0)
+
+        def weigh(noise: RowNoise, num_samples: int, wanted: Any) -> tf.Tensor:
+            observed = self.to_model(x)
+            params, latent = self.under_each_label(observed, noise, False, num_samples)
+            each = log_ratio(self.log_likelihood(pairs, params), latent)
+            return self.over_labels(each, condition)[:wanted]
+
+        return weigh
+
+    def over_labels(self, log_weight: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
+        """Adds up p(y) times weights: (k, batch * num_classes) to (k, batch), logs."""
+        known = tf.cast(self.known_labels(label), tf.float64)
+        log_p = tf.where(
+            (label == NO_LABEL)[:, tf.newaxis],
+            tf.zeros_like(known),
+            tf.math.log(known),
+        ) - math.log(self.num_classes)
+        shape = [-1, tf.shape(label)[0], self.num_classes]
+        return tf.reduce_logsumexp(tf.reshape(log_weight, shape) + log_p, axis=-1)
+
+    def track_more(self, output: Output) -> None:
+        """What the labels that are known say of those that are inferred."""
         labels = output.latent.labels
         known = tf.reduce_sum(tf.cast(labels.label != NO_LABEL, tf.int32))
         add_to_mean(self._accuracy_tracker, tf.reduce_sum(labels.right), known)
@@ -437,10 +465,6 @@ class M2(CVAE):
         """Which examples an epoch shows; see `rows_for_labels`."""
         return rows_for_labels(y, self.labelled_share)
 
-    def elbo_examples(self, x: Any, condition: Any) -> Any:
-        """Yields x with its labels; without any they are summed out."""
-        return self._read(x, condition, None)
-
     # State.
 
     def _has_own_penalty(self) -> bool:
@@ -478,8 +502,9 @@ class M2(CVAE):
     def check_pair(
         self, argument: str, network: Any, x: Any, size: int | None = None
     ) -> None:
-        """Raises a ValueError unless a network gives a posterior for each label."""
-        size = size or self.num_classes * self.latent_dim
+        """Raises a ValueError unless the encoder gives a posterior for each label."""
+        if argument == "encoder":
+            size = self.num_classes * self.latent_dim
         super().check_pair(argument, network, x, size)
 
     def symbolic_inputs(self) -> tuple[Any, Any]:
@@ -496,60 +521,3 @@ class M2(CVAE):
             "labelled_share": self.labelled_share,
             "joint": self.joint,
         }
-
-
-def label_classifier(
-    name: str, shape: tuple[int, ...], num_classes: int, **options: Any
-) -> keras.Model:
-    """Returns a network from examples to logits of labels.
-
-    Args:
-        name: In `networks.ENCODERS`, whose hidden layers it has.
-        shape: Of what it is given, one example.
-        num_classes: Number of labels.
-        **options: Of the network. By default dropout is 0.2, and "conv" has half of its
-            filters and dense units.
-    """
-    options = {"dropout": 0.2, "activation": "relu", "name": "classifier", **options}
-    if name == "conv" and "filters" not in options:
-        filters = tuple(count // 2 for count in default_filters(shape[:2]))
-        options = {"filters": filters, "hidden_units": (128,), **options}
-    body = lookup("classifier", name, networks.ENCODERS)(shape, 1, **options)
-    last = body.get_layer(f"{body.name}_head").input
-    logits = keras.layers.Dense(num_classes, name="logits")(last)
-    return keras.Model(body.input, logits, name=body.name)
-
-
-def rows_for_labels(y: Any, labelled_share: float) -> np.ndarray | None:
-    """Returns the examples of an epoch: all once, those with a label again and again.
-
-    Args:
-        y: (n,) labels, `NO_LABEL` where there is none.
-        labelled_share: Part of the rows that have a label, about.
-
-    Returns:
-        Row numbers, or None where all examples are shown once.
-    """
-    labelled = np.flatnonzero(np.asarray(y) != NO_LABEL)
-    others = len(y) - len(labelled)
-    if not len(labelled) or not others:
-        return None
-    wanted = labelled_share / (1.0 - labelled_share) * others
-    more = round(wanted / len(labelled)) - 1
-    if more < 1:
-        return None
-    return np.concatenate([np.arange(len(y)), np.tile(labelled, more)])
-
-
-def within(
-    argument: str, value: Any, minimum: float, maximum: float = math.inf
-) -> float:
-    """Returns a number from `minimum` to `maximum`."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not minimum <= value <= maximum or value == math.inf:
-        upper = "" if maximum == math.inf else f" and at most {maximum:g}"
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a number of at least "
-            f"{minimum:g}{upper}. Received: {argument}={value!r}."
-        )
-    return float(value)

@@ -6,17 +6,16 @@ import keras
 import tensorflow as tf
 
 from keras_vae import networks
-from keras_vae.models.semi_supervised import (
-    M2,
-    LabelledLatent,
-    label_classifier,
-)
-from keras_vae.models.terms import Output
+from keras_vae.models.inference import Weigh
+from keras_vae.models.partial_labels import label_classifier
+from keras_vae.models.semi_supervised import M2, LabelledLatent
+from keras_vae.models.terms import Output, call_on_rows, log_ratio
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
-from keras_vae.noise import RowNoise
+from keras_vae.noise import RowNoise, copies_scope
 from keras_vae.probability.distributions import widened
 from keras_vae.probability.likelihoods import GaussianPerPixel
+from keras_vae.probability.priors import StandardNormal
 
 _UPPER: dict[str, Any] = {"hidden_units": (300,), "activation": "relu"}
 
@@ -25,12 +24,12 @@ _UPPER: dict[str, Any] = {"hidden_units": (300,), "activation": "relu"}
 class M1M2(M2):
     """M1 + M2: a VAE of the examples, and M2 of its latents (Kingma et al. 2014).
 
-    M1 has `encoder`, `decoder`, `likelihood` and `prior`, and is trained on its own
-    -ELBO. Its latent, here z_1, is what M2 is a model of: p(y) p(z) p(z_1|y,z) with a
-    Gaussian p(z_1|y,z), inferred by q(y|z_1) q(z|z_1,y). Both are trained side by side,
-    and what M2 generates (z_1 and all behind it) changes nothing in M1, so M1 becomes
-    what it would be alone. `finetune` lets the classification, whose classifier sees
-    the mean of z_1, train M1's encoder as well.
+    M1 has `encoder`, `decoder` and `likelihood`, and is trained on its own -ELBO, with
+    the standard normal prior. Its latent, here z_1, is what M2 is a model of: p(y) p(z)
+    p(z_1|y,z) with a Gaussian p(z_1|y,z), inferred by q(y|z_1) q(z|z_1,y). Both are
+    trained side by side, and what M2 generates (z_1 and all behind it) changes nothing
+    in M1, so M1 becomes what it would be alone. `finetune` lets the classification,
+    whose classifier sees the mean of z_1, train M1's encoder as well.
 
     To take a VAE that is trained give its encoder, decoder and likelihood, and make the
     networks not trainable.
@@ -39,8 +38,8 @@ class M1M2(M2):
     on -log p(x) of the two together, E[log q(z_1|x)] and M2's bound on -log p(z_1).
     What is encoded, given and sampled as z is M2's.
 
-    Args: as `M2`, with encoder and decoder as for `VAE`, M1's; the classifier is one of
-        z_1, (batch, latent_dim); and
+    Args: as `M2`, without `prior`; encoder and decoder as for `VAE`, M1's; the
+        classifier is one of z_1, (batch, latent_dim); and
         finetune: Whether the classification trains M1's encoder.
         joint: As for `M2`.
         upper_encoder: As `M2`'s encoder, of z_1.
@@ -65,6 +64,12 @@ class M1M2(M2):
         self.finetune = bool(finetune)
         self._given_upper = upper_encoder, upper_decoder
         super().__init__(latent_dim, input_shape, joint=joint, **kwargs)
+        if not isinstance(self.prior, StandardNormal):
+            raise ValueError(
+                "Invalid value for argument `prior`. Expected 'standard_normal', since "
+                "that of z_1 in M1 and that of z in M2 would be one and the same. "
+                f"Received: {type(self.prior).__name__}. Use M2 instead."
+            )
         self._given["upper_encoder"] = upper_encoder
         self._given["upper_decoder"] = upper_decoder
 
@@ -96,11 +101,41 @@ class M1M2(M2):
         params = VAE.generate(self, lower.z, None, training)
         return Output(params, LabelledLatent(kl, penalty, labels), None)
 
+    @property
+    def decodings(self) -> int:
+        """One: what is decoded is z_1, which knows no label."""
+        return 1
+
+    def log_weights(self, x: tf.Tensor, condition: Any) -> Weigh:
+        """As `VAE.log_weights`, of log p(x) with z_1, z and the labels summed out.
+
+        Each sample is one z_1, weighed by p(x|z_1) / q(z_1|x) and by one estimate of
+        p(z_1) under M2; see `M2.log_weights`.
+        """
+        mean, log_var = VAE.infer(self, x)
+
+        def weigh(noise: RowNoise, num_samples: int, wanted: Any) -> tf.Tensor:
+            lower = self.sample_latent(mean, log_var, noise, None, num_samples)
+            # M2's batch is one of samples, those of an example side by side.
+            z_1 = tf.reshape(tf.transpose(lower.z, [1, 0, 2]), [-1, self.latent_dim])
+            first = tf.cast(noise.first_row, tf.int64) * num_samples
+            rows = RowNoise(noise.seed, noise.step, first, noise.domain)
+            params, latent = self.under_each_label(z_1, rows, False, 1)
+            pairs = tf.repeat(z_1, self.num_classes, axis=0)
+            each = log_ratio(self.upper_likelihood.log_prob(pairs, params), latent)
+            labels = tf.repeat(condition, num_samples)
+            log_p = tf.reshape(self.over_labels(each, labels), [-1, num_samples])
+            log_prob = self.log_likelihood(x, VAE.generate(self, lower.z))
+            lower = lower._replace(log_p=tf.transpose(log_p))
+            return log_ratio(log_prob, lower)[:wanted]
+
+        return weigh
+
     def label_logits(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Returns log q(y|z_1) up to a constant, z_1 being M1's mean."""
         mean, _ = VAE.infer(self, x, None, training)
         mean = mean if self.finetune else tf.stop_gradient(mean)
-        return self.classifier(mean, training=training)
+        return call_on_rows(self.classifier, mean, training)
 
     def infer(
         self, x: tf.Tensor, condition: Any = None, training: bool | None = None
@@ -116,12 +151,14 @@ class M1M2(M2):
     ) -> tf.Tensor:
         """The parameters of p(z_1|y,z), (..., batch, 2 * latent_dim)."""
         code = tf.broadcast_to(
-            self.code(labels), tf.concat([tf.shape(z)[:-1], [self.num_classes]], axis=0)
+            tf.cast(self.code(labels), z.dtype),
+            tf.concat([tf.shape(z)[:-1], [self.num_classes]], axis=0),
         )
         pairs = tf.reshape(
             tf.concat([z, code], axis=-1), [-1, self.latent_dim + self.num_classes]
         )
-        params = widened(self.upper_decoder(pairs, training=training))
+        with copies_scope(z.shape[0] if z.shape.rank == 3 else 1):
+            params = widened(call_on_rows(self.upper_decoder, pairs, training))
         shape = [2 * self.latent_dim]
         return tf.reshape(params, tf.concat([tf.shape(z)[:-1], shape], axis=0))
 

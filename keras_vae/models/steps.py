@@ -25,17 +25,73 @@ class Steps(Inference):
         """One step of the optimizer on one batch; returns the metrics."""
         inputs, x, weight = self.unpack(data)
         part = batch_part(x)
-        noise = RowNoise(self.seed, self.step, part.first_row, "training")
-        with tf.GradientTape() as tape:
-            loss, output = self._loss(inputs, x, weight, part, noise, training=True)
-            scaled = self.optimizer.scale_loss(loss)
         variables = self.optimized_variables[0]
-        gradients = tape.gradient(scaled, variables)
+        output = None
+        if self.accumulate_steps == 1:
+            loss, gradients, output = self._gradients(inputs, x, weight, part)
+            self._track(loss, x, output, weight, part)
+        else:
+            loss, gradients = self._accumulated(inputs, x, weight, part)
         finite = apply_if_finite(self.optimizer, loss, gradients, variables)
-        self.after_gradients(output, part)
-        self._track(loss, x, output, weight, part)
+        if output is not None:
+            self.after_gradients(output, part)
         self.step.assign_add(tf.cast(finite, tf.int64))
         return self.get_metrics_result()
+
+    def _gradients(
+        self,
+        inputs: Any,
+        x: tf.Tensor,
+        weight: tf.Tensor | None,
+        part: BatchPart,
+        pieces: Any = 1,
+    ) -> tuple[tf.Tensor, list[Any], Output]:
+        """Returns the loss of some examples, its gradients and what the model made.
+
+        Of a batch that is cut up, the losses of the pieces sum to that of the whole.
+        """
+        noise = RowNoise(self.seed, self.step, part.first_row, "training")
+        with tf.GradientTape() as tape:
+            loss, output = self._loss(inputs, x, weight, part, noise, True, pieces)
+            scaled = self.optimizer.scale_loss(loss)
+        return loss, tape.gradient(scaled, self.optimized_variables[0]), output
+
+    def _accumulated(
+        self, inputs: Any, x: tf.Tensor, weight: tf.Tensor | None, part: BatchPart
+    ) -> tuple[tf.Tensor, list[Any]]:
+        """As `_gradients`, the batch cut into pieces that are worked on in turn."""
+        pieces = tf.clip_by_value(part.count, 1, self.accumulate_steps)
+        variables = self.optimized_variables[0]
+        untouched: set[int] = set()
+
+        def add_piece(number: tf.Tensor, total: tf.Tensor, *sums: Any) -> Any:
+            first = number * part.count // pieces
+            last = (number + 1) * part.count // pieces
+            own = keras.tree.map_structure(lambda rows: rows[first:last], inputs)
+            own_weight = None if weight is None else weight[first:last]
+            place = BatchPart(part.first_row + first, last - first, part.total)
+            loss, gradients, output = self._gradients(
+                own, x[first:last], own_weight, place, pieces
+            )
+            self._track(loss, x[first:last], output, own_weight, place)
+            added = []
+            for index, (one, gradient) in enumerate(zip(sums, gradients, strict=True)):
+                if gradient is None:
+                    untouched.add(index)
+                    added.append(one)
+                else:
+                    added.append(one + tf.convert_to_tensor(gradient))
+            return (number + 1, total + loss, *added)
+
+        zeros = [tf.zeros(v.shape, v.dtype) for v in variables]
+        _, total, *sums = tf.while_loop(
+            lambda number, *_: number < pieces,
+            add_piece,
+            (0, tf.zeros(()), *zeros),
+            parallel_iterations=1,
+        )
+        gradients = [None if i in untouched else g for i, g in enumerate(sums)]
+        return total, gradients
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """The same figures on one batch, without training; returns the metrics."""
@@ -64,15 +120,18 @@ class Steps(Inference):
         part: BatchPart,
         noise: RowNoise,
         training: bool,
+        pieces: Any = 1,
     ) -> tuple[tf.Tensor, Output]:
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        share = tf.fill([part.count], replicas / tf.cast(part.total, tf.float32))
+        each = tf.cast(pieces * replicas, tf.float32) / tf.cast(part.total, tf.float32)
+        share = tf.fill([part.count], each)
         if weight is not None:
             share = share * weight
         with noise_scope(noise):
             output = self(inputs, training=training, sample_weight=share)
         loss = self.compute_loss(x, None, output, share, training=training)
-        return loss, output
+        # The weights' own penalties are in the loss of every piece.
+        return loss / tf.cast(pieces, loss.dtype), output
 
     def _track(
         self,
@@ -96,6 +155,10 @@ class Steps(Inference):
             add(self._kl_tracker, sum_over_dims(output.latent.kl))
         if self._penalty_tracker is not None:
             add(self._penalty_tracker, self.latent_penalty(output.latent))
+        self.track_more(output)
+
+    def track_more(self, output: Output) -> None:
+        """Adds to the figures of a model's own, where it has some: nothing here."""
 
     def unpack(self, data: Any) -> tuple[Any, tf.Tensor, tf.Tensor | None]:
         """Returns what `call` takes, x as float32, and the weights of the examples."""

@@ -25,6 +25,11 @@ class Latent(NamedTuple):
     step: Any
     """Training steps so far, int64."""
 
+    def first(self, count: Any) -> "Latent":
+        """The same with only the first samples."""
+        some = {name: getattr(self, name)[:count] for name in ("z", "log_q", "log_p")}
+        return self._replace(**some)
+
 
 class Output(NamedTuple):
     """What calling the model returns."""
@@ -35,6 +40,19 @@ class Output(NamedTuple):
     """A `Latent`, or what a model has in its place."""
     condition: Any = None
     """What the examples were conditioned on, in conditional models."""
+
+
+class BoundTerms(NamedTuple):
+    """What -ELBO of a batch is made of."""
+
+    reconstruction_loss: Any
+    """-E_q[log p(x|z)] in nats, (batch,)."""
+    kl: Any
+    """As `Latent.kl`."""
+    z_mean: Any
+    """(batch, latent_dim)"""
+    z_log_var: Any
+    """(batch, latent_dim)"""
 
 
 def call_on_rows(network: Any, inputs: Any, training: bool | None) -> Any:
@@ -76,3 +94,10 @@ def replica_mean(figure: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
 def sum_over_dims(kl: tf.Tensor) -> tf.Tensor:
     """(batch, latent_dim) or (batch,) to (batch,)."""
     return kl if kl.shape.rank == 1 else tf.reduce_sum(kl, axis=-1)
+
+
+def log_ratio(log_prob: tf.Tensor, latent: Latent) -> tf.Tensor:
+    """Returns log p(x|z) + log p(z) - log q(z|x) of samples, in float64."""
+    parts = (log_prob, latent.log_p, latent.log_q)
+    log_prob, log_p, log_q = (tf.cast(part, tf.float64) for part in parts)
+    return log_prob + log_p - log_q

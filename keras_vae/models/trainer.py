@@ -63,6 +63,8 @@ class ChunkedTrainer(keras.Model):
     """
 
     after_step: Callable[[tf.Tensor], None] | None = None
+    couples_examples = False
+    """Whether the objective takes the examples of a batch together."""
     train_function: StepFunction | None
     test_function: StepFunction | None
 
@@ -72,6 +74,7 @@ class ChunkedTrainer(keras.Model):
             seed = int(np.random.SeedSequence().generate_state(1)[0])
         self.seed = int(seed)
         self._steps_per_call: int | str = "auto"
+        self.accumulate_steps = 1
         self._evaluating = False
 
     # Compiling.
@@ -84,6 +87,7 @@ class ChunkedTrainer(keras.Model):
         steps_per_execution: int | str = "auto",
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
+        accumulate_steps: int = 1,
         loss: Any = None,
     ) -> None:
         """Sets the optimizer and how steps are run.
@@ -96,10 +100,14 @@ class ChunkedTrainer(keras.Model):
                 "auto": as many as last a quarter of a second.
             jit_compile: Compile the step with XLA; "auto" is Keras' choice.
             auto_scale_loss: Scale the loss under the policy "mixed_float16".
+            accumulate_steps: Pieces that a batch is cut into, worked on one after the
+                other, whose gradients make one update: the weights are those of the
+                whole batch, the memory that of a piece.
             loss: Not taken: the likelihood is the loss.
 
         Raises:
-            ValueError: If `loss` is given or `steps_per_execution` is below 1.
+            ValueError: If `loss` is given, `steps_per_execution` or `accumulate_steps`
+                is below 1, or the model's objective takes the batch as a whole.
         """
         if loss is not None:
             raise ValueError(
@@ -107,14 +115,7 @@ class ChunkedTrainer(keras.Model):
                 f"likelihood is its loss. Received: loss={loss!r}. Choose with the "
                 "argument `likelihood` of the model instead."
             )
-        if steps_per_execution != "auto" and (
-            isinstance(steps_per_execution, str) or steps_per_execution < 1
-        ):
-            raise ValueError(
-                "Invalid value for argument `steps_per_execution`. Expected 'auto' or "
-                "a number of at least 1. Received: "
-                f"steps_per_execution={steps_per_execution!r}."
-            )
+        self._check_steps(steps_per_execution, accumulate_steps)
         if isinstance(optimizer, str) and optimizer.lower() in OPTIMIZERS:
             optimizer = OPTIMIZERS[optimizer.lower()]()
         super().compile(
@@ -124,6 +125,21 @@ class ChunkedTrainer(keras.Model):
             auto_scale_loss=auto_scale_loss,
         )
         self._steps_per_call = steps_per_execution
+        self.accumulate_steps = accumulate_steps
+
+    def _check_steps(self, a_call: int | str, an_update: int) -> None:
+        if a_call != "auto" and (isinstance(a_call, str) or a_call < 1):
+            raise ValueError(
+                "Invalid value for argument `steps_per_execution`. Expected 'auto' or "
+                f"a number of at least 1. Received: steps_per_execution={a_call!r}."
+            )
+        if an_update < 1 or (an_update > 1 and self.couples_examples):
+            expected = "1, since the objective takes the examples of a batch together"
+            raise ValueError(
+                "Invalid value for argument `accumulate_steps`. Expected "
+                f"{expected if an_update > 1 else 'at least 1'}. Received: "
+                f"accumulate_steps={an_update!r}. Leave it out."
+            )
 
     def get_compile_config(self) -> dict[str, Any]:
         """Returns what `compile` was called with, serialised."""
@@ -133,7 +149,11 @@ class ChunkedTrainer(keras.Model):
         config = {
             key: known[key] for key in ("optimizer", "run_eagerly", "jit_compile")
         }
-        return {**config, "steps_per_execution": self._steps_per_call}
+        return {
+            **config,
+            "steps_per_execution": self._steps_per_call,
+            "accumulate_steps": self.accumulate_steps,
+        }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as `get_compile_config` says and builds the optimizer's state."""
@@ -255,30 +275,25 @@ class ChunkedTrainer(keras.Model):
         self.ensure_built()
         size = batch_size or _BATCH_SIZE
         if _is_array(x):
-            self.check_examples(x)
-            y = self.check_targets(y, len(x))
-            rows = self.rows_of_epoch(y)
-            shown = len(x) if rows is None else len(rows)
-            steps_per_epoch = steps_per_epoch or pipeline.num_batches(shown, size)
-            done = int(self.step.numpy())
-            epoch = pipeline.num_batches(done, max(1, steps_per_epoch))
-            x = pipeline.batches(
-                x,
-                y,
-                sample_weight=sample_weight,
+            x, steps_per_epoch = self._training_data(
+                *(x, y, sample_weight),
                 batch_size=size,
                 shuffle=shuffle,
-                seed=self.seed,
-                start_step=max(epoch, initial_epoch) * steps_per_epoch,
-                rows=rows,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
             )
             y = sample_weight = None
         if validation_data is not None:
             val = validation_data
             val_x, val_y, val_weight = keras.utils.unpack_x_y_sample_weight(val)
-            validation_data = self._evaluation_data(
-                val_x, val_y, val_weight, validation_batch_size or size
-            )
+            if _is_array(val_x):
+                val_size = validation_batch_size or size
+                validation_steps = validation_steps or pipeline.num_batches(
+                    len(val_x), val_size
+                )
+                validation_data = self._evaluation_data(
+                    val_x, val_y, val_weight, val_size
+                )
         steps = steps_per_epoch or _cardinality(x)
         self.make_train_function().expect(steps)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
@@ -326,7 +341,9 @@ class ChunkedTrainer(keras.Model):
         """
         self.ensure_built()
         if _is_array(x):
-            x = self._evaluation_data(x, y, sample_weight, batch_size or _BATCH_SIZE)
+            size = batch_size or _BATCH_SIZE
+            steps = steps or pipeline.num_batches(len(x), size)
+            x = self._evaluation_data(x, y, sample_weight, size)
             y = sample_weight = None
         count = steps or _cardinality(x)
         self.make_test_function().expect(count)
@@ -362,17 +379,46 @@ class ChunkedTrainer(keras.Model):
             x = pipeline.batches(x, batch_size=size, shuffle=False, repeat=False)
         return super().predict(x, **kwargs)
 
-    def _evaluation_data(self, x: Any, y: Any, weight: Any, batch_size: int) -> Any:
-        if not _is_array(x):
-            return x
+    def _training_data(
+        self,
+        x: Any,
+        y: Any,
+        weight: Any,
+        *,
+        batch_size: int,
+        shuffle: bool,
+        initial_epoch: int,
+        steps_per_epoch: int | None,
+    ) -> tuple[Any, int]:
+        """Returns batches from the model's next epoch on, and the steps of an epoch."""
         self.check_examples(x)
-        return pipeline.batches(
+        y = self.check_targets(y, len(x))
+        rows = self.rows_of_epoch(y)
+        shown = len(x) if rows is None else len(rows)
+        steps = steps_per_epoch or pipeline.num_batches(shown, batch_size)
+        epoch = pipeline.num_batches(int(self.step.numpy()), max(1, steps))
+        batches = pipeline.distributed(
+            self.distribute_strategy,
+            x,
+            y,
+            sample_weight=weight,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            seed=self.seed,
+            start_step=max(epoch, initial_epoch) * steps,
+            rows=rows,
+        )
+        return batches, steps
+
+    def _evaluation_data(self, x: Any, y: Any, weight: Any, batch_size: int) -> Any:
+        self.check_examples(x)
+        return pipeline.distributed(
+            self.distribute_strategy,
             x,
             self.check_targets(y, len(x)),
             sample_weight=weight,
             batch_size=batch_size,
             shuffle=False,
-            repeat=False,
         )
 
     def check_examples(self, x: Any) -> None:

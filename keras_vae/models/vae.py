@@ -2,8 +2,6 @@
 
 import contextlib
 import copy
-import math
-import numbers
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +11,7 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.data.pipeline import as_unit
+from keras_vae.models.arguments import checked_shape, in_range, refuse_unused
 from keras_vae.models.steps import Steps
 from keras_vae.models.terms import (
     Latent,
@@ -23,7 +22,7 @@ from keras_vae.models.terms import (
     weighted_sum,
 )
 from keras_vae.naming import lookup
-from keras_vae.noise import RowNoise, current_noise
+from keras_vae.noise import RowNoise, copies_scope, current_noise
 from keras_vae.probability.aggregate import AggregateDensity
 from keras_vae.probability.distributions import NormalByRow, bound_log_var, widened
 from keras_vae.probability.likelihoods import LIKELIHOODS, Likelihood
@@ -72,6 +71,12 @@ class VAE(Steps):
     has_kl = True
     """Whether z is drawn from a posterior, so that there is a KL to report."""
 
+    unused: tuple[str, ...] = ()
+    """Arguments of `VAE` that mean nothing to a model made of it."""
+
+    infers_condition = False
+    """Whether a condition that is not given is inferred, and summed out in bounds."""
+
     aggregate: AggregateDensity | None = None
     """The density of the aggregate posterior, once it has been fitted."""
 
@@ -92,11 +97,19 @@ class VAE(Steps):
         **kwargs: Any,
     ) -> None:
         super().__init__(seed=seed, **kwargs)
-        self.latent_dim = _at_least("latent_dim", latent_dim, 1, whole=True)
-        self.data_shape = _checked_shape(input_shape)
-        self.num_samples = _at_least("num_samples", num_samples, 1, whole=True)
-        self.free_bits = _at_least("free_bits", free_bits, 0)
-        self.beta = beta if callable(beta) else _at_least("beta", beta, 0)
+        options = {
+            "prior": (prior, "standard_normal"),
+            "posterior": (posterior, "diagonal"),
+            "beta": (beta, 1.0),
+            "num_samples": (num_samples, 1),
+            "free_bits": (free_bits, 0.0),
+        }
+        refuse_unused(type(self).__name__, self.unused, options)
+        self.latent_dim = in_range("latent_dim", latent_dim, 1, whole=True)
+        self.data_shape = checked_shape(input_shape)
+        self.num_samples = in_range("num_samples", num_samples, 1, whole=True)
+        self.free_bits = in_range("free_bits", free_bits, 0)
+        self.beta = beta if callable(beta) else in_range("beta", beta, 0)
         lookup("posterior", posterior, dict.fromkeys(POSTERIORS))
         self.posterior_family = posterior
         self._given = {
@@ -186,9 +199,10 @@ class VAE(Steps):
         """p(x|z): z `(..., batch, latent_dim)` to float32 `(..., batch, *params)`."""
         lead = tf.shape(z)[:-1]
         flat = tf.reshape(z, [-1, self.latent_dim])
-        params = call_on_rows(
-            self.decoder, self.decoder_input(flat, lead, condition), training
-        )
+        with copies_scope(z.shape[0] if z.shape.rank == 3 else 1):
+            params = call_on_rows(
+                self.decoder, self.decoder_input(flat, lead, condition), training
+            )
         params = widened(params)
         shape = self.likelihood.params_shape(self.data_shape)
         return tf.reshape(params, tf.concat([lead, shape], axis=0))
@@ -266,6 +280,20 @@ class VAE(Steps):
     def prior_sample(self, n: Any, seed: Any, condition: Any = None) -> tf.Tensor:
         """Draws z from p(z), (n, latent_dim)."""
         return self.prior.sample(n, seed, self.infer)
+
+    # The density of the aggregate posterior, where one has been fitted.
+
+    def to_aggregate(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        """What the density is of, for z (batch, latent_dim): z itself, here."""
+        return z
+
+    def aggregate_log_prob(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        """Returns the log density of z (batch, latent_dim) in nats, (batch,)."""
+        return self.aggregate.log_prob(z)  # type: ignore[union-attr]
+
+    def aggregate_sample(self, n: Any, seed: Any, condition: Any = None) -> tf.Tensor:
+        """Draws z from it, (n, latent_dim)."""
+        return self.aggregate.sample(n, seed)  # type: ignore[union-attr]
 
     # What is generated.
 
@@ -506,28 +534,3 @@ def _dtype_policy(policy: Any) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def _at_least(argument: str, value: Any, minimum: int, whole: bool = False) -> Any:
-    kind: type = numbers.Integral if whole else numbers.Real
-    number = isinstance(value, kind) and not isinstance(value, bool)
-    if not number or not minimum <= value < math.inf:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a "
-            f"{'whole ' if whole else ''}number of at least {minimum}. Received: "
-            f"{argument}={value!r}."
-        )
-    return int(value) if whole else float(value)
-
-
-def _checked_shape(input_shape: Any) -> tuple[int, ...]:
-    sizes = np.atleast_1d(input_shape)
-    whole = all(isinstance(size, numbers.Integral) for size in sizes)
-    shape = tuple(int(size) for size in sizes) if whole else ()
-    if not 1 <= len(shape) <= 3 or min(shape) < 1:
-        raise ValueError(
-            "Invalid value for argument `input_shape`. Expected (height, width, "
-            "channels), (time, features) or (features,), each at least 1. Received: "
-            f"input_shape={input_shape!r}."
-        )
-    return shape

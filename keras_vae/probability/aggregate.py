@@ -84,7 +84,7 @@ class AggregateDensity(Prior):
 
     def log_prob(self, z: tf.Tensor, posterior: Posterior | None = None) -> tf.Tensor:
         """Returns the log density in nats: (..., latent_dim) -> (...)."""
-        flat = tf.reshape(z, [-1, self.latent_dim])
+        flat = tf.cast(tf.reshape(z, [-1, self.latent_dim]), tf.float32)
         scales, means = self.scales.value, self.means.value
         if self.covariance == "diagonal":
             standard = (flat[:, tf.newaxis] - means) / scales

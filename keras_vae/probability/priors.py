@@ -124,7 +124,8 @@ class Mixture(Prior):
 
     def log_prob(self, z: tf.Tensor, posterior: Posterior | None = None) -> tf.Tensor:
         """Returns log p(z) in nats: (..., latent_dim) -> (...)."""
-        log_weights, means, log_vars = self.parts(posterior)
+        parts = self.parts(posterior)
+        log_weights, means, log_vars = (tf.cast(part, z.dtype) for part in parts)
         log_volume = 0.5 * tf.reduce_sum(log_vars + math.log(2.0 * math.pi), axis=-1)
         # No expanded square, which would lose the digits of narrow components.
         standard = (z[..., tf.newaxis, :] - means) * tf.exp(-0.5 * log_vars)
@@ -137,7 +138,8 @@ class Mixture(Prior):
     ) -> tf.Tensor:
         """Draws z, (n, latent_dim)."""
         noise = RowNoise(seed, domain="prior")
-        log_weights, means, log_vars = self.parts(posterior)
+        parts = self.parts(posterior)
+        log_weights, means, log_vars = (tf.cast(part, tf.float32) for part in parts)
         edges = tf.cumsum(tf.exp(log_weights))[:-1]
         place = noise.uniform(n, (1,), "component")[:, 0]
         component = tf.searchsorted(edges, place, side="right")

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -43,11 +43,16 @@ def cells(
         x: `(n, *input_shape)`.
         columns: Cells per row.
         titles: One for each example, or None.
-        side: Pixels that the longer side of a small image is enlarged to; 64 if None.
+        side: Pixels that the longer side of a small cell is enlarged to; if None 64 of
+            an image and 160 of lines.
     """
     if not subject.is_image:
         return lines.line_grid(
-            x, reference=subject.train.x[:1000], columns=columns, titles=titles
+            x,
+            reference=subject.train.x[:1000],
+            columns=columns,
+            titles=titles,
+            scale=1.0 if side is None else max(1.0, side / lines.CELL),
         )
     scale = None if side is None else max(1, math.ceil(side / max(x.shape[1:3])))
     return grids.tile(x, columns, scale=scale, titles=titles)
@@ -62,7 +67,13 @@ def block(
 ) -> Figure:
     """Frames rows of equally many examples, each row with its label."""
     picture = cells(subject, np.concatenate(list(rows)), len(rows[0]), titles)
-    return style.framed(picture, title, rows=labels)
+    return framed(subject, picture, title, rows=labels)
+
+
+def framed(subject: Subject, picture: Picture, title: str, **labels: Any) -> Figure:
+    """Frames a picture as `style.framed` does; under lines it says what they are."""
+    foot = "" if subject.is_image else lines.explained(subject.shape)
+    return style.framed(picture, title, foot=foot, **labels)
 
 
 def walk(

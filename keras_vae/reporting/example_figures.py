@@ -11,6 +11,7 @@ from keras_vae.reporting.drawings import (
     Drawings,
     block,
     cells,
+    framed,
     spread,
     walk,
 )
@@ -59,7 +60,7 @@ def grid_3x3(subject: Subject) -> Drawings:
         }
         for key, (values, text) in pictures.items():
             picture = cells(subject, values, 3, side=LARGE)
-            drawings[key] = style.framed(picture, text)
+            drawings[key] = framed(subject, picture, text)
     drawings["sampled"] = _sampled(subject)
     return drawings
 
@@ -78,7 +79,7 @@ def _sampled(subject: Subject) -> Figure:
         x = model.decode(z, given)
         source = "normal fitted to the latents"
     title = f"Samples from the {source}"
-    return style.framed(cells(subject, x, 3, side=LARGE), title)
+    return framed(subject, cells(subject, x, 3, side=LARGE), title)
 
 
 def pairs(subject: Subject) -> Drawings:
@@ -93,7 +94,7 @@ def pairs(subject: Subject) -> Drawings:
         picture = grids.pairs_grid(x, made)
     else:
         picture = _line_pairs(subject, x, made)
-    return {"pairs": style.framed(picture, title, columns=columns)}
+    return {"pairs": framed(subject, picture, title, columns=columns)}
 
 
 def _line_pairs(subject: Subject, x: np.ndarray, made: np.ndarray) -> grids.Picture:
@@ -112,8 +113,9 @@ def interpolation(subject: Subject) -> Drawings:
     x = subject.decode(_line(subject.z[first], subject.z[last], _STEPS))
     titles = [f"t={value:.2f}" for value in t]
     way = subject.way
-    title = f"{way[0].upper()}{way[1:]}: decoded (1 - t) a + t b{subject.given}"
-    figure = style.framed(cells(subject, x, 9, titles), title)
+    line = f"decoded (1 {style.MINUS} t) a + t b"
+    title = f"{way[0].upper()}{way[1:]}: {line}{subject.given}"
+    figure = framed(subject, cells(subject, x, 9, titles), title)
     return {"interpolation": figure, "interpolation_walk": walk(subject, x, titles)}
 
 

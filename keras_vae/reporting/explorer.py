@@ -160,7 +160,7 @@ class Explorer:
         x = self._subject.shown.x[self._rows]
         if self._subject.is_image:
             return grids.encode_png(grids.tile(x, 1, gap=0, scale=1))
-        return grids.encode_png(self._lines(x, 1))
+        return grids.encode_png(self._lines(x, 1, 1.0))
 
     # Examples and the map.
 
@@ -260,14 +260,14 @@ class Explorer:
 
     def _drawn(self, x: np.ndarray, columns: int) -> grids.Picture:
         if not self._subject.is_image:
-            return self._lines(x, columns)
+            return self._lines(x, columns, _SIDE / lines.CELL if len(x) == 1 else 1.0)
         side = _SIDE if len(x) == 1 else _SIDE // 4
         scale = math.ceil(side / max(x.shape[1:3]))
         return grids.tile(x, columns, gap=0 if len(x) == 1 else 1, scale=scale)
 
-    def _lines(self, x: np.ndarray, columns: int) -> grids.Picture:
-        reference = self._subject.train.x[:1000]
-        return lines.line_grid(x, reference=reference, columns=columns)
+    def _lines(self, x: np.ndarray, columns: int, scale: float) -> grids.Picture:
+        known = self._subject.train.x[:1000]
+        return lines.line_grid(x, reference=known, columns=columns, scale=scale)
 
 
 def _colors(count: int) -> list[str]:
@@ -371,9 +371,10 @@ def server(
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listener = socket.create_server((host, port), family=family)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a name may be none that can be asked for
+        reason = getattr(error, "strerror", None) or "no such address"
         raise ValueError(
-            f"--host, --port: cannot listen on {host}:{port} ({error.strerror}): "
+            f"--host, --port: cannot listen on {host}:{port} ({reason}): "
             "choose others; without --port one that is free is taken."
         ) from error
     with listener:

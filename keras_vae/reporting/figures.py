@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from keras_vae.naming import lookup
 from keras_vae.reporting import example_figures, latent_figures, structure
 from keras_vae.reporting.catalogue import FIGURES as ABOUT
@@ -32,15 +34,15 @@ def read_history(path: str | os.PathLike[str]) -> dict[str, list[float]]:
     Raises:
         ValueError: If a field is no number.
     """
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    names = rows[0].keys() if rows else ()
     try:
+        with Path(path).open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        names = rows[0].keys() if rows else ()
         return {
             name: [float(row[name]) if row[name] else math.nan for row in rows]
             for name in names
         }
-    except (TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
         raise ValueError(f"{path} is not a table of numbers: {error}.") from error
 
 
@@ -52,22 +54,39 @@ def model_graph(subject: Subject) -> Drawings:
         block._replace(inputs=tuple(place + 1 for place in block.inputs or ()) or (0,))
         for block in encoder
     ]
-    x = graph.Block("x", structure.shape_text(subject.shape))
-    likelihood = graph.Block(f"p(x|z): {type(model.likelihood).__name__}")
+    told = ",c" if subject.condition is not None else ""
+    # Where the encoder is of x alone, it has an output for each value of c.
+    alone = getattr(model.encoder, "input_shape", None) == (None, *subject.shape)
+    text = "x" if alone else f"x{told}"
+    x = graph.Block(text, structure.shape_text(subject.shape))
+    likelihood = graph.Block(f"p(x|z{told}): {type(model.likelihood).__name__}")
     prior = ""
     if subject.has_kl:
         plain = subject.prior_is_standard
         prior = "N(0, I)" if plain else type(model.prior).__name__
-    count = f"{model.count_params():,} weights"
+    count = f"{model.count_params():,} weights{_condition(subject)}"
+    size = f"{subject.latent_dim} numbers" if subject.latent_dim > 1 else "a number"
     figure = graph.model_graph(
         [x, *shifted],
         [*structure.blocks(model.decoder), likelihood],
-        "q(z|x): N(mean, variance)" if subject.has_kl else "mean",
+        f"q(z|x{told}): N(mean, variance)" if subject.has_kl else "mean",
         prior,
-        f"z, {subject.latent_dim} numbers" if subject.latent_dim > 1 else "z, a number",
+        f"z, {size}{'; c' if told else ''}",
         f"{type(model).__name__} of {subject.run.data.name}, {count}",
     )
     return {"model_graph": figure}
+
+
+def _condition(subject: Subject) -> str:
+    """Says what the model is given beside x and z, and what infers it."""
+    if subject.condition is None:
+        return ""
+    labels = np.issubdtype(subject.condition.dtype, np.integer)
+    text = f"; c is the {'label' if labels else 'condition'}"
+    classifier = getattr(subject.model, "classifier", None)
+    if classifier is not None:
+        text += f", inferred by a classifier of {classifier.count_params():,} weights"
+    return text
 
 
 def forward_reverse_kl(subject: Subject) -> Drawings:

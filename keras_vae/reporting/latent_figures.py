@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_vae.reporting.drawings import Drawings, cells, spread, walk
+from keras_vae.reporting.drawings import Drawings, cells, framed, spread, walk
 from keras_vae.reporting.subject import LeftOut, Subject
 from keras_vae.visualization import grids, latents, space, style
 from keras_vae.visualization.grids import Picture
@@ -92,7 +92,7 @@ def tsne(subject: Subject) -> Drawings:
             continue
         common: dict[str, Any] = {
             "title": title,
-            "axes_labels": ("t-SNE 1 (standard deviations)", "t-SNE 2"),
+            "axes_labels": tuple(f"t-SNE {k} (standard deviations)" for k in (1, 2)),
             "limits": ((-2.5, 2.5), (-2.5, 2.5)),
         }
         drawings[name] = (
@@ -134,8 +134,8 @@ def arrow(subject: Subject) -> Drawings:
         f"Along the arrow from {names[0]} to {names[1]}, with the class of the "
         f"5 nearest training latents{subject.given}"
     )
-    frames = style.framed(
-        picture, title, columns=[style.plain(name[:9]) for name in seen]
+    frames = framed(
+        subject, picture, title, columns=[style.plain(name[:9]) for name in seen]
     )
     _name_rows(subject, figure)
     return {"arrow": figure, "arrow_frames": frames}
@@ -182,13 +182,14 @@ def _manifold(subject: Subject, ticks: np.ndarray, how: str) -> Figure:
     picture = _lattice_picture(subject, x, ticks, up, path)
     every = max(1, (len(ticks) - 1) // 4)
     labels = [_tick(v) if not k % every else "" for k, v in enumerate(ticks)]
-    title = f"The decoder over the latent plane, {how}"
+    title = f"The decoder over the latent {'line' if flat else 'plane'}, {how}"
     if plane.note:
         title += f"; {plane.note}"
     title += subject.given
     if subject.is_image:
         title += f". Red: {subject.way}"
-    return style.framed(
+    return framed(
+        subject,
         picture,
         title,
         columns=labels,
@@ -246,7 +247,8 @@ def traversals(subject: Subject) -> Drawings:
         labels = [f"$z_{{{dim}}}$  {subject.kl[dim]:.2f}" for dim in dims]
         order = "by KL in nats"
     kind = "prior's" if subject.prior_is_standard else "latents'"
-    figure = style.framed(
+    figure = framed(
+        subject,
         picture,
         f"One latent dimension at a time, {order}, from {subject.part} example 0",
         rows=labels,
@@ -287,7 +289,8 @@ def swiss_roll(subject: Subject) -> Drawings:
     factor = _factor(subject)
     if subject.shape != (3,) or factor is None:
         raise LeftOut(
-            "it is of the swiss roll: train with --dataset swiss_roll --latent_dim 2"
+            "it is of the swiss roll: train with --dataset swiss_roll --latent_dim 2 "
+            "--kl_schedule linear --kl_warmup_epochs 100 --epochs 150"
         )
     position, name = factor
     if subject.latent_dim == 1:

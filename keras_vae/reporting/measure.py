@@ -101,14 +101,20 @@ def encode_run(
         say: Takes the lines a person should read, one at a time.
 
     Raises:
-        ValueError: If there is no finished run, or no such part.
+        ValueError: If there is no finished run, no such part, or `out` cannot be
+            written.
     """
     say = say or (lambda line: None)
+    if out is not None:  # before the model is read
+        files.require_file("--out", out, ".csv")
     run = _opened(path, dataset)
+    out = run.path / "latents.csv" if out is None else out
+    files.require_file("--out", out, ".csv")
     part = part or run.held_out
     split, condition = _part(run, part)
     run.model.check_examples(split.x)
-    terms = elbo_terms(run.model, split.x, condition, num_samples)
+    given = None if run.model.infers_condition else condition
+    terms = elbo_terms(run.model, split.x, given, num_samples)
     columns: dict[str, Any] = {"row": np.arange(len(split))}
     if split.y is not None:
         columns["label"] = split.y
@@ -119,7 +125,6 @@ def encode_run(
     columns["z_mean"] = terms.z_mean
     if run.model.has_kl:
         columns["z_log_var"] = terms.z_log_var
-    out = run.path / "latents.csv" if out is None else out
     latents.write_table(out, columns)
     say(f"Wrote {out}: {len(split):,} {_PARTS[part]} examples of {run.data.name}.")
     if run.model.has_kl:

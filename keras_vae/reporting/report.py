@@ -62,6 +62,7 @@ def report(path: str | os.PathLike[str], say: Say = _silent) -> Path:
     say(f"Loading {path}")
     run = load_run(path)
     place = run.path / "report.html"
+    files.require_file("--run", place, ".html")
     files.write_text(place, page(run, say))
     size, seconds = place.stat().st_size / 2**20, time.perf_counter() - began
     say(f"Wrote {place}, {size:.1f} MiB, in {seconds:.0f} s. It opens in any browser.")

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from keras_vae.data import datasets, held_out
+from keras_vae.data.checks import one_line
 from keras_vae.data.datasets import Data, Split
 from keras_vae.loading import load_model
 from keras_vae.naming import nearest
+from keras_vae.training.config import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,6 +66,8 @@ class Run:
     def condition(self, split: Split) -> np.ndarray | None:
         """Returns what a conditional model is given for examples, else None.
 
+        Labels that are missing are inferred where the model can.
+
         Raises:
             ValueError: If the data do not have it.
         """
@@ -73,6 +77,9 @@ class Run:
         if self._completes():
             return np.asarray(self.model.part_of(split.x))
         given = split.y if spec.dtype.is_integer else split.condition
+        if self.model.infers_condition and (given is None or np.any(given < 0)):
+            likely = self.model.predict_label(split.x).argmax(axis=1)
+            given = likely if given is None else np.where(given < 0, likely, given)
         if given is None:
             what = "labels" if spec.dtype.is_integer else "a condition for each example"
             raise ValueError(
@@ -104,6 +111,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     """
     path = Path(path)
     config = _config(path)
+    metrics = _metrics(path / "metrics.json")
     data = _data(path, config)
     model = _model(path)
     if tuple(model.data_shape) != tuple(data.input_shape):
@@ -112,8 +120,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
             f"but the data {config['dataset']!r} now have shape {data.input_shape}: "
             "put the data back that it was trained on."
         )
-    metrics = path / "metrics.json"
-    return Run(path, config, _read_json(metrics), model, data)
+    return Run(path, config, metrics, model, data)
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -136,7 +143,38 @@ def _config(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"--run: {path / 'config.json'} does not name the dataset of a run."
         )
+    try:
+        TrainConfig.from_json(json.dumps(config))
+    except ValueError as error:
+        raise ValueError(
+            f"--run: {path / 'config.json'} is not what train.py wrote: {error}"
+        ) from error
     return config
+
+
+def _metrics(path: Path) -> dict[str, Any]:
+    metrics = _read_json(path)
+    for name, value in metrics.items():
+        kind = dict if name in _TABLES else int | float
+        if name in (*_TABLES, *_FIGURES) and not isinstance(value, kind | None):
+            raise ValueError(
+                f"--run: {path} has {one_line(repr(value))} as {name}, which is not "
+                "what train.py or evaluate.py wrote; put that back."
+            )
+    return metrics
+
+
+_TABLES = ("by_class", "disentanglement", "other_datasets")
+_FIGURES = (
+    "active_units",
+    "epochs",
+    "importance_weighted_nll",
+    "kl_loss",
+    "neg_elbo",
+    "num_examples",
+    "reconstruction_loss",
+    "seconds",
+)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -165,16 +203,7 @@ def _data(path: Path, config: dict[str, Any]) -> Data:
 def _model(path: Path) -> Any:
     try:
         model = load_model(path / "model.keras", compile=False)
-    # A file that is cut off or made by another version can raise nearly anything.
-    except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"--run: {path / 'model.keras'} cannot be loaded: {first.rstrip('.')}."
-        ) from error
-    if not hasattr(model, "data_shape") or not hasattr(model, "latent_dim"):
-        raise ValueError(
-            f"--run: {path / 'model.keras'} is not a model of keras_vae but "
-            f"{type(model).__name__}."
-        )
+    except ValueError as error:
+        raise ValueError(f"--run: {error}") from error
     model.ensure_built()
     return model

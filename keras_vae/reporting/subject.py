@@ -275,7 +275,9 @@ class Subject:
         labels = [f"$z_{{{dim}}}${unit}" for dim in dims] + [""]
         note = ""
         if self.latent_dim > 2:
-            note = "two dimensions of highest KL, the others 0"
+            most = "highest KL" if self.has_kl else "most variance"
+            rest = "0" if self.prior_is_standard else "at their mean"
+            note = f"two dimensions of {most}, the others {rest}"
         names = ", ".join(f"z{dim}" for dim in dims)
         return Plane(self.centre, axes, (labels[0], labels[1]), note, names)
 

@@ -65,6 +65,7 @@ def run(options: BenchmarkOptions, say: Say) -> list[Row]:
     """Measures what the options ask for, says each row as it comes, writes the file."""
     from keras_vae import files
 
+    files.require_file("--out", options.out, ".json")
     parts: dict[str, Callable[[BenchmarkOptions], Any]] = {
         "training": training,
         "generation": generation,

@@ -1,7 +1,6 @@
 """From a configuration and the shape of the data to a compiled model."""
 
 import inspect
-import math
 from typing import Any
 
 import keras
@@ -24,8 +23,9 @@ from keras_vae.models.disentangled import (
     InfoVAE,
 )
 from keras_vae.models.importance_weighted import IWAE
+from keras_vae.models.partial_labels import label_classifier
 from keras_vae.models.schedules import Cyclical, LinearWarmup
-from keras_vae.models.semi_supervised import M2, label_classifier
+from keras_vae.models.semi_supervised import M2
 from keras_vae.models.stacked import M1M2
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
@@ -36,7 +36,12 @@ from keras_vae.probability.priors import PRIORS, Prior
 from keras_vae.training import choices
 from keras_vae.training.config import TrainConfig
 
-_SEMI_SUPERVISED = {"alpha": "alpha", "gamma": "gamma", "classifier": "classifier"}
+_SEMI_SUPERVISED = {
+    "alpha": "alpha",
+    "gamma": "gamma",
+    "joint": "joint",
+    "classifier": "classifier",
+}
 
 MODELS: dict[str, tuple[type[VAE], dict[str, str]]] = {
     "vae": (VAE, {}),
@@ -45,8 +50,11 @@ MODELS: dict[str, tuple[type[VAE], dict[str, str]]] = {
     "beta_vae": (VAE, {}),
     "capacity_vae": (CapacityVAE, {"gamma": "gamma", "capacity": "capacity"}),
     "factor_vae": (FactorVAE, {"gamma": "gamma"}),
-    "beta_tcvae": (BetaTCVAE, {"dataset_size": "dataset_size"}),
-    "dip_vae": (DIPVAE, {"gamma": "off_diagonal"}),
+    "beta_tcvae": (
+        BetaTCVAE,
+        {"dataset_size": "dataset_size", "estimator": "estimator"},
+    ),
+    "dip_vae": (DIPVAE, {"gamma": "off_diagonal", "dip_kind": "kind"}),
     "info_vae": (InfoVAE, {"alpha": "alpha", "gamma": "gamma"}),
     "cvae": (CVAE, {}),
     "m2": (M2, _SEMI_SUPERVISED),
@@ -77,10 +85,13 @@ def build_model(
     """
     kind, names = lookup("model", config.model, MODELS)
     likelihood = _likelihood(config, input_shape)
-    steps_per_epoch = num_batches(num_examples, config.batch_size)
+    steps_per_epoch = num_batches(num_examples, config.examples_per_update)
     values = {
         "gamma": config.gamma,
         "alpha": config.alpha,
+        "estimator": config.estimator,
+        "dip_kind": config.dip_kind,
+        "joint": config.joint,
         "capacity": _capacity(config, steps_per_epoch),
         "dataset_size": num_examples,
         "classifier": _classifier(config, input_shape, condition),
@@ -112,6 +123,7 @@ def build_model(
     model.compile(
         optimizer=_optimizer(config, steps_per_epoch),
         jit_compile=config.jit_compile,
+        accumulate_steps=config.accumulate_steps,
     )
     model.ensure_built()
     return model
@@ -222,13 +234,10 @@ def _options(config: TrainConfig) -> dict[str, Any]:
 def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:
     rate: Any = config.learning_rate
     if config.learning_rate_schedule == "cosine":
-        updates = math.ceil(config.epochs * steps_per_epoch / config.accumulate_steps)
+        updates = config.epochs * steps_per_epoch
         rate = keras.optimizers.schedules.CosineDecay(rate, updates)
     return Adam(
         learning_rate=rate,
         weight_decay=config.weight_decay or None,
         global_clipnorm=config.clipnorm or None,
-        gradient_accumulation_steps=(
-            config.accumulate_steps if config.accumulate_steps > 1 else None
-        ),
     )

@@ -15,6 +15,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from keras_vae.data.checks import to_unit
+from keras_vae.models import workers
 from keras_vae.visualization import grids, lines
 
 MOST = 256  # examples in one picture
@@ -139,8 +140,7 @@ class PictureCallback(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Prepares the folders, and draws once: this compiles, and fails early."""
         self.on_train_end()
-        # Named as TensorFlow names it: true for one process, and for the chief of many.
-        self._chief = self.model.distribute_strategy.extended.should_save_summary
+        self._chief = workers.is_chief(self.model.distribute_strategy)
         if self._chief:
             _make_writable("path", self.path)
             if self.log_dir is not None:

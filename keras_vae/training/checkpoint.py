@@ -6,7 +6,6 @@ Python, are all there is to continue exactly.
 """
 
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import keras
 import numpy as np
 
 from keras_vae import files
+from keras_vae.data.checks import one_line
 
 _FILE = "state.npz"
 _STATE = "state.json"
@@ -90,12 +90,19 @@ def load(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
         with np.load(path, allow_pickle=False) as content:
             arrays = dict(content)
         state = json.loads(arrays.pop(_STATE).tobytes())
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"The checkpoint {path} is damaged ({error}): train with --overwrite, or "
-            "in another --output_dir."
-        ) from error
+    except Exception as error:  # a damaged archive can raise nearly anything
+        raise damaged(folder, one_line(error)) from error
+    if not isinstance(state, dict):
+        raise damaged(folder, "it holds no state")
     return arrays, state
+
+
+def damaged(folder: Path, reason: str) -> ValueError:
+    """Returns the error to raise for a checkpoint that cannot be continued from."""
+    return ValueError(
+        f"The checkpoint {folder / _FILE} is damaged ({reason}): train with "
+        "--overwrite, or in another --output_dir."
+    )
 
 
 def _named(group: str, members: list[keras.Variable]) -> dict[str, keras.Variable]:

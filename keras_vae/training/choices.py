@@ -36,6 +36,7 @@ _SEMI_SUPERVISED = (
     *_KL_WEIGHT,
     "alpha",
     "gamma",
+    "joint",
     "num_labels",
 )
 _FEW_LABELS = {
@@ -78,12 +79,12 @@ MODELS: dict[str, ModelChoice] = {
     ),
     "beta_tcvae": ModelChoice(
         "total correlation by minibatch weights (Chen et al. 2018)",
-        ("posterior", "num_samples", *_KL_WEIGHT),
+        ("posterior", "num_samples", *_KL_WEIGHT, "estimator"),
         {"beta": 6.0},
     ),
     "dip_vae": ModelChoice(
         "disentangled inferred prior (Kumar et al. 2018)",
-        ("posterior", "num_samples", *_KL_WEIGHT, "gamma"),
+        ("posterior", "num_samples", *_KL_WEIGHT, "gamma", "dip_kind"),
         {"gamma": 10.0},
     ),
     "info_vae": ModelChoice(
@@ -128,7 +129,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "activation": "silu",
         "augment": "affine",
         "prior": "gaussian_mixture",
-        "epochs": 230,
+        "epochs": 150,
     },
     "tutorial": {
         "encoder": "mlp",

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from keras_vae.training import choices
-from keras_vae.training.options import Options, checked, option
+from keras_vae.training.options import Options, checked, option, shown
 
 LARGE = 1_000_000  # bounds counts and factors that no sensible run comes near
+MOST_LAYERS = 100  # of a network; a thousand are more than Keras can follow
 
+_ADDRESS = re.compile(r"[^\s,:/]+:([0-9]{1,5})")
 _INPUT_NOISE = re.compile(r"(gaussian|masking):([0-9]*\.?[0-9]+)")
 
 
@@ -123,7 +125,7 @@ class TrainConfig(Options):
     likelihood_scale: float = option(
         1.0,
         "standard deviation of gaussian_fixed",
-        above=0,
+        minimum=1e-6,  # squares of its inverse stay far inside float32
         maximum=LARGE,
         only_with={"likelihood": ("gaussian_fixed",)},
     )
@@ -202,10 +204,29 @@ class TrainConfig(Options):
         minimum=-LARGE,
         maximum=LARGE,
     )
+    estimator: str = option(
+        "mws",
+        "how log q(z) is estimated from a batch",
+        choices={
+            "mws": "minibatch-weighted sampling",
+            "mss": "minibatch-stratified sampling",
+        },
+    )
+    dip_kind: str = option(
+        "ii",
+        "whose covariance the DIP-VAE brings near I",
+        choices={"i": "that of the posterior means", "ii": "that of z"},
+    )
+    joint: bool = option(
+        True,
+        "whether the bound trains the classifier too, as in the paper, not its labels "
+        "alone",
+    )
     num_labels: int | None = option(
         None,
         "labels that are used, the same number of each class; 0: all there are",
         minimum=0,
+        maximum=10**9,
     )
 
     preset: str = option(
@@ -217,10 +238,17 @@ class TrainConfig(Options):
     )
     epochs: int = option(100, "passes over the training data", minimum=1, maximum=LARGE)
     batch_size: int = option(
-        128, "examples a step, over all devices", minimum=1, maximum=LARGE
+        128,
+        "examples that are worked on at once, over all devices",
+        minimum=1,
+        maximum=LARGE,
     )
     accumulate_steps: int = option(
-        1, "steps whose gradients make one update", minimum=1, maximum=10_000
+        1,
+        "batches whose gradients make one update, the same as that of one batch as "
+        "large as all of them",
+        minimum=1,
+        maximum=10_000,
     )
     learning_rate: float = option(1e-3, "of Adam, at its highest", above=0, maximum=10)
     learning_rate_schedule: str = option(
@@ -254,9 +282,10 @@ class TrainConfig(Options):
 
     strategy: str = option(
         "auto",
-        "which devices train; auto takes every GPU where there are two or more",
+        "which devices train; auto takes every GPU where there are two or more, and "
+        "every worker where --workers or TF_CONFIG names several",
         group="Devices",
-        choices=("auto", "one_device", "mirrored"),
+        choices=("auto", "one_device", "mirrored", "multi_worker"),
     )
     virtual_devices: int = option(
         0,
@@ -264,6 +293,21 @@ class TrainConfig(Options):
         minimum=0,
         maximum=64,
         only_with={"strategy": ("auto", "mirrored")},
+    )
+    workers: tuple[str, ...] | None = option(
+        None,
+        "addresses of all workers of the job as host:port,host:port,...; start this "
+        "program once for each, with the same flags and the same --output_dir on a "
+        "disk that all of them see",
+        only_with={"strategy": ("auto", "multi_worker")},
+        shapes_result=False,
+    )
+    worker_index: int | None = option(
+        None,
+        "which of --workers this process is; 0 writes the files",
+        minimum=0,
+        maximum=LARGE,
+        shapes_result=False,
     )
     mixed_precision: str = option(
         "none",
@@ -305,15 +349,53 @@ class TrainConfig(Options):
                 "--early_stopping_patience needs data to select by that are not the "
                 "test data: set --validation_fraction, as in 0.1."
             )
+        if len(self.hidden_units or ()) > MOST_LAYERS:
+            raise ValueError(
+                f"--hidden_units: expected at most {MOST_LAYERS} widths, got "
+                f"{len(self.hidden_units or ())}."
+            )
         if self.input_noise != "none":
             self._check_input_noise()
+        self._check_workers()
+
+    def _check_workers(self) -> None:
+        if self.workers is None and self.worker_index is None:
+            return
+        if self.workers is None or self.worker_index is None:
+            raise ValueError(
+                "--workers and --worker_index go together: the addresses of all "
+                "workers, and which of them this process is."
+            )
+        for address in self.workers:
+            match = _ADDRESS.fullmatch(address)
+            if not match or not 0 < int(match[1]) < 2**16:
+                raise ValueError(
+                    "--workers: expected addresses as host:port with ports up to "
+                    f"65535, got {address!r}."
+                )
+        if len(set(self.workers)) < len(self.workers):
+            raise ValueError(
+                f"--workers: expected every address once, got {','.join(self.workers)}."
+            )
+        if self.worker_index >= len(self.workers):
+            raise ValueError(
+                f"--worker_index: expected less than {len(self.workers)}, the number "
+                f"of --workers, got {self.worker_index}."
+            )
+        if self.virtual_devices:
+            raise ValueError(
+                "--virtual_devices has no effect with --workers: leave one of them out."
+            )
 
     def _check_input_noise(self) -> None:
         match = _INPUT_NOISE.fullmatch(self.input_noise)
-        if not match or (match[1] == "masking" and float(match[2]) >= 1):
+        amount = float(match[2]) if match else 0.0
+        limit = 1.0 if match and match[1] == "masking" else LARGE
+        if not match or amount >= limit:
             raise ValueError(
-                "--input_noise: expected none, gaussian:S with a standard deviation S, "
-                f"or masking:P with a part P below 1, got {self.input_noise!r}."
+                "--input_noise: expected none, gaussian:S with a standard deviation S "
+                f"below {LARGE:,}, or masking:P with a part P below 1, got "
+                f"{shown(self.input_noise)}."
             )
 
     @classmethod
@@ -353,6 +435,11 @@ class TrainConfig(Options):
                 f"choose a model that uses it ({', '.join(users)})."
             )
         return super().unused(name)
+
+    @property
+    def examples_per_update(self) -> int:
+        """Training examples that make one step of the optimizer."""
+        return self.batch_size * self.accumulate_steps
 
     @property
     def run_name(self) -> str:

@@ -54,10 +54,10 @@ def fitted(
 
 def check_devices(config: TrainConfig, replicas: int) -> None:
     """Raises a ValueError where a flag cannot be had on several devices."""
-    if config.accumulate_steps > 1 and replicas > 1:
+    if config.accumulate_steps > 1 and config.batch_norm and replicas > 1:
         raise ValueError(
-            f"--accumulate_steps {config.accumulate_steps}: gradients are accumulated "
-            f"on one device only, and there are {replicas}: leave it out, or set "
+            f"--accumulate_steps {config.accumulate_steps} does not go with "
+            f"--batch_norm on {replicas} devices: leave one of them out, or set "
             "--strategy one_device."
         )
 

@@ -7,6 +7,7 @@ reading flags with it, does not import TensorFlow.
 
 import dataclasses
 import os
+import re
 import signal
 import sys
 import textwrap
@@ -68,7 +69,7 @@ def parse(program: type[Options], argv: Sequence[str]) -> dict[str, Any]:
             f"There is no flag --{error.flagname}.{hint} --help lists them all."
         ) from None
     except absl_flags.CantOpenFlagFileError as error:
-        reason = str(error).removeprefix("ERROR:: Unable to open flagfile: ")
+        reason = re.sub(r"^.*?\[Errno \d+\] ", "", str(error))
         raise ValueError(f"--flagfile cannot be read: {reason}.") from None
     except UnicodeDecodeError:
         raise ValueError("--flagfile: expected a text file.") from None
@@ -163,6 +164,12 @@ def run_main(
             raise
         sys.stderr.write(f"{name}: {_sentence(error)}\n")
         return BAD_INPUT
+    except MemoryError:
+        sys.stderr.write(
+            f"{name}: The memory of this machine is too small for that: give fewer "
+            "data or smaller settings.\n"
+        )
+        return BAD_INPUT
     except Terminated:
         sys.stderr.write(f"{name}: terminated\n")
         return TERMINATED
@@ -172,8 +179,9 @@ def run_main(
 
 
 def _sentence(error: ValueError | OSError) -> str:
-    if isinstance(error, OSError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}."
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}."
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -31,6 +31,13 @@ _LEAVINGS = (
 )
 
 
+_STRAY = re.compile(
+    r"epoch_\d+\.png|events\.out\.tfevents\..*|projector_config\.pbtxt"
+    r"|(latents|labels)\.tsv|thumbnails\.png"
+)
+"""Files that are written while a run trains, other than its checkpoint and history."""
+
+
 class FolderLost(OSError):
     """The folder of a run is there no longer."""
 
@@ -123,16 +130,24 @@ class RunFolder:
 
     def require(self) -> None:
         """Raises `FolderLost` if the claimed folder is there no longer."""
+        if self._lock is None:  # another worker of the job has it
+            return
         try:
             there = os.stat(self.path / ".lock")
             if os.path.samestat(there, os.fstat(self._lock.fileno())):
                 return
         except FileNotFoundError:
-            pass
+            self._remove_strays()
         raise FolderLost(
             f"The folder {self.path} was removed while the run was training in it, so "
             "training has stopped. The same command starts anew."
         )
+
+    def _remove_strays(self) -> None:
+        """Removes what the run wrote to the place after its folder had gone."""
+        found = [path for path in self.path.rglob("*") if not path.is_dir()]
+        if found and all(_STRAY.fullmatch(path.name) for path in found):
+            shutil.rmtree(self.path)
 
     def clear(self) -> None:
         """Throws away what the run left here, and nothing that is not a run's."""

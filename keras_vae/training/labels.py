@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_vae.data.datasets import Data, Split
-from keras_vae.models.semi_supervised import (
+from keras_vae.models.partial_labels import (
     LABELLED_SHARE,
     NO_LABEL,
     rows_for_labels,

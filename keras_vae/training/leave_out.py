@@ -45,15 +45,21 @@ def leave_out(
         The rows of `evaluation.anomaly.leave_one_class_out`.
 
     Raises:
-        ValueError: If the data have no labels or no test part.
+        ValueError: If the data have no labels or no test part, or the file cannot be
+            written.
+        Diverged: If a training met numbers that are not finite.
     """
     # Late, because it starts TensorFlow: a bad flag is answered before that.
+    import tensorflow as tf
+
     from keras_vae import files
     from keras_vae.data import datasets
+    from keras_vae.data.folder import broken_file
     from keras_vae.data.held_out import held_out
     from keras_vae.evaluation.anomaly import leave_one_class_out
 
     say = say or (lambda line: None)
+    files.require_file("--out", options.out, ".json")
     data = datasets.load(options.dataset)
     if data.test is None:
         raise ValueError(
@@ -69,7 +75,13 @@ def leave_out(
 
     fit = _fit(options, data)
     test = dataclasses.replace(data.test, x=held_out(data.test.x, options.binarize))
-    rows = leave_one_class_out(data.train, test, fit, told, options.num_samples)
+    try:
+        rows = leave_one_class_out(data.train, test, fit, told, options.num_samples)
+    except tf.errors.OpError as error:
+        broken = broken_file(data.train.x, data.test.x)
+        if broken is None:
+            raise
+        raise broken from error
     mean = {
         key: sum(row[key] for row in rows) / len(rows)
         for key in ("neg_elbo_auroc", "reconstruction_auroc")

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import tensorflow as tf
+
 from keras_vae.data.datasets import Data
+from keras_vae.models import workers
 from keras_vae.models.divergence import Diverged
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
@@ -16,6 +19,20 @@ def complete(folder: RunFolder) -> str:
     return (
         f"{folder.path} is complete. Choose another --output_dir, or --overwrite to "
         "train it anew."
+    )
+
+
+def waits() -> str:
+    """Of a worker of several, before it begins."""
+    return "Waiting for the other workers of the job to start."
+
+
+def follows(strategy: tf.distribute.Strategy) -> str:
+    """Of a worker that is not the first of its job."""
+    addresses = workers.cluster(strategy)
+    return (
+        f"Worker {workers.index(strategy)} of {len(addresses)}: worker 0 "
+        f"({addresses[0]}) writes the files and says how it goes."
     )
 
 
@@ -33,6 +50,7 @@ def described(
         if split is not None
     ]
     shape = "x".join(map(str, data.input_shape))
+    batch = _counted(config.examples_per_update, "example")
     encoder, decoder = (
         f"{name} with {network.count_params():,} parameters"
         for name, network in (
@@ -45,16 +63,23 @@ def described(
         f"Model:  {config.model}, {config.latent_dim} latent dimensions; {encoder}; "
         f"{decoder}; {type(model.likelihood).__name__} likelihood",
         f"Run:    {folder.path}, {_counted(config.epochs, 'epoch')} of "
-        f"{_counted(steps, 'step')} of {_counted(config.batch_size, 'example')}",
+        f"{_counted(steps, 'step')} of {batch}",
     ]
     replicas = model.distribute_strategy.num_replicas_in_sync
     if replicas > 1:
         lines[-1] += f" on {replicas} devices"
+        if hosts := len(workers.cluster(model.distribute_strategy)):
+            lines[-1] += f" of {hosts} workers"
         if config.batch_norm:
             lines.append(
                 "Note:   batch normalisation takes its statistics on each device by "
                 "itself, so this is not quite the run that one device would make."
             )
+    elif config.accumulate_steps > 1 and config.batch_norm:
+        lines.append(
+            "Note:   batch normalisation takes its statistics of each piece of a batch "
+            "by itself, so this is not quite the run of the whole batch."
+        )
     return "\n".join(lines)
 
 

@@ -105,7 +105,7 @@ def expected(field: dataclasses.Field[Any]) -> str:
         bool: ("true or false", "booleans"),
         int: ("an integer", "integers"),
         float: ("a finite number", "finite numbers"),
-        str: ("text that is not empty", "texts that are not empty"),
+        str: ("UTF-8 text that is not empty", "UTF-8 texts that are not empty"),
     }[kind.base]
     bounds = [
         f"{words} {limits[key]:,}"
@@ -158,11 +158,12 @@ def checked(field: dataclasses.Field[Any], value: Any) -> Any:
         if field.metadata["choices"] and isinstance(value, str):
             hint = naming.nearest(value, field.metadata["choices"])
         raise ValueError(
-            f"--{field.name}: expected {expected(field)}, got {_shown(value)}.{hint}"
+            f"--{field.name}: expected {expected(field)}, got {shown(value)}.{hint}"
         ) from None
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Returns a value as part of a sentence, cut short where it is long."""
     text = repr(value)
     return text if len(text) <= 120 else f"{text[:117]}..."
 
@@ -177,8 +178,10 @@ def _checked_one(field: dataclasses.Field[Any], base: type, value: Any) -> Any:
         value = float(value + 0.0)  # text is no number here
         if not math.isfinite(value):
             raise ValueError
-    elif base is str and (not isinstance(value, str) or not value.strip()):
-        raise ValueError
+    elif base is str:
+        if not isinstance(value, str) or not value.strip() or "\0" in value:
+            raise ValueError
+        value.encode()  # bytes of a name that are no UTF-8 cannot be
     limits = field.metadata
     if (
         (limits["choices"] and value not in limits["choices"])

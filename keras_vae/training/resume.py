@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from keras_vae import files
+from keras_vae.models import workers
 from keras_vae.training import checkpoint
 from keras_vae.training.folder import RunFolder
 
@@ -28,6 +29,15 @@ COST = 100
 """Checkpoints take no more than a hundredth of a run."""
 
 _SECONDS_BETWEEN_HISTORIES = 1.0
+_STATE = {
+    "epoch",
+    "done",
+    "steps_per_epoch",
+    "finished",
+    "history",
+    "seconds",
+    "callbacks",
+}
 
 
 class Stateful(Protocol):
@@ -93,6 +103,9 @@ class KeepState(keras.callbacks.Callback):
         if found is None:
             return False
         arrays, state = found
+        missing = _STATE - state.keys()
+        if missing or self._others.keys() - state["callbacks"].keys():
+            raise checkpoint.damaged(self._folder.checkpoint, "it is not complete")
         if state["steps_per_epoch"] != self._steps_per_epoch:
             raise ValueError(
                 f"{self._folder.path} was begun with epochs of "
@@ -122,13 +135,14 @@ class KeepState(keras.callbacks.Callback):
             OSError: If it cannot be written; what was written before stays.
         """
         began = time.monotonic()
+        # All workers read the state, since some of it is held by all together.
+        arrays = checkpoint.snapshot(checkpoint.variables(self.model))
+        arrays.update(self._metrics)
+        states = {}
+        for name, other in self._others.items():
+            states[name], own = other.get_state()
+            arrays.update({f"callback/{name}/{k}": v for k, v in own.items()})
         if self._writes:
-            arrays = checkpoint.snapshot(checkpoint.variables(self.model))
-            arrays.update(self._metrics)
-            states = {}
-            for name, other in self._others.items():
-                states[name], own = other.get_state()
-                arrays.update({f"callback/{name}/{k}": v for k, v in own.items()})
             state = {
                 "epoch": self.epoch,
                 "done": self._done,
@@ -180,10 +194,13 @@ class KeepState(keras.callbacks.Callback):
         """
         if self._writes:
             self._folder.require()
-        if self._signal:
+        due = int(self._writes and time.monotonic() >= self._due)
+        strategy = self.model.distribute_strategy
+        number, due = workers.largest(strategy, [self._signal, due])
+        if number:  # here, or at another worker of the job
             self.save()
-            self._raise(self._signal)
-        if time.monotonic() >= self._due:
+            self._raise(number)
+        if due:
             self.save()
 
     # Callbacks.
@@ -238,5 +255,6 @@ class KeepState(keras.callbacks.Callback):
         writer = csv.DictWriter(text, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        files.write_text(self._folder.history, text.getvalue())
+        if self._writes:
+            files.write_text(self._folder.history, text.getvalue())
         self._history_due = time.monotonic() + _SECONDS_BETWEEN_HISTORIES

@@ -19,9 +19,11 @@ from keras_vae import files, model_card
 from keras_vae.data import datasets, pipeline
 from keras_vae.data.augment import AUGMENTATIONS
 from keras_vae.data.datasets import Data, Split
+from keras_vae.data.folder import broken_file
 from keras_vae.data.held_out import held_out
 from keras_vae.evaluation import samplers
 from keras_vae.evaluation.latents import active_units
+from keras_vae.models import workers
 from keras_vae.models.divergence import Diverged
 from keras_vae.models.vae import VAE
 from keras_vae.training import (
@@ -70,17 +72,40 @@ def train(
             has been written then.
         OSError: If the folder cannot be written any more; what it holds is whole.
         Diverged: If a number was not finite; the last good weights are in the folder.
-        KeyboardInterrupt: After Ctrl-C or SIGTERM, once the state is saved.
+        WorkerLost: If another worker of the job is gone.
+        KeyboardInterrupt: After Ctrl-C or SIGTERM, here or at another worker, once the
+            state is saved.
     """
     tell: Say = say or (lambda line: None)
-    folder = folders.find(config)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    if strategies.has_workers(config.strategy, config.workers or ()):
+        tell(messages.waits())
+    strategy = strategies.create(
+        config.strategy,
+        config.virtual_devices,
+        config.workers or (),
+        config.worker_index or 0,
+    )
+    with workers.watched(strategy):
+        if not workers.is_chief(strategy):
+            tell(messages.follows(strategy))
+            say = None
+        return _train(config, explicit, say, strategy)
+
+
+def _train(
+    config: TrainConfig,
+    explicit: frozenset[str],
+    say: Say | None,
+    strategy: tf.distribute.Strategy,
+) -> RunFolder:
+    tell: Say = say or (lambda line: None)
+    found = workers.as_chief(strategy, lambda: os.fspath(folders.find(config).path))
+    folder = RunFolder(found)
     if folder.is_complete and not config.overwrite:
         tell(messages.complete(folder))
         return folder
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    strategy = strategies.create(config.strategy, config.virtual_devices)
-    fitting.check_devices(config, strategy.num_replicas_in_sync)
     data = datasets.load(
         config.dataset,
         data_kind=config.data_kind,
@@ -91,18 +116,24 @@ def train(
     data = labels.few_labels(config, data)
     fitted = fitting.fitted(config, explicit, data, tell)
     keras.utils.set_random_seed(config.seed)
-    with _dtype_policy(config.mixed_precision), strategy.scope():
+    with _dtype_policy(config.mixed_precision), contextlib.ExitStack() as claim:
         condition = condition_of(fitted, data)
         shown = labels.num_shown(fitted, data.train)
-        model = build_model(fitted, data.input_shape, shown, condition)
+        with strategy.scope():
+            model = build_model(fitted, data.input_shape, shown, condition)
         fitting.check_examples(fitted, data, model)
         resumes = folder.checkpoint.exists() and not config.overwrite
         networks = {} if resumes else start.read_networks(fitted, model)
-        with folder.claimed():
+
+        def take() -> str:
+            claim.enter_context(folder.claimed())
             folders.check(config, folder)  # it may have changed hands meanwhile
-            verbose = 0 if say is None else 1 if sys.stdout.isatty() else 2
-            run = _Run(config, fitted, folder, data, model, tell, verbose)
-            run.execute(networks)
+            return ""
+
+        workers.as_chief(strategy, take)
+        verbose = 0 if say is None else 1 if sys.stdout.isatty() else 2
+        run = _Run(config, fitted, folder, data, model, tell, verbose)
+        run.execute(networks)
     return folder
 
 
@@ -136,7 +167,7 @@ class _Run:
             raise OSError(messages.not_written(self.folder, error)) from error
 
     def _explain(self, error: tf.errors.OpError) -> None:
-        """Says in a plain sentence what TensorFlow says of a want of room."""
+        """Says plainly what TensorFlow says of a want of room or of a broken image."""
         self.folder.require()
         for number in (errno.ENOSPC, errno.EDQUOT):
             reason = os.strerror(number)
@@ -145,14 +176,21 @@ class _Run:
                 raise OSError(messages.not_written(self.folder, full)) from error
         if isinstance(error, tf.errors.ResourceExhaustedError):
             raise ValueError(messages.too_large(self.config)) from error
+        splits = (self.data.train, self.data.validation, self.data.test)
+        broken = broken_file(*(split.x for split in splits if split is not None))
+        if broken is not None:
+            raise broken from error
 
     def _execute(self, networks: start.Weights) -> None:
-        if self.asked.overwrite:
-            self.folder.clear()
-        files.write_text(self.folder.config, self.asked.to_json(self._environment()))
+        resumes = bool(workers.as_chief(self.strategy, self._prepare))
         selection = self._selection()
-        keep = KeepState(self.folder, self.steps, selection, self._interrupt)
-        resumes = checkpoint.is_in(self.folder.checkpoint)
+        keep = KeepState(
+            self.folder,
+            self.steps,
+            selection,
+            self._interrupt,
+            writes=workers.is_chief(self.strategy),
+        )
         if not resumes:
             self._begin(networks)
         for callback in (keep, *selection.values()):
@@ -167,11 +205,23 @@ class _Run:
                 callback.choose()
             self._finish(keep)
 
+    def _prepare(self) -> str:
+        """Makes the folder ready; says something if there is a state to go on from."""
+        if self.asked.overwrite:
+            self.folder.clear()
+        files.write_text(self.folder.config, self.asked.to_json(self._environment()))
+        return "resumes" if checkpoint.is_in(self.folder.checkpoint) else ""
+
+    @property
+    def strategy(self) -> tf.distribute.Strategy:
+        """What trains."""
+        return self.model.distribute_strategy
+
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
         shown = labels.num_shown(self.config, self.data.train)
-        return pipeline.num_batches(shown, self.config.batch_size)
+        return pipeline.num_batches(shown, self.config.examples_per_update)
 
     def _selection(self) -> dict[str, Any]:
         """What decides which weights are kept, in the order in which it does."""
@@ -205,29 +255,35 @@ class _Run:
         if "average" in selection:
             average = selection["average"]
             looking = [average, average.show, *looking, average.hide]
-        batches = pipeline.batches(
+        batches = pipeline.distributed(
+            self.strategy,
             self.data.train.x,
             targets(self.config, self.data.train),
-            batch_size=self.config.batch_size,
+            batch_size=self.config.examples_per_update,
             seed=self.config.seed,
             start_step=int(self.model.step.numpy()),
             binarize=self.config.binarize,
             augment=AUGMENTATIONS[self.config.augment],
             rows=labels.rows_of_epoch(self.config, self.data.train),
         )
+        validation: dict[str, Any] = {}
+        if held is not None:
+            data, steps = self._batched(held)
+            validation = {"validation_data": data, "validation_steps": steps}
         try:
             self.model.fit(
                 batches,
                 steps_per_epoch=self.steps,
                 epochs=self.config.epochs,
                 initial_epoch=keep.epoch,
-                validation_data=None if held is None else self._batched(held),
                 callbacks=[*looking, keep],
                 verbose=self.verbose,
+                **validation,
             )
         except Diverged as error:
             keep.write_history()
-            self._save_model()
+            if workers.is_chief(self.strategy):
+                self._save_model()
             self.say(messages.diverged(self.folder, error, self.config))
             raise
 
@@ -246,6 +302,10 @@ class _Run:
         metrics |= samplers.fit_aggregate(
             self.model, x, None if given is None else given[: len(x)]
         )
+        workers.as_chief(self.strategy, lambda: self._write(metrics))
+
+    def _write(self, metrics: dict[str, Any]) -> str:
+        """Leaves the trained model and what was measured of it in the folder."""
         pictures.write_final(self.folder, self.model, self.data)
         self._write_condition()
         self._save_model()
@@ -259,13 +319,13 @@ class _Run:
         model_card.write(self.folder.path, described, metrics, self.model, self.data)
         self.folder.finish()
         self.say(messages.summary(self.folder, metrics, self.config))
+        return ""
 
     def _figures(self) -> dict[str, Any]:
         """What is measured of the trained model."""
         examples = self._held_out(self.data.test or self.data.train)
-        losses = self.model.evaluate(
-            self._batched(examples), verbose=0, return_dict=True
-        )
+        batches, steps = self._batched(examples)
+        losses = self.model.evaluate(batches, steps=steps, verbose=0, return_dict=True)
         figures: dict[str, Any] = {
             "part": "training" if self.data.test is None else "test",
             "num_examples": len(examples),
@@ -296,14 +356,17 @@ class _Run:
     def _held_out(self, split: Split) -> Split:
         return dataclasses.replace(split, x=held_out(split.x, self.config.binarize))
 
-    def _batched(self, held: Split) -> tf.data.Dataset:
-        return pipeline.batches(
+    def _batched(self, held: Split) -> tuple[Any, int]:
+        """Returns batches of held-out examples and how many hold all of them once."""
+        size = min(self.config.batch_size, len(held))
+        batches = pipeline.distributed(
+            self.strategy,
             held.x,
             targets(self.config, held),
-            batch_size=min(self.config.batch_size, len(held)),
+            batch_size=size,
             shuffle=False,
-            repeat=False,
         )
+        return batches, pipeline.num_batches(len(held), size)
 
     def _interrupt(self, number: int) -> None:
         self.say(messages.stopped(self.folder, self.asked))

@@ -78,10 +78,8 @@ def _loaded(config: TrainConfig) -> Any:
             )
     try:
         return load_model(folder.model, compile=False)
-    except Exception as error:
-        raise ValueError(
-            f"--init_from: {folder.model} cannot be loaded: {error}"
-        ) from error
+    except ValueError as error:
+        raise ValueError(f"--init_from: {error}") from error
 
 
 def _flag(value: Any) -> str:

@@ -4,7 +4,10 @@ Make the strategy first: logical CPU devices can only be set up before TensorFlo
 made a tensor.
 """
 
-from collections.abc import Callable
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -46,6 +49,66 @@ def mirrored(virtual_devices: int = 0) -> tf.distribute.Strategy:
     return tf.distribute.MirroredStrategy(gpus or ["CPU:0"])
 
 
+def multi_worker(
+    workers: Sequence[str] = (), index: int = 0
+) -> tf.distribute.MultiWorkerMirroredStrategy:
+    """Returns the strategy of one of several workers, over all GPUs of each.
+
+    It waits for the other workers to start.
+
+    Args:
+        workers: The address of each, "host:port", the same list on all of them; none:
+            the environment variable TF_CONFIG names them, as `tf.distribute` reads it.
+        index: Which of them this process is; 0 writes the files.
+
+    Raises:
+        ValueError: If nothing names the workers.
+    """
+    if workers:
+        resolver: Any = tf.distribute.cluster_resolver.SimpleClusterResolver(
+            tf.train.ClusterSpec({"worker": list(workers)}),
+            task_type="worker",
+            task_id=index,
+            num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+            rpc_layer="grpc",
+        )
+    elif job_size() > 0:
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+    else:
+        raise ValueError(
+            "The strategy 'multi_worker' needs the addresses of the workers: set "
+            "--workers and --worker_index, or the environment variable TF_CONFIG."
+        )
+    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+
+
+def job_size() -> int:
+    """Returns how many workers the environment variable TF_CONFIG names; 0 without it.
+
+    Raises:
+        ValueError: If it is not what `tf.distribute` reads.
+    """
+    text = os.environ.get("TF_CONFIG", "")
+    if not text.strip():
+        return 0
+    try:
+        content: Any = json.loads(text)
+        jobs: dict[str, Any] = content.get("cluster", {})
+        task: Any = content["task"] if jobs else {"type": "worker", "index": 0}
+        kind, index = task["type"], task["index"]
+        addresses = [*jobs.get("chief", []), *jobs.get("worker", [])]
+        known = not jobs or 0 <= int(index) < len(jobs[kind])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        known, addresses = False, []
+    if not known:
+        raise ValueError(
+            "The environment variable TF_CONFIG: expected JSON as "
+            '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", '
+            f'"index": 0}}}}, got {text[:200]!r}. Unset it to train on one machine.'
+        )
+    return len(addresses)
+
+
 def auto(virtual_devices: int = 0) -> tf.distribute.Strategy:
     """Returns `mirrored` where there is more than one device to use, else `one_device`.
 
@@ -64,18 +127,49 @@ STRATEGIES: dict[str, Callable[[int], tf.distribute.Strategy]] = {
 }
 
 
-def create(name: str = "auto", virtual_devices: int = 0) -> tf.distribute.Strategy:
+def create(
+    name: str = "auto",
+    virtual_devices: int = 0,
+    workers: Sequence[str] = (),
+    worker_index: int = 0,
+) -> tf.distribute.Strategy:
     """Returns the strategy of this name.
 
     Args:
-        name: A key of `STRATEGIES`.
+        name: A key of `STRATEGIES` or "multi_worker". "auto" is that too where there
+            are workers: in `workers`, or two and more in TF_CONFIG.
         virtual_devices: Logical CPU devices to train on as if they were GPUs; 0: none.
+        workers: As `multi_worker`.
+        worker_index: As `multi_worker`.
 
     Raises:
-        ValueError: If the name is unknown, the strategy has no use for virtual devices,
-            or it is too late to make them.
+        ValueError: If the name is unknown, the strategy has no use for virtual devices
+            or workers, or it is too late to make devices.
     """
+    if name == "multi_worker" or has_workers(name, workers):
+        if virtual_devices:
+            raise ValueError(
+                "The strategy 'multi_worker' has no use for virtual_devices="
+                f"{virtual_devices}: leave it out."
+            )
+        return multi_worker(workers, worker_index)
+    if workers:
+        raise ValueError(
+            f"The strategy {name!r} has no use for workers={','.join(workers)}: take "
+            "'multi_worker'."
+        )
     return naming.lookup("strategy", name, STRATEGIES)(virtual_devices)
+
+
+def has_workers(name: str, workers: Sequence[str] = ()) -> bool:
+    """Whether the strategy of this name will have several workers.
+
+    Raises:
+        ValueError: If TF_CONFIG is not what `tf.distribute` reads.
+    """
+    if name not in ("auto", "multi_worker"):
+        return False
+    return len(workers) > 1 or (not workers and job_size() > 1)
 
 
 def logical_cpus(count: int) -> list[str]:

@@ -23,6 +23,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from keras_vae.data import datasets
 from keras_vae.data.datasets import Data, Split
 from keras_vae.evaluation.latents import active_units
+from keras_vae.models import workers
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
 from keras_vae.training.labels import all_known
@@ -151,8 +152,7 @@ class TensorBoard(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         """Forgets an earlier run."""
         self._close()
-        # Named as TensorFlow names it: true for one process, and for the chief of many.
-        self._writes = self.model.distribute_strategy.extended.should_save_summary
+        self._writes = workers.is_chief(self.model.distribute_strategy)
         self._begun = False
         self._epoch = self._looked = 0
 

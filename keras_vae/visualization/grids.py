@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from keras_vae import files
+
 Picture = NDArray[np.uint8]
 
 CELL = 64  # an example is enlarged until its longer side has this many pixels,
@@ -96,6 +98,7 @@ def _captions(titles: Sequence[str], width: int) -> Picture:
     draw = ImageDraw.Draw(strip)
     for i, title in enumerate(titles):
         at = (width // 2, i * CAPTION + CAPTION // 2)
+        title = title.replace("\N{MINUS SIGN}", "-")  # which the font does not have
         draw.text(at, title, fill=210, font=_font(11), anchor="mm")
     return np.asarray(strip).reshape(len(titles), CAPTION, width, 1)
 
@@ -529,12 +532,6 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> Path:
     Raises:
         OSError: If the file cannot be written.
     """
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
+    with files.written_aside(path, synced=False) as aside:
         aside.write_bytes(data)
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
-    return target
+    return Path(path)

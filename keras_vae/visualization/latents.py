@@ -72,16 +72,21 @@ def tsne(z: ArrayLike, dims: int = 2, seed: int = 0) -> NDArray[np.float64]:
         `(n, dims)`, centred, in units of its standard deviation: t-SNE has no scale.
     """
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     values = np.asarray(z, np.float32)
     require(len(values) >= 5, "z", "at least 5 latents", len(values))
     start: Any = "pca" if values.shape[1] >= dims else "random"
-    embedding = TSNE(
+    layout = TSNE(
         dims,
         perplexity=min(30.0, (len(values) - 1) / 4),
         init=start,
         random_state=seed,
-    ).fit_transform(values)
+    )
+    # Of several threads each waits for the others after every short step: on a busy
+    # machine that takes ten times as long.
+    with threadpool_limits(1):
+        embedding = layout.fit_transform(values)
     centred = np.asarray(embedding, np.float64) - embedding.mean(axis=0)
     return np.asarray(centred / (centred.std() or 1.0))
 
@@ -310,7 +315,7 @@ def _draw_arrow(axes: Axes, ends: NDArray[np.float64]) -> None:
             "color": style.RED,
             "linewidth": 2.2,
             "shrinkA": 0,
-            "shrinkB": 0,
+            "shrinkB": 9,  # else the name at the mean would hide the tip
         },
     )
 

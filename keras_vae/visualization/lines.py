@@ -13,10 +13,24 @@ from numpy.typing import ArrayLike, NDArray
 from keras_vae.visualization import grids
 from keras_vae.visualization.grids import Picture, require
 
+CELL = 160  # pixels of the longer side of a cell
 _MOST_LINES = 12  # channels of a sequence, beyond which it is drawn as an image
 
 # Okabe and Ito's colours, told apart by colour-blind eyes.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+def explained(shape: Sequence[int]) -> str:
+    """Says what a cell of `line_grid` shows of examples of this shape."""
+    count = shape[-1]
+    if len(shape) == 2 and count > _MOST_LINES:
+        return "Cells: time to the right, channels upwards; black is lowest"
+    ends = "from its lowest to its highest value"
+    if len(shape) == 1:
+        return f"Cells: the {count} features from left to right, each {ends}"
+    names = ("blue", "orange", "green", "pink", "yellow", "sky blue")[:count]
+    colors = f" ({', '.join(names)})" if count > 1 else ""
+    return f"Cells: time to the right; channels{colors} upwards, each {ends}"
 
 
 def line_grid(
@@ -25,6 +39,7 @@ def line_grid(
     reference: ArrayLike | None = None,
     columns: int | None = None,
     titles: Sequence[str] | None = None,
+    scale: float = 1.0,
 ) -> Picture:
     """Draws sequences or vectors as lines, one cell per example.
 
@@ -42,6 +57,7 @@ def line_grid(
         reference: The data that set the range; by default the first of the series.
         columns: Cells per row; by default five, or as many as there are rows.
         titles: One short text per example.
+        scale: Enlargement of lines and text, a cell is `CELL` pixels wide at 1.
 
     Returns:
         The picture, uint8 `(height, width, 3)`.
@@ -75,7 +91,7 @@ def line_grid(
         unit = np.clip((array - middle) / span + 0.5, -0.05, 1.05)
         unit = unit[..., np.newaxis] if unit.ndim == 2 else unit
         lines.append(unit.repeat(2, axis=1) if unit.shape[1] == 1 else unit)
-    return _draw(lines, list(labels), columns, titles)
+    return _draw(lines, list(labels), columns, titles, scale)
 
 
 def _as_images(
@@ -100,6 +116,7 @@ def _draw(
     labels: list[str],
     columns: int,
     titles: Sequence[str] | None,
+    scale: float,
 ) -> Picture:
     """Draws `lines`, each `(n, steps, channels)` in [0, 1], in one set of axes."""
     # Imported here: whoever draws images only need not wait for matplotlib.
@@ -111,7 +128,8 @@ def _draw(
     n, steps, channels = lines[0].shape
     rows = math.ceil(n / columns)
     foot = 0.3 if labels else 0.0  # inches
-    figure = Figure((1.6 * columns, 1.2 * rows + foot), dpi=100, facecolor="white")
+    size = (1.6 * columns, 1.2 * rows + foot)
+    figure = Figure(size, dpi=100 * scale, facecolor="white")
     canvas = FigureCanvasAgg(figure)
     bottom = foot / (1.2 * rows + foot)
     axes = figure.add_axes((0.0, bottom, 1.0, 1.0 - bottom))

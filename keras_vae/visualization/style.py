@@ -6,6 +6,7 @@ any thread may draw.
 
 import io
 import os
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,6 +104,7 @@ def framed(
     columns: Sequence[str] = (),
     x: str = "",
     y: str = "",
+    foot: str = "",
 ) -> Figure:
     """Puts a title and labels around a picture, whose pixels stay as they are.
 
@@ -113,6 +115,7 @@ def framed(
         columns: Labels at the bottom, evenly spaced from left to right.
         x: What the columns are.
         y: What the rows are.
+        foot: What else a reader must know, small at the bottom.
 
     Returns:
         The figure.
@@ -122,18 +125,14 @@ def framed(
     grown = float(np.clip(max(height, width) / 900, 1.0, 1.8))
     text: dict[str, Any] = {"fontsize": TEXT * grown, "color": INK}
     line, letter = _LINE * grown, _LETTER * grown
-    left = _EDGE + (max(map(len, rows)) * letter + 8 if rows else 0) + line * bool(y)
-    bottom = int(_EDGE + line * bool(columns) + line * bool(x))
-    beyond = letter * len(columns[-1]) - width / len(columns) if columns else 0
-    right = _EDGE + max(0, round(beyond / 2))
-    # A narrow picture gets room at both sides, for a title that is not in shreds.
-    room = max(0, 230 - int(left + width + right)) // 2
-    left, right = int(left) + room, right + room
+    left, right = _margins(width, rows, columns, letter, line * bool(y))
     wide = left + width + right
     letters = int((wide - 2 * _EDGE) / (letter * TITLE / TEXT))
     title = _wrapped(title, max(letters, 12))
-    lines = title.count("\n") + 1 if title else 0
-    tall = bottom + height + int(_EDGE + lines * (line * TITLE / TEXT + 2))
+    foot = _wrapped(foot, max(letters, 12))
+    lowest = int(_EDGE + line * _lines(foot))
+    bottom = lowest + int(line * bool(columns) + line * bool(x))
+    tall = bottom + height + int(_EDGE + _lines(title) * (line * TITLE / TEXT + 2))
     figure = Figure(
         (wide / _PIXEL_DPI, tall / _PIXEL_DPI), dpi=_PIXEL_DPI, facecolor="white"
     )
@@ -153,7 +152,27 @@ def framed(
         linespacing=1.15,
         **{**text, "fontsize": TITLE * grown},
     )
+    if foot:
+        text["color"] = QUIET
+        figure.text(0.5, lowest / tall, foot, ha="center", va="top", **text)
     return figure
+
+
+def _margins(
+    width: int, rows: Sequence[str], columns: Sequence[str], letter: float, y: float
+) -> tuple[int, int]:
+    """Pixels left and right of a picture that its labels and a title need."""
+    widest = max((len(re.sub(r"[$_{}]", "", row)) for row in rows), default=0)
+    left = int(_EDGE + (widest * letter + 8 if rows else 0) + y)
+    beyond = letter * len(columns[-1]) - width / len(columns) if columns else 0
+    right = _EDGE + max(0, round(beyond / 2))
+    # A narrow picture gets room at both sides, for a title that is not in shreds.
+    room = max(0, 230 - (left + width + right)) // 2
+    return left + room, right + room
+
+
+def _lines(text: str) -> int:
+    return text.count("\n") + 1 if text else 0
 
 
 def _wrapped(title: str, letters: int) -> str:

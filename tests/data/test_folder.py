@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from keras_vae.data.datasets import load
 from keras_vae.data.folder import ImageFolder
 
 PIXELS = np.random.default_rng(2).integers(0, 256, (20, 6, 5, 3), np.uint8)
@@ -210,3 +211,11 @@ def test_a_folder_is_not_held_in_memory(tmp_path):
 def _resident_mebibytes():
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
+
+
+def test_a_label_whose_name_is_no_text_becomes_one(tmp_path):
+    for name in (b"\xff", "ä".encode()):
+        place = os.path.join(os.fsencode(tmp_path), name)
+        os.mkdir(place)
+        Image.fromarray(PIXELS[0]).save(os.fsdecode(place) + "/1.png")
+    assert sorted(load(tmp_path).label_names) == [r"\xff", "ä"]

@@ -47,30 +47,6 @@ def _sound_files() -> dict[str, bytes]:
     }
 
 
-def _damaged(content: bytes, rng: np.random.Generator) -> bytes:
-    """Cuts, flips, repeats, inserts, as many times as chance has it."""
-    data = bytearray(content)
-    for _ in range(rng.integers(1, 5)):
-        # Half of all damage falls on the first bytes, where the headers are.
-        end = len(data) if rng.random() < 0.5 else min(len(data), 100)
-        at = int(rng.integers(0, max(1, end)))
-        span = int(rng.integers(1, 16))
-        match rng.integers(0, 6):
-            case 0:
-                del data[at:]
-            case 1:
-                del data[at : at + span]
-            case 2:
-                data[at:at] = rng.bytes(span)
-            case 3:
-                data[at : at + span] = data[at : at + span] * 3
-            case 4:
-                data[at : at + span] = rng.choice([b"\xff", b"\0", b"9", b"-"]) * span
-            case _:
-                data[at : at + 1] = bytes([int(rng.integers(256))])
-    return bytes(data)
-
-
 def _load(place: Path, name: str, content: bytes) -> None:
     folder = place / "images"
     path = folder / name if name.endswith((".png", ".jpg", ".bmp", ".gif")) else None
@@ -89,13 +65,13 @@ def _load(place: Path, name: str, content: bytes) -> None:
 
 
 @pytest.mark.slow
-def test_a_damaged_file_loads_or_is_refused_in_one_sentence(tmp_path):
+def test_a_damaged_file_loads_or_is_refused_in_one_sentence(damaged, tmp_path):
     sound = _sound_files()
     refused = loaded = 0
     for number in range(INPUTS):
         rng = np.random.default_rng([17, number])
         name = list(sound)[number % len(sound)]
-        content = _damaged(sound[name], rng)
+        content = damaged(sound[name], rng)
         try:
             _load(tmp_path, name, content)
             loaded += 1

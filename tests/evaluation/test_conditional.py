@@ -84,3 +84,13 @@ def test_figures_are_those_of_the_condition(digits):
     by_hand = completion_baseline(x, x, np.array([[1, 1, 0, 0]] * 3))
     assert figures == by_hand
     assert conditional_figures(object(), split, split) == {}
+
+
+def test_examples_without_a_label_teach_the_classifier_nothing(digits):
+    x, y = digits
+    partly = np.where(np.arange(300) < 60, y, -1)
+    figures = label_agreement(x, partly, x[200:], y[200:], x, partly)
+    assert figures["label_agreement"] == figures["classifier_accuracy"] == 1.0
+    model = CVAE(2, (3, 4, 1), condition="label", num_classes=3, seed=0)
+    one = Split(x, np.where(y == 0, 0, -1))
+    assert conditional_figures(model, one, one) == {}

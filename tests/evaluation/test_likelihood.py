@@ -14,6 +14,7 @@ from keras_vae.evaluation.likelihood import (
 )
 from keras_vae.models.autoencoder import Autoencoder
 from keras_vae.probability.likelihoods import LIKELIHOODS
+from keras_vae.probability.priors import GaussianMixture
 
 SHAPE = (4, 3, 1)
 
@@ -292,3 +293,26 @@ def test_the_levels_of_a_density_add_up_to_a_probability(name):
         tiled = tf.tile(tf.reshape(tf.constant(params), [1, 1, 1, -1]), [256, 1, 1, 1])
         mass = np.sum(np.exp(kind.log_prob(tf.constant(x), tiled))) / 255
         assert mass < 1.03
+
+
+def test_a_prior_of_many_components_has_its_share_of_the_memory(x):
+    plain, mixed = (
+        VAE(2, SHAPE, prior=prior)
+        for prior in ("standard_normal", GaussianMixture(components=50))
+    )
+    assert rows.numbers_per_sample(plain) == 4 * 3
+    assert rows.numbers_per_sample(mixed) == 50 * 2
+
+
+def test_the_parts_of_a_mixture_of_posteriors_are_worked_out_once_a_call(x):
+    model, calls = VAE(2, SHAPE, prior="vamp", seed=0), []
+    model.ensure_built()
+    expected = importance_weighted_nll(model, x, 40).log_prob
+    parts = model.prior.parts
+    model.prior.parts = lambda posterior: (
+        calls.append(model.prior._fixed_parts) or (parts(posterior))
+    )
+    model._evaluation_graphs.clear()
+    found = importance_weighted_nll(model, x, 40).log_prob
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert [part is None for part in calls] == [True, False]

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vae import VAE, networks
+from keras_vae import CVAE, VAE, networks
 from keras_vae.evaluation import samplers
 from keras_vae.evaluation.samplers import (
     fit_aggregate,
@@ -102,7 +102,7 @@ def test_the_mixture_is_taken_for_clusters_and_the_normal_for_a_normal(x):
         z = rng.normal(size=(300, 2)) + spread * rng.choice([-1, 1], (300, 1))
         model.ensure_built()
         original = samplers.posterior_draws
-        samplers.posterior_draws = lambda *_, z=z: z.astype(np.float32)
+        samplers.posterior_draws = lambda *_, z=z, **__: z.astype(np.float32)
         try:
             taken[name] = fit_aggregate(model, x)
         finally:
@@ -227,3 +227,38 @@ def test_the_discrepancy_is_the_sum_over_pairs():
     across = np.mean([kernel(x, y) for x in a[:, 0] for y in b[:, 0]])
     within = kernel(0, 1) + (kernel(0, 2) + kernel(0, 3) + kernel(2, 3)) / 3
     assert squared_mmd(a, b) == pytest.approx(within - 2 * across)
+
+
+def placed_by_label(shape, code, places):
+    """An encoder of x and a label's code whose means are where the code says."""
+    inputs = [keras.Input(shape), keras.Input(code)]
+    flat = keras.layers.Flatten()(inputs[0])
+    near, log_var = (keras.layers.Dense(2)(flat) for _ in range(2))
+    place = keras.layers.Dense(2, use_bias=False)
+    z_mean = keras.layers.Add()([near, place(inputs[1])])
+    place.set_weights([places])
+    return keras.Model(inputs, [z_mean, log_var])
+
+
+def test_under_a_learned_prior_the_density_goes_where_the_condition_says(x):
+    y = (x[:, 3, 0, 0] < 0.5).astype(np.int32)
+    places = np.array([[-30.0, 0.0], [30.0, 0.0]])
+    options = {"condition": "label", "num_classes": 2, "prior": "conditional"}
+    encoder = placed_by_label(SHAPE, (2,), places)
+    model = CVAE(2, SHAPE, encoder=encoder, seed=0, **options)
+    model.ensure_built()
+    head = model.prior_network.get_layer("prior_head")
+    head.set_weights([np.pad(places, [[0, 0], [0, 2]]), np.array([0, 0, 0, 1.0])])
+    fit_aggregate(model, x, y)
+    given = tf.constant(y)
+    posterior = posterior_draws(model, x, y)
+    drawn = model.aggregate_sample(600, 1, given).numpy()
+    for label in (0, 1):
+        centre = posterior[y == label].mean(axis=0)
+        assert np.abs(drawn[y == label].mean(axis=0) - centre).max() < 3.0
+    e = (posterior - places[y]) * np.array([1.0, np.exp(-0.5)])
+    expected = model.aggregate.log_prob(tf.constant(e, tf.float32)) - 0.5
+    found = model.aggregate_log_prob(tf.constant(posterior), given)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
+    scores = sampler_scores(model, x[:100], y[:100])
+    assert scores["aggregate_latent_nll"] == pytest.approx(-np.mean(found[:100]), abs=1)

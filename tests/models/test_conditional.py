@@ -483,3 +483,48 @@ def test_what_is_no_image_has_no_parts(name):
 def test_arguments_that_do_not_go_together_are_refused(options, message):
     with pytest.raises(ValueError, match=message):
         CVAE(2, **{"input_shape": SHAPE, **options})
+
+
+@pytest.mark.parametrize("bad", [CLASSES, -1])
+def test_a_dataset_with_a_label_that_cannot_be_is_refused(x, y, bad):
+    wrong = np.where(np.arange(ROWS) == 7, bad, y)
+    batches = tf.data.Dataset.from_tensor_slices((x, wrong)).batch(6)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="integers from 0 to 2"):
+        make("label").fit(batches, verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="integers from 0 to 2"):
+        make("label")((x[:2], tf.constant([0, bad])))
+
+
+def test_under_xla_the_code_of_such_a_label_is_nan():
+    label = make_condition("label", SHAPE, CLASSES)
+    code = tf.function(label.code, jit_compile=True)(tf.constant([2, 3, -1])).numpy()
+    np.testing.assert_array_equal(code[0], [0, 0, 1])
+    assert np.isnan(code[1:]).all()
+
+
+@pytest.mark.slow
+def test_a_replica_without_an_example_does_no_harm_to_a_convolutional_prior(x):
+    results = []
+    for strategy in (strategies.one_device(), strategies.mirrored(2)):
+        with strategy.scope():
+            names = {"encoder": "conv", "decoder": "conv"}
+            model = make("left_half", prior="conditional", **names)
+        model.fit(x[:5], epochs=2, batch_size=4, verbose=0)
+        results.append(model.get_weights())
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float64"])
+@pytest.mark.parametrize("condition", ["label", "vector"])
+def test_every_precision_takes_a_condition(x, y, condition, dtype):
+    given = rows_of(condition, y)
+    keras.config.set_dtype_policy(dtype)
+    try:
+        model = make(condition, prior="conditional", dtype=dtype)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.adapt(x, given)
+    losses = model.fit(x, given, epochs=4, batch_size=6, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert np.isfinite(model.sample(3, seed=0, condition=given[:3])).all()

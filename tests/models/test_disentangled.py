@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 from keras_vae import VAE, LinearWarmup, networks
 from keras_vae.models import disentangled as family
+from keras_vae.models.autoencoder import Autoencoder
 from keras_vae.models.disentangled import (
     DIPVAE,
     BetaTCVAE,
@@ -17,6 +18,7 @@ from keras_vae.models.disentangled import (
     FactorVAE,
     InfoVAE,
 )
+from keras_vae.models.importance_weighted import IWAE
 from keras_vae.training import strategies
 
 SHAPE = (4, 4, 1)
@@ -215,3 +217,76 @@ def test_discriminator_learns_to_tell_dependent_from_permuted() -> None:
     logits = model.discriminator(z).numpy()
     # The density of fully dependent latents is far above that of permuted ones.
     assert np.mean(logits[:, 0] - logits[:, 1]) > 0.5
+
+
+@cases
+def test_the_figures_of_a_step_are_those_of_the_weights_before_it(
+    kind: type[VAE], options: dict[str, object], x: np.ndarray
+) -> None:
+    model = make(kind, likelihood="gaussian", **options)
+    model.compile(keras.optimizers.Adam(0.1))
+    if isinstance(model, FactorVAE):
+        model.discriminator_optimizer.learning_rate = 0.1
+    history = model.fit(x, epochs=3, batch_size=30, verbose=0).history
+    terms = zip(history["reconstruction_loss"], history["penalty_loss"], strict=True)
+    assert history["loss"] == pytest.approx([sum(pair) for pair in terms], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (BetaTCVAE, {"dataset_size": 30, "free_bits": 0.1}),
+        (CapacityVAE, {"beta": 4.0}),
+        (InfoVAE, {"beta": LinearWarmup(10)}),
+        (FactorVAE, {"free_bits": 0.1}),
+        (IWAE, {"beta": 4.0}),
+        (Autoencoder, {"prior": "vamp"}),
+        (Autoencoder, {"num_samples": 3}),
+    ],
+)
+def test_an_argument_without_effect_is_refused(
+    kind: type[VAE], options: dict[str, object]
+) -> None:
+    with pytest.raises(ValueError, match="Expected it left out"):
+        make(kind, **options)
+
+
+def test_the_optimizer_of_the_discriminator_is_saved_too(
+    x: np.ndarray, tmp_path: Path
+) -> None:
+    model = make(FactorVAE, discriminator_units=(8,))
+    model.fit(x, epochs=1, batch_size=10, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert int(loaded.discriminator_optimizer.iterations) == 3
+    for again in (model, loaded):
+        again.fit(x, epochs=1, batch_size=10, verbose=0)
+    for one, two in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-6)
+
+
+def test_a_loaded_discriminator_computes_in_the_type_it_was_saved_with(
+    tmp_path: Path,
+) -> None:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = FactorVAE(2, SHAPE, discriminator_units=(8,))
+        model.save(tmp_path / "model.keras")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for network in (loaded.encoder, loaded.discriminator):
+        assert network.layers[-1].compute_dtype == "bfloat16", network.name
+
+
+@pytest.mark.slow
+@cases
+def test_every_precision_trains(kind: type[VAE], options: dict, x: np.ndarray) -> None:
+    for dtype in ("mixed_bfloat16", "float64"):
+        keras.config.set_dtype_policy(dtype)
+        try:
+            model = make(kind, **options)
+        finally:
+            keras.config.set_dtype_policy("float32")
+        history = model.fit(x, epochs=2, batch_size=10, verbose=0).history
+        assert np.isfinite(history["loss"]).all()

@@ -217,3 +217,18 @@ def test_a_half_precision_model_gives_float32(grey):
     vae = VAE(2, (3, 5), seed=1, dtype="mixed_bfloat16")
     for got in (*vae.posterior(grey(3)), vae.reconstruct(grey(3)), vae.elbo(grey(3))):
         assert got.dtype == np.float32
+
+
+def test_many_samples_of_an_elbo_are_not_decoded_at_once(small_vae, x, monkeypatch):
+    vae, lengths = small_vae(), []
+    whole = vae.elbo(x, 50)
+    graph_of = vae._graph
+
+    def watched(name, function):
+        graph = graph_of(name, function)
+        return lambda part, *rest: lengths.append(len(part)) or graph(part, *rest)
+
+    monkeypatch.setattr(inference, "_NUMBERS_PER_CALL", 50 * 15 * 4)
+    monkeypatch.setattr(vae, "_graph", watched)
+    np.testing.assert_allclose(vae.elbo(x, 50), whole, rtol=1e-5)
+    assert lengths == [4, 4, 1]

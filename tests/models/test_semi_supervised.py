@@ -4,15 +4,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.special import logsumexp
 
 import keras_vae
 from keras_vae import networks
-from keras_vae.models.semi_supervised import (
-    M2,
-    NO_LABEL,
-    label_classifier,
-    rows_for_labels,
-)
+from keras_vae.evaluation import rows
+from keras_vae.evaluation.likelihood import elbo_terms, importance_weighted_nll
+from keras_vae.models.partial_labels import NO_LABEL, label_classifier
+from keras_vae.models.semi_supervised import M2
 from keras_vae.noise import RowNoise
 from keras_vae.training import strategies
 
@@ -318,18 +317,6 @@ def test_m1m2_learns_the_classes_and_generates_them():
     np.testing.assert_array_equal(bands.argmax(axis=1), np.arange(6) % CLASSES)
 
 
-def test_rows_for_labels_show_all_once_and_labelled_ones_again():
-    y = np.array([0, -1, -1, 1, *[-1] * 16])
-    rows = rows_for_labels(y, 0.5)
-    counts = np.bincount(rows, minlength=20)
-    assert (counts[y < 0] == 1).all()
-    assert counts[0] == counts[3] == 9
-    assert (y[rows] >= 0).mean() == 0.5
-    assert rows_for_labels(y, 0.0) is None
-    assert rows_for_labels(np.zeros(5), 0.5) is None
-    assert rows_for_labels(np.full(5, -1), 0.5) is None
-
-
 @pytest.mark.parametrize(
     ("y", "message"),
     [
@@ -371,3 +358,132 @@ def test_networks_of_another_number_of_labels_are_refused():
         m2(encoder=networks.mlp_encoder(SHAPE, LATENT))
     with pytest.raises(ValueError, match="`classifier`"):
         m2(classifier=label_classifier("mlp", SHAPE, CLASSES + 1))
+
+
+def widen(encoder):
+    """Makes posteriors wider than the prior, so that importance weights are steady."""
+    kernel, bias = encoder.get_layer(f"{encoder.name}_head").get_weights()
+    bias[len(bias) // 2 :] = 1.0
+    encoder.get_layer(f"{encoder.name}_head").set_weights([0.4 * kernel, bias])
+
+
+def test_importance_sampling_sums_the_labels_out():
+    model, (x, y) = m2(), data(4)
+    widen(model.encoder)
+    model.decoder.set_weights([2.0 * weight for weight in model.decoder.get_weights()])
+    edges = np.linspace(-6.0, 6.0, 161)
+    z = np.stack(np.meshgrid(edges, edges), axis=-1).reshape(-1, 2).astype("float32")
+    log_p = -0.5 * np.sum(z**2, axis=1) - math.log(2 * math.pi)
+    log_volume = 2 * math.log(edges[1] - edges[0])
+    by_label = np.empty((len(x), CLASSES))
+    for label in range(CLASSES):
+        logits = model.generate(tf.constant(z), tf.fill([len(z)], label)).numpy()
+        flat = logits.reshape(len(z), -1).astype(np.float64)
+        log_x = x.reshape(len(x), -1) @ flat.T - np.logaddexp(0, flat).sum(axis=1)
+        by_label[:, label] = logsumexp(log_x + log_p, axis=1) + log_volume
+    by_label -= math.log(CLASSES)
+    exact = logsumexp(by_label, axis=1)
+    for given, expected in ((None, exact), (y, by_label[np.arange(4), y])):
+        found = importance_weighted_nll(model, x, 16_000, condition=given)
+        error = np.sqrt(found.variance)
+        assert np.all(np.abs(found.log_prob - expected) < 4 * error)
+        assert error.max() < 0.03
+    assert np.all(-model.elbo(x, 100) > -exact)
+    np.testing.assert_allclose(elbo_terms(model, x).neg_elbo, -model.elbo(x), rtol=1e-5)
+
+
+def test_importance_sampling_of_two_floors_sums_out_both():
+    model, (x, _) = m1m2(), data(4)
+    widen(model.encoder)
+    widen(model.upper_encoder)
+    random, n = np.random.default_rng(0), 200_000
+    z = random.normal(size=(n, LATENT)).astype("float32")
+    label = random.integers(0, CLASSES, n).astype("int32")
+    params = model.under_labels(tf.constant(z), tf.constant(label)).numpy()
+    mean, log_scale = np.split(params, 2, axis=1)
+    # The scale of z_1 as its likelihood bounds it.
+    _, bounded = model.upper_likelihood._parameters(tf.constant(params))
+    assert np.abs(bounded - log_scale).max() < 1e-5
+    z_1 = mean + np.exp(log_scale) * random.normal(size=mean.shape)
+    logits = model.decoder(z_1.astype("float32")).numpy().reshape(n, -1)
+    log_x = x.reshape(4, -1) @ logits.T - np.logaddexp(0, logits).sum(axis=1)
+    expected = logsumexp(log_x, axis=1) - math.log(n)
+    found = importance_weighted_nll(model, x, 16_000)
+    error = np.sqrt(found.variance)
+    assert np.all(np.abs(found.log_prob - expected) < 4 * error)
+    assert error.max() < 0.03
+    assert np.all(-model.elbo(x, 100) > -expected)
+
+
+@MAKERS
+def test_the_estimate_does_not_depend_on_how_work_is_cut_up(make, monkeypatch):
+    model, (x, _) = make(), data(7)
+    whole = importance_weighted_nll(model, x, 40).log_prob
+    monkeypatch.setitem(rows._NUMBERS_PER_CALL, "CPU", 2 * 16 * 3 * 36)
+    parts = importance_weighted_nll(make(), x, 40).log_prob
+    np.testing.assert_allclose(parts, whole, rtol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [CLASSES, -2])
+@MAKERS
+def test_a_dataset_with_a_label_that_cannot_be_is_refused(make, bad):
+    x, y = data(8)
+    y[5] = bad
+    with pytest.raises(tf.errors.InvalidArgumentError, match="integers from 0 to 2"):
+        make().fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(4), verbose=0)
+
+
+def test_what_m1m2_would_share_between_its_floors_is_refused():
+    for prior in ("gaussian_mixture", "vamp", "conditional"):
+        with pytest.raises(ValueError, match="`prior`"):
+            m1m2(prior=prior)
+
+
+@pytest.mark.slow
+def test_a_replica_without_an_example_does_no_harm_to_convolutions():
+    shape = (8, 8, 1)
+    x = np.random.default_rng(0).uniform(size=(5, *shape)).astype("float32")
+    weights = []
+    for strategy in (strategies.one_device(), strategies.mirrored(2)):
+        with strategy.scope():
+            keras.utils.set_random_seed(1)
+            model = M2(
+                2, shape, num_classes=2, encoder="conv", classifier="conv", seed=0
+            )
+            model.compile()
+        model.fit(x, np.array([0, 1, -1, -1, 1]), batch_size=4, epochs=2, verbose=0)
+        weights.append(model.get_weights())
+    for one, two in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, two, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float64"])
+@MAKERS
+def test_every_precision_learns_and_infers_labels(make, dtype):
+    x, y = data(24)
+    keras.config.set_dtype_policy(dtype)
+    try:
+        model = make(dtype=dtype)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    losses = model.fit(x, partly(y), batch_size=6, epochs=4, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert model.predict_label(x).sum(axis=1) == pytest.approx(1.0, abs=1e-2)
+    assert importance_weighted_nll(model, x, 20).nll < -model.elbo(x).mean()
+
+
+def test_the_prior_of_z_may_be_learned_for_each_label():
+    model, (x, y) = m2(prior="conditional"), data(12)
+    kernel, bias = model.prior_network.get_layer("prior_head").get_weights()
+    kernel[:, 0] = [-5.0, 0.0, 5.0]
+    model.prior_network.get_layer("prior_head").set_weights([kernel, bias])
+    low, _, high = (
+        model.prior_sample(200, tf.constant([0, 1]), tf.fill([200], label))
+        for label in range(CLASSES)
+    )
+    assert np.mean(high, axis=0)[0] - np.mean(low, axis=0)[0] == pytest.approx(
+        10, abs=1
+    )
+    history = model.fit(x, partly(y), batch_size=4, epochs=1, verbose=0).history
+    assert np.isfinite(history["loss"]).all()

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import keras_vae
 from keras_vae import VAE, networks
-from keras_vae.noise import RowNoise
+from keras_vae.noise import RowNoise, noise_scope
 from keras_vae.probability.likelihoods import LIKELIHOODS
 
 SHAPE = (3, 5)
@@ -404,3 +404,20 @@ def test_saved_models_are_equal_in_a_fresh_process(
             np.savez(path.with_suffix(".npz"), **expected)
     result = run_python("-c", CHILD, *paths, timeout=600)
     assert result.stdout.endswith(f"equal: {len(paths)}\n"), result.stderr[-2000:]
+
+
+def test_dropout_of_a_sample_depends_on_its_example_not_on_the_batch(x):
+    decoder = networks.mlp_decoder(2, SHAPE, hidden_units=(40,), dropout=0.5)
+    vae = VAE(2, SHAPE, decoder=decoder, num_samples=3, seed=0)
+    vae.ensure_built()
+    z = tf.ones([3, 6, 2])
+
+    def dropped(z, first):
+        with noise_scope(RowNoise(0, 0, first, "training")):
+            return vae.generate(z, training=True).numpy()
+
+    whole = dropped(z, 0)
+    parts = [dropped(z[:, :4], 0), dropped(z[:, 4:], 4)]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-6)
+    flat = whole.reshape(18, -1)
+    assert len(np.unique(flat[:, 0])) == 18

@@ -1,9 +1,11 @@
 """A model whose latents can be read off its images, so that figures can be checked."""
 
+import io
 import types
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_vae.data.datasets import Data, Split
 from keras_vae.reporting.runs import Run
@@ -139,3 +141,88 @@ def read_z():
 def simple():
     """Makes an object of attributes."""
     return types.SimpleNamespace
+
+
+class Browser:
+    """Headless Chromium, and what the tests ask of it."""
+
+    def __init__(self, driver):
+        self.driver = driver
+
+    def open(self, address, width=1280, height=1000):
+        """Opens a page in a window of this size."""
+        size = {"width": width, "height": height}
+        size |= {"deviceScaleFactor": 1, "mobile": width < 600}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        self.driver.get("about:blank")  # else only a fragment might change
+        self.driver.get(address)
+
+    def ask(self, expression, *arguments):
+        """Returns the value of JavaScript, in which `arguments` are known."""
+        return self.driver.execute_script(f"return {expression}", *arguments)
+
+    def until(self, expression, *arguments):
+        """Waits until JavaScript gives something, and returns it."""
+        return self.wait(lambda _: self.ask(expression, *arguments), expression)
+
+    def wait(self, found, what):
+        """Waits until a function of the driver gives something, and returns it."""
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        wait = WebDriverWait(self.driver, 60, poll_frequency=0.2)
+        return wait.until(found, what)
+
+    def find(self, selector, text=""):
+        """Waits for elements, in whatever shadow, that hold a text; spaces aside."""
+        return self.until(f"({_FIND})(...arguments)", selector, text)
+
+    def screenshot(self):
+        """Returns what is seen, uint8 `(height, width, 3)`."""
+        png = Image.open(io.BytesIO(self.driver.get_screenshot_as_png()))
+        return np.asarray(png.convert("RGB"))
+
+    def fits(self):
+        """Whether the page is no wider than the window."""
+        return self.ask("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+_FIND = """(selector, text) => {
+  const roots = [document], found = [];
+  for (const root of roots) {
+    for (const element of root.querySelectorAll("*")) {
+      if (element.shadowRoot) roots.push(element.shadowRoot);
+      const words = element.textContent.replace(/\\s/g, "");
+      if (element.matches(selector) && words.includes(text)) found.push(element);
+    }
+  }
+  return found.length ? found : null;
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, where there is one and its driver; one for all tests of a module.
+
+    Closed with them: a page that moves, as the projector, takes a core for itself.
+    """
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-dev-shm-usage",
+        "--disable-sync",
+        "--enable-unsafe-swiftshader",  # draws in space without a graphics card
+        "--no-first-run",
+    ):
+        options.add_argument(flag)
+    options.binary_location = "/usr/bin/chromium"
+    service = webdriver.ChromeService("/usr/bin/chromedriver")
+    try:
+        driver = webdriver.Chrome(options=options, service=service)
+    except Exception as error:
+        pytest.skip(f"no Chromium to drive: {type(error).__name__}")
+    yield Browser(driver)
+    driver.quit()

@@ -1,8 +1,13 @@
-"""The report and the explorer of one small finished run, which is trained here."""
+"""The pages of one small finished run, which is trained here: report, explorer, and
+TensorBoard."""
 
 import io
+import json
 import re
+import subprocess
+import sys
 import threading
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -25,7 +30,7 @@ def folder(tmp_path_factory):
         "latent_dim": 3,
         "hidden_units": (32,),
         "epochs": 15,
-        "image_every": 0,
+        "image_every": 15,
         "output_dir": str(path),
     }
     return runs.train(TrainConfig.resolve(given)).path
@@ -43,19 +48,24 @@ def pixels(png: bytes) -> np.ndarray:
 # Report
 
 
-def test_the_report_is_one_file_that_needs_nothing_else(folder):
-    place = reports.report(folder)
-    text = place.read_text(encoding="utf-8")
-    assert place.name == "report.html"
+@pytest.fixture(scope="module")
+def report(folder):
+    """The file."""
+    return reports.report(folder)
+
+
+def test_the_report_is_one_file_that_needs_nothing_else(report):
+    text = report.read_text(encoding="utf-8")
+    assert report.name == "report.html"
     sources = re.findall(r'(?:src|href)="([^"#][^"]*)"', text)
     assert sources
     assert all(source.startswith("data:") for source in sources)
     assert "<script" not in text
 
 
-def test_the_report_shows_the_figures_of_the_run(folder):
+def test_the_report_shows_the_figures_of_the_run(folder, report):
     run = load_run(folder)
-    text = reports.page(run)
+    text = report.read_text(encoding="utf-8")
     assert f"{run.metrics['neg_elbo']:.2f}" in text
     assert "latent_dim" in text
     assert text.count("data:image/png") >= 5
@@ -121,50 +131,170 @@ def test_a_page_from_elsewhere_is_refused(explorer):
     assert response.status_code == 400
 
 
-def test_the_browser_shows_another_image_when_a_slider_moves(folder):
-    webdriver = pytest.importorskip("selenium.webdriver")
-    from selenium.webdriver.common.by import By
-
-    options = webdriver.ChromeOptions()
-    for flag in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-    ):
-        options.add_argument(flag)
-    options.binary_location = "/usr/bin/chromium"
-    service = webdriver.ChromeService("/usr/bin/chromedriver")
-    try:
-        browser = webdriver.Chrome(options=options, service=service)
-    except Exception as error:
-        pytest.skip(f"no Chromium to drive: {type(error).__name__}")
+@pytest.fixture(scope="module")
+def address(folder):
+    """Where the explorer of the run answers."""
     with explorers.server(load_run(folder)) as made:
         thread = threading.Thread(target=made.serve_forever, daemon=True)
         thread.start()
-        try:
-            browser.get(f"http://127.0.0.1:{made.port}/")
-            from selenium.webdriver.support.ui import WebDriverWait
+        yield f"http://127.0.0.1:{made.port}/"
+        made.shutdown()
+        thread.join(10)
 
-            wait = WebDriverWait(browser, 60)
-            slider = wait.until(
-                lambda page: page.find_element(By.CSS_SELECTOR, "#sliders input")
-            )
-            shown = "return document.querySelector('#picture').src"
-            wait.until(lambda page: page.execute_script(shown))
-            before = browser.execute_script(shown)
-            browser.execute_script(
-                "arguments[0].value = arguments[0].max;"
-                "arguments[0].dispatchEvent(new Event('input', {bubbles: true}));",
-                slider,
-            )
-            wait.until(lambda page: page.execute_script(shown) != before)
-            picture = browser.get_screenshot_as_png()
-            assert pixels(picture).std() > 1.0
-        finally:
-            browser.quit()
-            made.shutdown()
-            thread.join(10)
+
+@pytest.fixture
+def page(address, browser):
+    """The browser with the explorer's page open."""
+    browser.open(address)
+    browser.until("document.body.dataset.ready")
+    return browser
+
+
+def shown_after(page, code, *arguments):
+    """Does something on the page; returns the latent and the picture that come."""
+    before = page.ask("$('picture').dataset.number")
+    page.ask(code, *arguments)
+    page.until("$('picture').dataset.number !== arguments[0]", before)
+    page.until("!asking")
+    return page.ask("[...u]"), page.ask("$('picture').src")
+
+
+def test_a_slider_moves_the_image(page):
+    before = page.ask("$('picture').src")
+    seen = page.screenshot()
+    strongest = page.ask("run.sliders[0].dim")
+    move = """(() => {
+      const slider = document.querySelector("#sliders input");
+      slider.value = slider.max;
+      slider.dispatchEvent(new Event("input", { bubbles: true }));
+    })()"""
+    u, after = shown_after(page, move)
+    assert u == [4.0 if dim == strongest else 0.0 for dim in range(3)]
+    assert after != before
+    now = page.screenshot()
+    box = page.ask("$('picture').getBoundingClientRect()")
+    top, left = int(box["y"]), int(box["x"])
+    place = slice(top, top + int(box["height"])), slice(left, left + int(box["width"]))
+    assert (now[place] != seen[place]).any()
+
+
+def test_a_click_on_the_map_shows_what_is_decoded_there(page):
+    from selenium.webdriver import ActionChains
+
+    box = page.driver.find_element("id", "map")
+    before = page.ask("$('picture').dataset.number")
+    width = page.ask("$('map').getBoundingClientRect().width")
+    ActionChains(page.driver).move_to_element_with_offset(
+        box, int(width / 4), 0
+    ).click().perform()
+    page.until("$('picture').dataset.number !== arguments[0]", before)
+    place = page.ask("onPlane()")
+    (left, right), _ = page.ask("run.map.limits")
+    assert place[0] == pytest.approx(left + 0.75 * (right - left), abs=0.05 * right)
+    assert page.ask("$('what').textContent") == "a place on the map"
+
+
+def test_two_examples_are_walked_between(page):
+    first, _ = shown_after(page, "$('examples').children[3].click()")
+    assert first == pytest.approx(page.ask("run.examples[3].u"))
+    assert page.ask("$('t').disabled")
+    shown_after(page, "$('examples').children[40].click()")
+    page.until("!$('way').hidden && !$('save-walk').hidden")
+    assert page.ask("$('way').naturalWidth / $('way').naturalHeight") > 8
+    assert page.ask("$('save-walk').download") == "walk.gif"
+    middle, _ = shown_after(
+        page, "($('t').value = 0.5, $('t').dispatchEvent(new Event('input')))"
+    )
+    last = page.ask("run.examples[40].u")
+    assert middle == pytest.approx((np.add(first, last) / 2).tolist())
+    page.ask("(window.gif = new Image()).src = $('save-walk').href")
+    page.until("gif.naturalWidth > 0")
+
+
+@pytest.mark.parametrize("source", ["prior", "aggregate"])
+def test_a_button_draws_another_latent_each_time(page, source):
+    first, _ = shown_after(page, f"$('{source}').click()")
+    second, _ = shown_after(page, f"$('{source}').click()")
+    assert first != second
+    href = page.ask("$('save-latent').href")
+    saved = json.loads(unquote(href.partition(",")[2]))
+    assert saved["standard_deviations"] == second
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_pages_fit_a_phone_and_a_desk(report, address, browser, width):
+    for page in (address, report.as_uri()):
+        browser.open(page, width)
+        browser.until("document.body.dataset.ready || !document.scripts.length")
+        assert browser.fits()
+        images = browser.ask(
+            "[...document.images].filter((image) => !image.hidden).map((image) =>"
+            " [image.naturalWidth, image.getBoundingClientRect().right])"
+        )
+        assert all(natural > 0 and right <= width for natural, right in images)
+
+
+# TensorBoard
+
+
+@pytest.fixture(scope="module")
+def tensorboard(folder):
+    """Where TensorBoard shows the logs of the run."""
+    program = [sys.executable, "-m", "tensorboard.main", "--logdir", folder / "logs"]
+    options = ["--host", "127.0.0.1", "--port", "0"]
+    with subprocess.Popen(
+        [*map(str, program), *options], stderr=subprocess.PIPE, text=True
+    ) as process:
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
+                yield found[0]
+                break
+        process.terminate()
+    assert found, said
+
+
+def test_tensorboard_has_every_curve(tensorboard, browser):
+    browser.open(f"{tensorboard}data/plugin/scalars/tags")
+    tags = json.loads(browser.ask("document.body.textContent"))
+    assert {
+        "objective/loss",
+        "objective/reconstruction_loss",
+        "objective/kl_loss",
+        "training/kl_weight",
+        "training/learning_rate",
+        "training/images_per_second",
+    } <= set(tags["train"])
+    assert {"objective/loss", "objective/kl_loss"} <= set(tags["validation"])
+    assert set(tags["latents"]) == {"z/active_units"}
+
+
+def test_tensorboard_draws_the_curves_of_the_kl(tensorboard, browser):
+    browser.open(f"{tensorboard}?tagFilter=kl_loss#timeseries")
+    browser.find("scalar-card", "objective/kl_loss")
+    assert browser.find("scalar-card line-chart")
+    for run in ("train", "validation"):
+        browser.find("scalar-card", run)  # in the table below the curves
+
+
+def test_tensorboard_shows_the_pictures_made_in_training(tensorboard, browser):
+    browser.open(f"{tensorboard}?tagFilter=reconstruction#timeseries")
+    (image, *_) = browser.find("image-card img")
+    browser.until("arguments[0].naturalWidth > 0", image)
+
+
+def test_the_projector_shows_thumbnails_of_all_latents(folder, tensorboard, browser):
+    labels = (folder / "logs" / "latents" / "labels.tsv").read_text().splitlines()
+    browser.open(f"{tensorboard}#projector")
+    for _ in range(2):  # one within the other
+        browser.driver.switch_to.frame(browser.find("iframe")[0])
+    browser.find("div", f"Points:{len(labels)}")
+    browser.find("div", "Dimension:3")
+    canvas = browser.find("canvas")[0]
+
+    def dark(_):  # images of digits on white
+        shot = np.asarray(Image.open(io.BytesIO(canvas.screenshot_as_png)).convert("L"))
+        return (shot < 60).mean() > 0.01
+
+    browser.wait(dark, "thumbnails")

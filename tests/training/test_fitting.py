@@ -44,14 +44,6 @@ def test_only_images_are_augmented():
     assert len(notes) == 1
 
 
-def test_gradients_are_accumulated_on_one_device_only():
-    config = TrainConfig(accumulate_steps=4)
-    fitting.check_devices(config, 1)
-    fitting.check_devices(TrainConfig(), 2)
-    with pytest.raises(ValueError, match="--accumulate_steps 4.*there are 2"):
-        fitting.check_devices(config, 2)
-
-
 def check(x, likelihood, **given):
     model = keras_vae.VAE(2, x.shape[1:], likelihood=likelihood, seed=0)
     fitting.check_examples(TrainConfig(**given), data(x), model)

@@ -170,9 +170,11 @@ def test_claiming_sweeps_what_a_killed_writer_left_and_nothing_else(tmp_path):
     for name in (".saved_model.9.partial", ".saved_model.9.old", "checkpoint"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("")
+    (tmp_path / "checkpoint" / ".state.5.partial.npz").write_text("")
     with RunFolder(tmp_path).claimed():
         pass
     assert sorted(os.listdir(tmp_path)) == [".hidden", ".lock", "a.7", "checkpoint"]
+    assert os.listdir(tmp_path / "checkpoint") == ["file"]
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
@@ -193,6 +195,19 @@ def test_a_folder_that_was_removed_is_noticed(tmp_path, back):
             (tmp_path / "a" / ".lock").touch()
         with pytest.raises(FolderLost, match="was removed while"):
             folder.require()
+
+
+@pytest.mark.parametrize("name", ["epoch_0007.png", "holiday.png"])
+def test_what_was_written_after_the_folder_had_gone_goes_too(tmp_path, name):
+    folder = RunFolder(tmp_path / "a")
+    with folder.claimed():
+        folder.path.rename(tmp_path / "elsewhere")
+        (folder.images / "samples").mkdir(parents=True)
+        (folder.images / "samples" / name).write_text("")
+        with pytest.raises(FolderLost):
+            folder.require()
+    # So the same command finds no folder of files that are no run's.
+    assert folder.path.exists() == (name == "holiday.png")
 
 
 def test_figures_are_kept_as_json(tmp_path):

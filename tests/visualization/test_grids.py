@@ -390,3 +390,10 @@ def test_a_completion_grid_needs_completions_of_each_image():
     with pytest.raises(ValueError, match="completions"):
         made = random_images(6).reshape(3, 2, 4, 5, 1)
         grids.completion_grid(random_images(2), 1, made)
+
+
+def test_a_minus_sign_in_a_title_is_drawn_as_one():
+    x = np.zeros((1, 40, 80, 1), np.uint8)
+    hyphen, minus = (grids.tile(x, titles=[f"z={sign}2"]) for sign in "-\N{MINUS SIGN}")
+    np.testing.assert_array_equal(hyphen, minus)
+    assert hyphen.max() > 150

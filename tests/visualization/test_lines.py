@@ -95,3 +95,24 @@ def test_images_of_channels_keep_the_range_of_the_reference():
     reference = np.stack([np.full((5, 13), -1.0), np.full((5, 13), 1.0)])
     middle = lines.line_grid(np.zeros((1, 5, 13)), reference=reference)
     assert abs(int(np.median(middle)) - 127) <= 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [
+        ((3,), "the 3 features from left to right"),
+        ((8, 1), "channels upwards"),
+        ((8, 2), "channels (blue, orange) upwards"),
+        ((8, 20), "black is lowest"),
+    ],
+)
+def test_what_a_cell_shows_is_said_in_words(shape, words):
+    assert words in lines.explained(shape)
+
+
+def test_a_larger_scale_draws_the_same_larger():
+    x = np.sin(np.arange(40, dtype=np.float32)).reshape(2, 10, 2)
+    small, large = lines.line_grid(x), lines.line_grid(x, scale=2.0)
+    assert large.shape == (2 * small.shape[0], 2 * small.shape[1], 3)
+    pooled = large.reshape(small.shape[0], 2, small.shape[1], 2, 3).mean(axis=(1, 3))
+    assert np.abs(pooled - small).mean() < 8

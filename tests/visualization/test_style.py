@@ -91,3 +91,13 @@ def test_ranges_are_a_few_fixed_ones(values, limit):
 @pytest.mark.parametrize("n", [1, 10, 11, 60])
 def test_every_class_has_a_colour_of_its_own(n):
     assert len({str(color) for color in style.class_colors(n)}) == n
+
+
+def test_a_foot_makes_room_below_the_picture():
+    picture = np.zeros((60, 300, 1), np.uint8)
+    bare, footed = (style.framed(picture, "Title", foot=f) for f in ("", "What it is"))
+    assert footed.get_figheight() > bare.get_figheight()
+    assert footed.texts[-1].get_text() == "What it is"
+    box = footed.texts[-1].get_window_extent()
+    assert box.y0 >= 0
+    assert box.y1 <= footed.axes[0].get_window_extent().y0

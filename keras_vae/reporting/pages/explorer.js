@@ -109,6 +109,7 @@ function makeSlider({ dim, weight }) {
   share.title = run.weight;
   row.append(name, input, output, share);
   input.addEventListener("input", () => {
+    playing = false;
     u[dim] = Number(input.value);
     show("a latent set by hand");
   });
@@ -144,6 +145,7 @@ function onPlane() {
 }
 
 function goTo(place) {
+  playing = false;
   const used = place.slice(0, run.map.axes.length);
   u = u.map((_, dim) => {
     const z = run.map.axes.reduce(
@@ -260,8 +262,10 @@ async function startExamples() {
   sheet.src = "thumbnails";
   await sheet.decode();
   const count = run.examples.length;
-  const height = sheet.naturalHeight / count;
-  const scale = Math.min(8, 46 / height, 80 / sheet.naturalWidth);
+  const scale = Math.min(8, (46 * count) / sheet.naturalHeight, 80 / sheet.naturalWidth);
+  // Whole pixels, so that no example shows the edge of the next.
+  const height = Math.round((sheet.naturalHeight / count) * scale);
+  const width = Math.round(sheet.naturalWidth * scale);
   run.examples.forEach(({ name }, place) => {
     const button = document.createElement("button");
     button.type = "button";
@@ -271,11 +275,12 @@ async function startExamples() {
     button.setAttribute("aria-label", name);
     Object.assign(button.style, {
       boxSizing: "content-box",
-      width: `${sheet.naturalWidth * scale}px`,
-      height: `${height * scale}px`,
+      width: `${width}px`,
+      height: `${height}px`,
       backgroundImage: "url(thumbnails)",
-      backgroundSize: `${sheet.naturalWidth * scale}px ${sheet.naturalHeight * scale}px`,
-      backgroundPosition: `0 ${-place * height * scale}px`,
+      backgroundSize: `${width}px ${height * count}px`,
+      backgroundPosition: `0 ${-place * height}px`,
+      imageRendering: scale < 1 ? "auto" : "pixelated",
       backgroundOrigin: "content-box",
       backgroundClip: "content-box",
     });
@@ -369,6 +374,7 @@ function startCondition() {
 }
 
 async function draw(source) {
+  playing = false;
   try {
     u = (await (await ask("draw", { source, condition })).json()).u;
     show(source === "prior" ? "drawn from the prior" : "drawn from the aggregate posterior");
@@ -395,6 +401,7 @@ async function start() {
   $("sliders").append(...sliders.map(({ row }) => row));
   startMap();
   $("centre").addEventListener("click", () => {
+    playing = false;
     u = u.map(() => 0);
     show("the centre");
   });

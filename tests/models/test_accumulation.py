@@ -1,0 +1,117 @@
+"""A batch worked on in pieces makes the same update as the whole batch."""
+
+import keras
+import numpy as np
+import pytest
+
+import keras_vae
+from keras_vae import networks
+from keras_vae.training import fitting
+from keras_vae.training.config import TrainConfig
+
+SHAPE = (5, 4, 1)
+CLASSES = 3
+
+
+@pytest.fixture(scope="module")
+def examples():
+    rng = np.random.default_rng(0)
+    x = (rng.random((35, *SHAPE)) < 0.4).astype(np.float32)
+    return x, rng.integers(0, CLASSES, 35).astype(np.int32)
+
+
+def vae():
+    options = {"hidden_units": (8,), "dropout": 0.3, "activation": "tanh"}
+    return keras_vae.VAE(
+        2,
+        SHAPE,
+        encoder=networks.mlp_encoder(SHAPE, 2, **options),
+        decoder=networks.mlp_decoder(2, SHAPE, **options),
+        num_samples=2,
+        seed=0,
+    )
+
+
+def regularised():
+    encoder = networks.mlp_encoder(SHAPE, 2, hidden_units=(8,))
+    z = keras.Input((2,))
+    dense = keras.layers.Dense(20, kernel_regularizer=keras.regularizers.L2(0.5))
+    params = keras.layers.Reshape(SHAPE)(dense(z))
+    decoder = keras.Model(z, params)
+    return keras_vae.VAE(2, SHAPE, encoder=encoder, decoder=decoder, seed=0)
+
+
+MODELS = {
+    "vae": vae,
+    "regularised": regularised,
+    "iwae": lambda: keras_vae.IWAE(2, SHAPE, num_samples=3, seed=0),
+    "cvae": lambda: keras_vae.CVAE(2, SHAPE, num_classes=CLASSES, seed=0),
+    "m2": lambda: keras_vae.M2(2, SHAPE, num_classes=CLASSES, alpha=5.0, seed=0),
+}
+
+
+def trained(make, pieces, examples, optimizer="adam"):
+    x, y = examples
+    keras.utils.set_random_seed(0)
+    model = make()
+    # Other gradients would be seen in the weights: Adam alone hides their size.
+    rate = keras_vae.Adam(1e-3) if optimizer == "adam" else keras.optimizers.SGD(1e-3)
+    model.compile(rate, accumulate_steps=pieces)
+    given = y if hasattr(model, "num_classes") or hasattr(model, "condition") else None
+    history = model.fit(x, given, batch_size=16, epochs=2, verbose=0).history
+    assert int(model.step.numpy()) == 6  # updates, not pieces
+    return history, [w.numpy() for w in model.trainable_variables]
+
+
+def assert_same(one, other):
+    for name in one[0]:
+        np.testing.assert_allclose(other[0][name], one[0][name], rtol=1e-5)
+    for weight, expected in zip(other[1], one[1], strict=True):
+        np.testing.assert_allclose(weight, expected, atol=2e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_pieces_make_the_update_of_the_whole_batch(name, examples):
+    make = MODELS[name]
+    assert_same(trained(make, 1, examples), trained(make, 3, examples))
+
+
+@pytest.mark.parametrize("pieces", [2, 40])
+def test_more_pieces_than_examples_are_as_many_as_there_are(pieces, examples):
+    # The last of three batches holds 3 examples.
+    assert_same(trained(vae, 1, examples, "sgd"), trained(vae, pieces, examples, "sgd"))
+
+
+@pytest.mark.slow
+def test_pieces_on_replicas_make_the_update_of_the_whole_batch(examples, replicas):
+    whole = trained(vae, 1, examples)
+    with replicas(2).scope():
+        assert_same(whole, trained(vae, 3, examples))
+
+
+def test_a_compiled_model_keeps_its_pieces(tmp_path):
+    model = vae()
+    model.compile(accumulate_steps=4)
+    model.save(tmp_path / "model.keras")
+    assert keras_vae.load_model(tmp_path / "model.keras").accumulate_steps == 4
+
+
+@pytest.mark.parametrize("kind", ["FactorVAE", "DIPVAE", "InfoVAE"])
+def test_an_objective_of_the_whole_batch_is_not_cut_up(kind):
+    model = getattr(keras_vae, kind)(2, SHAPE)
+    with pytest.raises(ValueError, match="`accumulate_steps`.*takes the examples"):
+        model.compile(accumulate_steps=2)
+
+
+def test_less_than_one_piece_is_refused():
+    with pytest.raises(ValueError, match="`accumulate_steps`. Expected at least 1"):
+        vae().compile(accumulate_steps=0)
+
+
+def test_batch_normalisation_is_not_cut_up_on_several_devices():
+    config = TrainConfig(accumulate_steps=4, batch_norm=True)
+    fitting.check_devices(config, 1)
+    fitting.check_devices(TrainConfig(accumulate_steps=4), 2)
+    with pytest.raises(ValueError, match="--accumulate_steps 4 .* --batch_norm on 2"):
+        fitting.check_devices(config, 2)

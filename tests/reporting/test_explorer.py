@@ -1,0 +1,70 @@
+"""Explorer and graph of models that are told a condition; they never trained."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_vae import CVAE
+from keras_vae.reporting import figures
+from keras_vae.reporting.explorer import Explorer
+from keras_vae.reporting.runs import load_run
+
+SHAPE = (6, 4, 1)
+LATENT = [[0.3, -0.5]]
+
+
+@pytest.fixture(scope="module", params=["label", "left_half"])
+def explorer(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    x = np.random.default_rng(0).integers(0, 256, (12, *SHAPE[:2]), np.uint8)
+    y = np.arange(12) % 3
+    np.savez(folder / "data.npz", x_train=x, y_train=y, x_test=x, y_test=y)
+    config = {"dataset": str(folder / "data.npz"), "binarize": "none", "seed": 0}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "metrics.json").write_text("{}")
+    keras.utils.set_random_seed(0)
+    classes = 3 if request.param == "label" else None
+    model = CVAE(2, SHAPE, condition=request.param, num_classes=classes, seed=0)
+    model.ensure_built()
+    model.save(folder / "model.keras")
+    return Explorer(load_run(folder))
+
+
+def test_the_graph_of_the_model_shows_the_condition(explorer):
+    figure = figures.model_graph(explorer._subject)["model_graph"]
+    words = {text.get_text() for text in figure.axes[0].texts}
+    labelled = "label" in explorer.state["condition"]
+    # A part of x is in x, which the encoder sees whole.
+    x, kind = ("x,c", "label") if labelled else ("x", "condition")
+    assert {x, "q(z|x,c): N(mean, variance)", "z, 2 numbers; c"} <= words
+    assert any(text.endswith(f"weights; c is the {kind}") for text in words)
+
+
+def test_the_condition_that_is_chosen_changes_the_picture(explorer):
+    choices = explorer.state["conditions"] or [{"example": k} for k in (0, 1)]
+    first, second = ({"label": 0}, {"label": 1}) if "label" in choices[0] else choices
+    assert explorer.picture(LATENT, first) == explorer.picture(LATENT, first)
+    assert explorer.picture(LATENT, first) != explorer.picture(LATENT, second)
+
+
+def test_labels_have_names_and_parts_are_those_of_examples(explorer):
+    start, conditions = explorer.state["condition"], explorer.state["conditions"]
+    if "label" in start:
+        assert [choice["name"] for choice in conditions] == ["0", "1", "2"]
+    else:
+        assert conditions is None
+    assert explorer.state["examples"][0]["condition"] == start
+
+
+@pytest.mark.parametrize("condition", [None, {"label": "1"}, {"example": 99}, 3])
+def test_what_is_no_condition_is_refused(explorer, condition):
+    with pytest.raises(ValueError, match="condition: expected one of this model"):
+        explorer.picture(LATENT, condition)
+
+
+def test_draws_are_made_under_the_condition(explorer):
+    u = explorer.draw("prior", explorer.state["condition"])
+    assert len(u) == 2
+    assert np.isfinite(u).all()
