@@ -283,11 +283,11 @@ def _binarized(
     count = tf.shape(x)[0]
     if x.dtype == tf.uint8:
         # A byte k is on with probability k / 255, to within 2**-17, and 0 and 255 are
-        # never and always on. 16 bits decide that for half the price of a float.
-        threshold = tf.constant(np.rint(np.arange(256) * 65536 / 255), tf.int32)
-        on = noise.bits16(count, event_shape, "binarize") < tf.gather(
-            threshold, tf.cast(x, tf.int32)
-        )
+        # never and always on. 16 bits decide that for half the price of a float, and
+        # 65536 k / 255 is 257 k + k / 255, rounded.
+        byte = tf.cast(x, tf.int32)
+        threshold = 257 * byte + tf.bitwise.right_shift(byte, 7)
+        on = noise.bits16(count, event_shape, "binarize") < threshold
     else:
         on = noise.uniform(count, event_shape, "binarize") < as_unit(x)
     return tf.cast(on, tf.float32)

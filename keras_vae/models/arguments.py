@@ -32,6 +32,23 @@ def in_range(
     return int(value) if whole else float(value)
 
 
+def auto_or_count(argument: str, value: Any) -> int | str:
+    """Returns "auto", or a whole number of at least 1.
+
+    Raises:
+        ValueError: If the value is neither.
+    """
+    if isinstance(value, str) and value == "auto":
+        return "auto"
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected 'auto' or a whole "
+            f"number of at least 1. Received: {argument}={value!r}."
+        )
+    return int(value)
+
+
 def checked_shape(input_shape: Any) -> tuple[int, ...]:
     """Returns the shape of one example as a tuple.
 

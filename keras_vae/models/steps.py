@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_vae.data.pipeline import as_unit
 from keras_vae.models.divergence import apply_if_finite
 from keras_vae.models.inference import Inference
-from keras_vae.models.terms import Output, sum_over_dims, weighted_sum
+from keras_vae.models.terms import Output, maybe_empty, sum_over_dims, weighted_sum
 from keras_vae.models.trainer import BatchPart, add_to_mean, batch_part
 from keras_vae.noise import RowNoise, noise_scope
 
@@ -27,11 +27,13 @@ class Steps(Inference):
         part = batch_part(x)
         variables = self.optimized_variables[0]
         output = None
-        if self.accumulate_steps == 1:
+        if self.accumulate_steps > 1:
+            loss, gradients = self._one_by_one(inputs, x, weight, part)
+        elif self.pieces_of_step > 1:
+            loss, gradients = self._side_by_side(inputs, x, weight, part)
+        else:
             loss, gradients, output = self._gradients(inputs, x, weight, part)
             self._track(loss, x, output, weight, part)
-        else:
-            loss, gradients = self._accumulated(inputs, x, weight, part)
         finite = apply_if_finite(self.optimizer, loss, gradients, variables)
         if output is not None:
             self.after_gradients(output, part)
@@ -56,7 +58,45 @@ class Steps(Inference):
             scaled = self.optimizer.scale_loss(loss)
         return loss, tape.gradient(scaled, self.optimized_variables[0]), output
 
-    def _accumulated(
+    def _piece(
+        self,
+        number: Any,
+        pieces: Any,
+        inputs: Any,
+        x: tf.Tensor,
+        weight: tf.Tensor | None,
+        part: BatchPart,
+    ) -> tuple[tf.Tensor, list[Any]]:
+        """Returns the loss of one of the pieces of a batch and its gradients."""
+        first = number * part.count // pieces
+        last = (number + 1) * part.count // pieces
+        own = keras.tree.map_structure(lambda rows: rows[first:last], inputs)
+        own_weight = None if weight is None else weight[first:last]
+        place = BatchPart(part.first_row + first, last - first, part.total)
+        loss, gradients, output = self._gradients(
+            own, x[first:last], own_weight, place, pieces
+        )
+        self._track(loss, x[first:last], output, own_weight, place)
+        return loss, [g if g is None else tf.convert_to_tensor(g) for g in gradients]
+
+    def _side_by_side(
+        self, inputs: Any, x: tf.Tensor, weight: tf.Tensor | None, part: BatchPart
+    ) -> tuple[tf.Tensor, list[Any]]:
+        """As `_gradients`, the batch cut into pieces that cores work on at a time."""
+        pieces = self.pieces_of_step
+        with maybe_empty():
+            found = [
+                self._piece(number, pieces, inputs, x, weight, part)
+                for number in range(pieces)
+            ]
+        losses, gradients = zip(*found, strict=True)
+        summed = [
+            None if parts[0] is None else tf.add_n(parts)
+            for parts in zip(*gradients, strict=True)
+        ]
+        return tf.add_n(losses), summed
+
+    def _one_by_one(
         self, inputs: Any, x: tf.Tensor, weight: tf.Tensor | None, part: BatchPart
     ) -> tuple[tf.Tensor, list[Any]]:
         """As `_gradients`, the batch cut into pieces that are worked on in turn."""
@@ -65,22 +105,12 @@ class Steps(Inference):
         untouched: set[int] = set()
 
         def add_piece(number: tf.Tensor, total: tf.Tensor, *sums: Any) -> Any:
-            first = number * part.count // pieces
-            last = (number + 1) * part.count // pieces
-            own = keras.tree.map_structure(lambda rows: rows[first:last], inputs)
-            own_weight = None if weight is None else weight[first:last]
-            place = BatchPart(part.first_row + first, last - first, part.total)
-            loss, gradients, output = self._gradients(
-                own, x[first:last], own_weight, place, pieces
-            )
-            self._track(loss, x[first:last], output, own_weight, place)
+            loss, gradients = self._piece(number, pieces, inputs, x, weight, part)
             added = []
             for index, (one, gradient) in enumerate(zip(sums, gradients, strict=True)):
                 if gradient is None:
                     untouched.add(index)
-                    added.append(one)
-                else:
-                    added.append(one + tf.convert_to_tensor(gradient))
+                added.append(one if gradient is None else one + gradient)
             return (number + 1, total + loss, *added)
 
         zeros = [tf.zeros(v.shape, v.dtype) for v in variables]

@@ -1,9 +1,16 @@
 """What a model knows of a batch, and sums over its examples on any strategy."""
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
+
+_maybe_empty: contextvars.ContextVar[bool] = contextvars.ContextVar(
+    "keras_vae_maybe_empty", default=False
+)
 
 
 class Latent(NamedTuple):
@@ -55,13 +62,24 @@ class BoundTerms(NamedTuple):
     """(batch, latent_dim)"""
 
 
+@contextlib.contextmanager
+def maybe_empty() -> Iterator[None]:
+    """Inside, `call_on_rows` is prepared for no rows, as it is on several replicas."""
+    token = _maybe_empty.set(True)
+    try:
+        yield
+    finally:
+        _maybe_empty.reset(token)
+
+
 def call_on_rows(network: Any, inputs: Any, training: bool | None) -> Any:
     """Calls a network on a replica's part of a batch, which may be empty.
 
     A network is then lent one example of zeros: some convolutions fail on none, and the
     statistics that normalisation takes of none are NaN.
     """
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas == 1 and not _maybe_empty.get():
         return network(inputs, training=training)
     rows = tf.shape(keras.tree.flatten(inputs)[0])[0]
     lent = tf.cast(tf.equal(rows, 0), tf.int32)

@@ -13,7 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.data import pipeline
+from keras_vae.models.arguments import auto_or_count, in_range
 from keras_vae.models.execution import ChunkedCallbacks, StepFunction
+from keras_vae.models.pieces import pieces_by_default
 from keras_vae.optimizers import OPTIMIZERS
 
 _BATCH_SIZE = 128
@@ -75,6 +77,8 @@ class ChunkedTrainer(keras.Model):
         self.seed = int(seed)
         self._steps_per_call: int | str = "auto"
         self.accumulate_steps = 1
+        self._parallel_pieces: int | str = "auto"
+        self._rows_of_step = _BATCH_SIZE
         self._evaluating = False
 
     # Compiling.
@@ -88,6 +92,7 @@ class ChunkedTrainer(keras.Model):
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
         accumulate_steps: int = 1,
+        parallel_pieces: int | str = "auto",
         loss: Any = None,
     ) -> None:
         """Sets the optimizer and how steps are run.
@@ -103,11 +108,16 @@ class ChunkedTrainer(keras.Model):
             accumulate_steps: Pieces that a batch is cut into, worked on one after the
                 other, whose gradients make one update: the weights are those of the
                 whole batch, the memory that of a piece.
+            parallel_pieces: Pieces that a batch is cut into which are worked on at the
+                same time, whose gradients are summed: it keeps the cores of a CPU busy.
+                "auto" is 2 on a CPU of several cores, where batches hold 128 examples
+                and more and the networks are known to take each by itself; else 1.
             loss: Not taken: the likelihood is the loss.
 
         Raises:
-            ValueError: If `loss` is given, `steps_per_execution` or `accumulate_steps`
-                is below 1, or the model's objective takes the batch as a whole.
+            ValueError: If `loss` is given, `steps_per_execution`, `accumulate_steps`
+                or `parallel_pieces` is below 1, the model's objective takes the batch
+                as a whole, or a batch is to be cut in both ways.
         """
         if loss is not None:
             raise ValueError(
@@ -115,7 +125,10 @@ class ChunkedTrainer(keras.Model):
                 f"likelihood is its loss. Received: loss={loss!r}. Choose with the "
                 "argument `likelihood` of the model instead."
             )
-        self._check_steps(steps_per_execution, accumulate_steps)
+        a_call = auto_or_count("steps_per_execution", steps_per_execution)
+        in_turn = in_range("accumulate_steps", accumulate_steps, 1, whole=True)
+        at_once = auto_or_count("parallel_pieces", parallel_pieces)
+        self._check_pieces(in_turn, at_once)
         if isinstance(optimizer, str) and optimizer.lower() in OPTIMIZERS:
             optimizer = OPTIMIZERS[optimizer.lower()]()
         super().compile(
@@ -124,22 +137,34 @@ class ChunkedTrainer(keras.Model):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
-        self._steps_per_call = steps_per_execution
-        self.accumulate_steps = accumulate_steps
+        self._steps_per_call = a_call
+        self.accumulate_steps = in_turn
+        self._parallel_pieces = at_once
 
-    def _check_steps(self, a_call: int | str, an_update: int) -> None:
-        if a_call != "auto" and (isinstance(a_call, str) or a_call < 1):
+    def _check_pieces(self, in_turn: int, at_once: int | str) -> None:
+        for name, pieces in (
+            ("accumulate_steps", in_turn),
+            ("parallel_pieces", at_once),
+        ):
+            if self.couples_examples and pieces not in (1, "auto"):
+                raise ValueError(
+                    f"Invalid value for argument `{name}`. Expected 1, since the "
+                    "objective takes the examples of a batch together. Received: "
+                    f"{name}={pieces!r}. Leave it out."
+                )
+        if in_turn > 1 and at_once not in (1, "auto"):
             raise ValueError(
-                "Invalid value for argument `steps_per_execution`. Expected 'auto' or "
-                f"a number of at least 1. Received: steps_per_execution={a_call!r}."
+                "Invalid value for argument `parallel_pieces`. Expected 1, since "
+                "`accumulate_steps` cuts the batch up already. Received: "
+                f"parallel_pieces={at_once!r}. Leave one of them out."
             )
-        if an_update < 1 or (an_update > 1 and self.couples_examples):
-            expected = "1, since the objective takes the examples of a batch together"
-            raise ValueError(
-                "Invalid value for argument `accumulate_steps`. Expected "
-                f"{expected if an_update > 1 else 'at least 1'}. Received: "
-                f"accumulate_steps={an_update!r}. Leave it out."
-            )
+
+    @property
+    def pieces_of_step(self) -> int:
+        """Into how many pieces a training step cuts a batch, to work on at a time."""
+        if self._parallel_pieces == "auto":
+            return pieces_by_default(self, self._rows_of_step)
+        return int(self._parallel_pieces)
 
     def get_compile_config(self) -> dict[str, Any]:
         """Returns what `compile` was called with, serialised."""
@@ -153,6 +178,7 @@ class ChunkedTrainer(keras.Model):
             **config,
             "steps_per_execution": self._steps_per_call,
             "accumulate_steps": self.accumulate_steps,
+            "parallel_pieces": self._parallel_pieces,
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -263,7 +289,8 @@ class ChunkedTrainer(keras.Model):
         [0, 1], and their order depends on the model's seed and the number of the epoch
         alone, counted from the model's first step: a second call goes on with orders
         not yet seen. Figures are weighted by examples, so partial batches count as what
-        they are. `batch_size` (default 128) is the global one.
+        they are. `batch_size` (default 128) is the global one; with a dataset it cuts
+        nothing, but says what its batches hold.
 
         Raises:
             ValueError: If arrays do not fit the model.
@@ -295,7 +322,9 @@ class ChunkedTrainer(keras.Model):
                     val_x, val_y, val_weight, val_size
                 )
         steps = steps_per_epoch or _cardinality(x)
-        self.make_train_function().expect(steps)
+        pieces = self.pieces_of_step
+        self._rows_of_step = size
+        self.make_train_function(force=self.pieces_of_step != pieces).expect(steps)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             self.make_test_function()
             callbacks = ChunkedCallbacks(

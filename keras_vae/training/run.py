@@ -273,6 +273,7 @@ class _Run:
         try:
             self.model.fit(
                 batches,
+                batch_size=self.config.examples_per_update,
                 steps_per_epoch=self.steps,
                 epochs=self.config.epochs,
                 initial_epoch=keep.epoch,

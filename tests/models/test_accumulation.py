@@ -1,4 +1,4 @@
-"""A batch worked on in pieces makes the same update as the whole batch."""
+"""A batch worked on in pieces, in turn or at once, makes the update of the whole."""
 
 import keras
 import numpy as np
@@ -50,13 +50,13 @@ MODELS = {
 }
 
 
-def trained(make, pieces, examples, optimizer="adam"):
+def trained(make, pieces, examples, optimizer="adam", way="accumulate_steps"):
     x, y = examples
     keras.utils.set_random_seed(0)
     model = make()
     # Other gradients would be seen in the weights: Adam alone hides their size.
     rate = keras_vae.Adam(1e-3) if optimizer == "adam" else keras.optimizers.SGD(1e-3)
-    model.compile(rate, accumulate_steps=pieces)
+    model.compile(rate, **{way: pieces})
     given = y if hasattr(model, "num_classes") or hasattr(model, "condition") else None
     history = model.fit(x, given, batch_size=16, epochs=2, verbose=0).history
     assert int(model.step.numpy()) == 6  # updates, not pieces
@@ -70,43 +70,72 @@ def assert_same(one, other):
         np.testing.assert_allclose(weight, expected, atol=2e-5)
 
 
+WAYS = ["accumulate_steps", "parallel_pieces"]
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", MODELS)
-def test_pieces_make_the_update_of_the_whole_batch(name, examples):
+def test_pieces_make_the_update_of_the_whole_batch(name, way, examples):
     make = MODELS[name]
-    assert_same(trained(make, 1, examples), trained(make, 3, examples))
+    assert_same(trained(make, 1, examples), trained(make, 3, examples, way=way))
 
 
-@pytest.mark.parametrize("pieces", [2, 40])
-def test_more_pieces_than_examples_are_as_many_as_there_are(pieces, examples):
+@pytest.mark.parametrize(("way", "pieces"), [(WAYS[0], 2), (WAYS[0], 40), (WAYS[1], 2)])
+def test_more_pieces_than_examples_are_as_many_as_there_are(way, pieces, examples):
     # The last of three batches holds 3 examples.
-    assert_same(trained(vae, 1, examples, "sgd"), trained(vae, pieces, examples, "sgd"))
+    whole = trained(vae, 1, examples, "sgd")
+    assert_same(whole, trained(vae, pieces, examples, "sgd", way))
 
 
 @pytest.mark.slow
-def test_pieces_on_replicas_make_the_update_of_the_whole_batch(examples, replicas):
+@pytest.mark.parametrize("encoder", ["mlp", "conv"])
+def test_pieces_without_examples_change_nothing(encoder, examples):
+    def make():
+        return keras_vae.VAE(2, SHAPE, encoder=encoder, decoder=encoder, seed=0)
+
+    odd = tuple(part[:33] for part in examples)  # the last batch holds one
+    whole = trained(make, 1, odd, "sgd")
+    assert_same(whole, trained(make, 2, odd, "sgd", "parallel_pieces"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_pieces_on_replicas_make_the_update_of_the_whole_batch(way, examples, replicas):
     whole = trained(vae, 1, examples)
     with replicas(2).scope():
-        assert_same(whole, trained(vae, 3, examples))
+        assert_same(whole, trained(vae, 3, examples, way=way))
 
 
-def test_a_compiled_model_keeps_its_pieces(tmp_path):
+@pytest.mark.parametrize("way", WAYS)
+def test_a_compiled_model_keeps_its_pieces(way, tmp_path):
     model = vae()
-    model.compile(accumulate_steps=4)
+    model.compile(**{way: 4})
     model.save(tmp_path / "model.keras")
-    assert keras_vae.load_model(tmp_path / "model.keras").accumulate_steps == 4
+    loaded = keras_vae.load_model(tmp_path / "model.keras")
+    assert loaded.get_compile_config()[way] == 4
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", ["FactorVAE", "DIPVAE", "InfoVAE"])
-def test_an_objective_of_the_whole_batch_is_not_cut_up(kind):
+def test_an_objective_of_the_whole_batch_is_not_cut_up(kind, way):
     model = getattr(keras_vae, kind)(2, SHAPE)
-    with pytest.raises(ValueError, match="`accumulate_steps`.*takes the examples"):
-        model.compile(accumulate_steps=2)
+    with pytest.raises(ValueError, match=f"`{way}`.*takes the examples"):
+        model.compile(**{way: 2})
+
+
+def test_a_batch_is_not_cut_up_in_both_ways():
+    with pytest.raises(
+        ValueError, match="`parallel_pieces`.*cuts the batch up already"
+    ):
+        vae().compile(accumulate_steps=2, parallel_pieces=2)
 
 
 def test_less_than_one_piece_is_refused():
-    with pytest.raises(ValueError, match="`accumulate_steps`. Expected at least 1"):
+    with pytest.raises(ValueError, match="`accumulate_steps`.*at least 1"):
         vae().compile(accumulate_steps=0)
+    with pytest.raises(ValueError, match="`parallel_pieces`.*'auto' or a whole number"):
+        vae().compile(parallel_pieces=0)
 
 
 def test_batch_normalisation_is_not_cut_up_on_several_devices():

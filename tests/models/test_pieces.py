@@ -1,0 +1,118 @@
+"""Which batches are cut into pieces that are worked on side by side."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_vae
+from keras_vae import networks
+from keras_vae.models import pieces
+
+SHAPE = (8, 8, 1)
+
+
+@pytest.fixture(autouse=True)
+def two_cores(monkeypatch):
+    monkeypatch.setattr(pieces, "_cores", lambda: 2)
+
+
+def vae(kind="VAE", how=None, **options):
+    model = getattr(keras_vae, kind)(2, SHAPE, seed=0, **options)
+    model.compile(**(how or {}))
+    return model
+
+
+def with_layer(layer):
+    x = keras.Input(SHAPE)
+    h = layer(keras.layers.Dense(4)(keras.layers.Flatten()(x)))
+    outputs = [keras.layers.Dense(2)(h), keras.layers.Dense(2)(h)]
+    return vae(encoder=keras.Model(x, outputs))
+
+
+class OwnEncoder(keras.Model):
+    def build(self, input_shape):
+        self.dense = keras.layers.Dense(2)
+        self.dense.build((None, 64))
+
+    def call(self, x):
+        z = self.dense(tf.reshape(x, [-1, 64]))
+        return z, z - tf.reduce_mean(z, axis=0)
+
+
+class OwnModel(keras_vae.VAE):
+    def latent_penalty(self, latent):
+        return tf.fill(tf.shape(latent.kl)[:1], tf.math.reduce_std(latent.z_mean))
+
+
+@pytest.mark.parametrize("name", ["mlp", "resmlp", "conv", "resnet"])
+def test_networks_of_this_package_take_examples_apart(name):
+    options = {"dropout": 0.1, "normalization": "layer"}
+    model = vae(
+        encoder=networks.ENCODERS[name](SHAPE, 2, **options),
+        decoder=networks.DECODERS[name](2, SHAPE, **options),
+    )
+    assert pieces.pieces_by_default(model, 128) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("IWAE", {}), ("CVAE", {"num_classes": 3}), ("M2", {"num_classes": 3})],
+)
+def test_models_whose_loss_is_a_sum_over_examples_are_cut(kind, options):
+    assert pieces.pieces_by_default(vae(kind, **options), 128) == 2
+
+
+WHOLE = {
+    "batch normalisation": lambda: with_layer(keras.layers.BatchNormalization()),
+    "a layer that may do anything": lambda: with_layer(
+        keras.layers.Lambda(lambda x: x)
+    ),
+    "random numbers that do not go by row": lambda: with_layer(
+        keras.layers.Dropout(0.5)
+    ),
+    "an encoder of the user's": lambda: vae(encoder=OwnEncoder()),
+    "an objective of the whole batch": lambda: vae("FactorVAE"),
+    "a prior that calls the encoder": lambda: vae(prior="vamp"),
+    "XLA": lambda: vae(how={"jit_compile": True}),
+    "eager steps": lambda: vae(how={"run_eagerly": True}),
+}
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_what_may_take_examples_together_is_left_whole(case):
+    assert pieces.pieces_by_default(WHOLE[case](), 128) == 1
+
+
+def test_an_objective_of_the_users_is_left_whole():
+    model = OwnModel(2, SHAPE)
+    model.compile()
+    assert pieces.pieces_by_default(model, 128) == 1
+
+
+def test_small_batches_are_left_whole():
+    assert pieces.pieces_by_default(vae(), 127) == 1
+
+
+def test_one_core_has_one_piece(monkeypatch):
+    monkeypatch.setattr(pieces, "_cores", lambda: 1)
+    assert pieces.pieces_by_default(vae(), 128) == 1
+
+
+@pytest.mark.slow
+def test_replicas_have_one_piece_each(replicas):
+    with replicas(2).scope():
+        model = vae()
+    assert pieces.pieces_by_default(model, 128) == 1
+
+
+def test_fit_goes_by_the_size_of_its_batches():
+    model = vae()
+    x = np.zeros((130, *SHAPE), np.float32)
+    model.fit(x, batch_size=16, verbose=0)
+    assert model.pieces_of_step == 1
+    model.fit(x, batch_size=130, verbose=0)
+    assert model.pieces_of_step == 2
+    dataset = tf.data.Dataset.from_tensor_slices(x).batch(16)
+    model.fit(dataset, batch_size=16, verbose=0)
+    assert model.pieces_of_step == 1
