@@ -8,12 +8,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from keras_vae.training import benchmark, flags
+from keras_vae.training import benchmark, flags, quiet
 
 
 def measure(given: dict[str, Any]) -> None:
     """Measures what the flags that were given ask for."""
-    benchmark.run(benchmark.BenchmarkOptions.resolve(given), say=print)
+    options = benchmark.BenchmarkOptions.resolve(given)
+    with quiet.starting_tensorflow():  # which is imported at the end of this
+        pass
+    benchmark.run(options, say=print)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -36,8 +36,8 @@ class TrainConfig(Options):
 
     dataset: str = option(
         "digits",
-        "digits, mnist, fashion_mnist, shapes, swiss_roll, motion or tones; or the "
-        "path of an .npz, .npy or .csv file or of a folder of images",
+        "digits, mnist, fashion_mnist, shapes, shapes32, swiss_roll, motion or tones; "
+        "or the path of an .npz, .npy or .csv file or of a folder of images",
         group="Data",
     )
     data_kind: str = option(

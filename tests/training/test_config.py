@@ -1,9 +1,11 @@
 import dataclasses
 import json
 import os
+import re
 
 import pytest
 
+from keras_vae.data import named
 from keras_vae.training import choices
 from keras_vae.training.config import TrainConfig
 
@@ -193,3 +195,8 @@ def test_nothing_here_imports_tensorflow_keras_or_numpy(run_python):
     heavy = "{'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
     code = f"import sys, keras_vae.training.config; print({heavy})"
     assert run_python("-c", code).stdout == "set()\n"
+
+
+def test_help_names_every_dataset():
+    words = re.findall(r"\w+", FIELDS["dataset"].metadata["help"])
+    assert set(named.DATASETS) <= set(words)

@@ -1,0 +1,76 @@
+import json
+
+import pytest
+
+from keras_vae.training import benchmark
+from keras_vae.training.benchmark import BenchmarkOptions
+
+
+def measured(tmp_path, **options):
+    lines = []
+    out = tmp_path / "benchmark.json"
+    rows = benchmark.run(BenchmarkOptions(out=str(out), **options), lines.append)
+    assert lines[:-1] == [benchmark.line(row) for row in rows]
+    assert lines[-1] == f"Wrote {out}."
+    content = json.loads(out.read_text())
+    assert content["rows"] == rows and content["machine"]["cores"] >= 1
+    return rows
+
+
+def test_a_row_of_the_table_has_the_ratio_where_there_is_one():
+    row = {"part": "training", "what": "mlp", "value": 1234.56, "unit": "images/s"}
+    assert "1,234.6 images/s" in benchmark.line(row)
+    assert "products" not in benchmark.line(row)
+    assert benchmark.line({**row, "ratio": 0.876}).endswith("0.88 of the products")
+
+
+@pytest.mark.slow
+def test_training_is_measured_for_each_network_and_batch_size(tmp_path):
+    names = ("mlp", "conv")
+    rows = measured(
+        tmp_path,
+        parts=("training",),
+        architectures=names,
+        batch_sizes=(500, 1000),
+        epochs=2,
+    )
+    assert [row["what"] for row in rows] == [
+        f"{name}, batch {size}" for name in names for size in (500, 1000)
+    ]
+    assert all(row["value"] > 0 for row in rows)
+    # A convolution's products are not those of matrices of one size.
+    assert [0 < row.get("ratio", 0) < 2 for row in rows] == [True, True, False, False]
+
+
+@pytest.mark.slow
+def test_generation_and_evaluation_are_measured_beside_the_products(tmp_path):
+    rows = measured(tmp_path, parts=("generation", "evaluation"))
+    assert [row["part"] for row in rows] == [*3 * ["generation"], "evaluation"]
+    assert all(row["value"] > 0 and 0 < row["ratio"] < 2 for row in rows)
+
+
+@pytest.mark.slow
+def test_memory_is_that_of_reading_a_folder(tmp_path):
+    above, growth = measured(
+        tmp_path, parts=("memory",), folder_images=128, folder_epochs=3
+    )
+    assert (above["unit"], growth["unit"]) == ("MiB", "percent")
+    assert abs(above["value"]) < 200 and abs(growth["value"]) < 20
+
+
+def test_images_of_the_folder_are_all_different(tmp_path):
+    benchmark.make_folder(tmp_path / "images", 5)
+    files = sorted((tmp_path / "images").iterdir())
+    assert len({file.read_bytes() for file in files}) == len(files) == 5
+
+
+@pytest.mark.slow
+def test_the_program_says_its_figures_and_nothing_else(run_script, tmp_path):
+    flags = ["--parts=training", "--architectures=mlp", "--batch_sizes=1000"]
+    result = run_script(
+        "benchmark.py", *flags, "--epochs=2", f"--out={tmp_path / 'b.json'}"
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    first, last = result.stdout.splitlines()
+    assert first.startswith("training   mlp, batch 1000")
+    assert last == f"Wrote {tmp_path / 'b.json'}."
