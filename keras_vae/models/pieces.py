@@ -33,7 +33,8 @@ _ROWWISE = (
     keras.layers.LayerNormalization,
     keras.layers.GroupNormalization,
 )
-"""Layers, beside this package's own, that take each example by itself."""
+"""Layers, beside this package's own, that take each example by itself: those classes
+alone, since what is derived of them may do anything."""
 
 
 def pieces_by_default(model: Any, rows: int) -> int:
@@ -56,6 +57,7 @@ def pieces_by_default(model: Any, rows: int) -> int:
     if (
         model.couples_examples
         or not _of_this_package(model)
+        or not _of_this_package(model.likelihood)
         or type(model.prior) not in (StandardNormal, GaussianMixture)
     ):
         return 1
@@ -72,12 +74,45 @@ def _cores() -> int:
 def _takes_rows(network: keras.Model) -> bool:
     """Whether each example goes through a network by itself, as far as is known."""
     operations = getattr(network, "operations", None)  # of functional models
-    return operations is not None and all(
-        type(operation) in _ROWWISE
-        or type(operation).__name__ == "Split"
-        or _of_this_package(operation)
-        for operation in operations
+    return (
+        operations is not None
+        and type(network).__module__.startswith("keras.")  # with no `call` of its own
+        and all(map(_is_rowwise, operations))
     )
+
+
+def _is_rowwise(operation: Any) -> bool:
+    if isinstance(operation, keras.Model):
+        return _takes_rows(operation)
+    known = type(operation) in _ROWWISE or _of_this_package(operation)
+    # Keras sums what the outputs of a batch cost, where all else is a mean.
+    penalised = getattr(operation, "activity_regularizer", None) is not None
+    return (
+        (known or _is_split(operation))
+        and not penalised
+        and _is_known(getattr(operation, "activation", None))
+        and all(axis == -1 or axis > 0 for axis in _axes(operation))
+    )
+
+
+def _is_split(operation: Any) -> bool:
+    kind = type(operation)
+    return kind.__name__ == "Split" and kind.__module__.startswith("keras.src.ops.")
+
+
+def _is_known(activation: Any) -> bool:
+    """Whether an activation is one of Keras', all of which take rows by themselves."""
+    if isinstance(activation, keras.layers.Layer):
+        return _is_rowwise(activation)
+    module = getattr(activation, "__module__", "")
+    return activation is None or module.startswith("keras.src.activations.")
+
+
+def _axes(operation: Any) -> list[int]:
+    axis = getattr(operation, "axis", None)
+    if axis is None:
+        return []
+    return list(axis) if isinstance(axis, list | tuple) else [axis]
 
 
 def _of_this_package(part: Any) -> bool:

@@ -8,6 +8,7 @@ import tensorflow as tf
 import keras_vae
 from keras_vae import networks
 from keras_vae.models import pieces
+from keras_vae.networks.noise import with_input_noise
 
 SHAPE = (8, 8, 1)
 
@@ -40,6 +41,36 @@ class OwnEncoder(keras.Model):
         return z, z - tf.reduce_mean(z, axis=0)
 
 
+class Split(keras.layers.Layer):  # a name that an operation of Keras has
+    def call(self, x):
+        return centred(x)
+
+
+class OwnCall(keras.Model):
+    def call(self, x, training=None):
+        z_mean, z_log_var = super().call(x, training=training)
+        return centred(z_mean), z_log_var
+
+
+class OwnLikelihood(keras_vae.Bernoulli):
+    def log_prob(self, x, params, weight=None):
+        return centred(super().log_prob(x, params, weight))
+
+
+def centred(x):
+    return x - tf.reduce_mean(x, axis=0)
+
+
+def own_call():
+    x = keras.Input(SHAPE)
+    h = keras.layers.Flatten()(x)
+    return OwnCall(x, [keras.layers.Dense(2)(h), keras.layers.Dense(2)(h)])
+
+
+def swapped(h):
+    return keras.layers.Concatenate(axis=0)(keras.ops.split(h, 2, axis=0)[::-1])
+
+
 class OwnModel(keras_vae.VAE):
     def latent_penalty(self, latent):
         return tf.fill(tf.shape(latent.kl)[:1], tf.math.reduce_std(latent.z_mean))
@@ -63,6 +94,17 @@ def test_models_whose_loss_is_a_sum_over_examples_are_cut(kind, options):
     assert pieces.pieces_by_default(vae(kind, **options), 128) == 2
 
 
+def test_a_network_around_another_is_looked_into():
+    encoder = with_input_noise(networks.mlp_encoder(SHAPE, 2), "masking:0.2")
+    assert pieces.pieces_by_default(vae(encoder=encoder), 128) == 2
+
+
+@pytest.mark.parametrize("activation", ["tanh", keras.layers.LeakyReLU()])
+def test_activations_of_keras_take_examples_apart(activation):
+    model = with_layer(keras.layers.Dense(4, activation=activation))
+    assert pieces.pieces_by_default(model, 128) == 2
+
+
 WHOLE = {
     "batch normalisation": lambda: with_layer(keras.layers.BatchNormalization()),
     "a layer that may do anything": lambda: with_layer(
@@ -71,7 +113,31 @@ WHOLE = {
     "random numbers that do not go by row": lambda: with_layer(
         keras.layers.Dropout(0.5)
     ),
+    "an activation that may do anything": lambda: with_layer(
+        keras.layers.Dense(4, activation=centred)
+    ),
+    "an activation of one of our networks that may": lambda: vae(
+        encoder=networks.mlp_encoder(SHAPE, 2, activation=centred)
+    ),
+    "batch normalisation as an activation": lambda: with_layer(
+        keras.layers.Dense(4, activation=keras.layers.BatchNormalization())
+    ),
+    "a penalty on outputs, which is a sum": lambda: with_layer(
+        keras.layers.Dense(4, activity_regularizer="l2")
+    ),
+    "a layer with the name of another": lambda: with_layer(Split()),
+    "halves of the batch that change places": lambda: with_layer(swapped),
+    "normalisation over the batch": lambda: with_layer(
+        keras.layers.LayerNormalization(axis=[0, 1], center=False, scale=False)
+    ),
+    "batch normalisation inside of a part": lambda: vae(
+        encoder=with_input_noise(
+            networks.mlp_encoder(SHAPE, 2, normalization="batch"), "masking:0.2"
+        )
+    ),
     "an encoder of the user's": lambda: vae(encoder=OwnEncoder()),
+    "a call of the user's around layers of Keras": lambda: vae(encoder=own_call()),
+    "a likelihood of the user's": lambda: vae(likelihood=OwnLikelihood(image=True)),
     "an objective of the whole batch": lambda: vae("FactorVAE"),
     "a prior that calls the encoder": lambda: vae(prior="vamp"),
     "XLA": lambda: vae(how={"jit_compile": True}),
