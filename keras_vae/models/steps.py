@@ -199,4 +199,7 @@ class Steps(Inference):
         return x, x, weight
 
     def after_gradients(self, output: Output, part: BatchPart) -> None:
-        """What else a model trains in a step (a discriminator, say): nothing here."""
+        """What else a model trains in a step (a discriminator, say): nothing here.
+
+        Not called where a batch is cut up: a model that has it `couples_examples`.
+        """

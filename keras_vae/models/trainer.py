@@ -112,6 +112,9 @@ class ChunkedTrainer(keras.Model):
                 same time, whose gradients are summed: it keeps the cores of a CPU busy.
                 "auto" is 2 on a CPU of several cores, where batches hold 128 examples
                 and more and the networks are known to take each by itself; else 1.
+                Batch normalisation sees the examples of a piece alone, in either way,
+                and of what Keras sums over a batch (`activity_regularizer`) the loss
+                has the mean of the pieces; "auto" leaves such networks whole.
             loss: Not taken: the likelihood is the loss.
 
         Raises:
