@@ -104,7 +104,7 @@ def _is_known(activation: Any) -> bool:
     """Whether an activation is one of Keras', all of which take rows by themselves."""
     if isinstance(activation, keras.layers.Layer):
         return _is_rowwise(activation)
-    module = getattr(activation, "__module__", "")
+    module = str(getattr(activation, "__module__", ""))  # it may be None
     return activation is None or module.startswith("keras.src.activations.")
 
 

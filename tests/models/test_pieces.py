@@ -105,6 +105,15 @@ def test_activations_of_keras_take_examples_apart(activation):
     assert pieces.pieces_by_default(model, 128) == 2
 
 
+def test_an_activation_from_nowhere_is_not_known():
+    def activation(x):
+        return x
+
+    activation.__module__ = None  # as of some functions written in C
+    model = with_layer(keras.layers.Dense(4, activation=activation))
+    assert pieces.pieces_by_default(model, 128) == 1
+
+
 WHOLE = {
     "batch normalisation": lambda: with_layer(keras.layers.BatchNormalization()),
     "a layer that may do anything": lambda: with_layer(
