@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_vae.probability.priors import GaussianMixture, StandardNormal
+from keras_vae.probability.priors import VampPrior
 
 _PIECES = 2
 _LEAST_ROWS = (
@@ -58,7 +58,8 @@ def pieces_by_default(model: Any, rows: int) -> int:
         model.couples_examples
         or not _of_this_package(model)
         or not _of_this_package(model.likelihood)
-        or type(model.prior) not in (StandardNormal, GaussianMixture)
+        or not _of_this_package(model.prior)
+        or isinstance(model.prior, VampPrior)  # it calls the encoder in each piece
     ):
         return 1
     networks = [layer for layer in model.layers if isinstance(layer, keras.Model)]

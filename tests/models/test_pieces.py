@@ -88,7 +88,12 @@ def test_networks_of_this_package_take_examples_apart(name):
 
 @pytest.mark.parametrize(
     ("kind", "options"),
-    [("IWAE", {}), ("CVAE", {"num_classes": 3}), ("M2", {"num_classes": 3})],
+    [
+        ("IWAE", {}),
+        ("VAE", {"prior": "gaussian_mixture"}),
+        ("CVAE", {"num_classes": 3, "prior": "conditional"}),
+        ("M2", {"num_classes": 3}),
+    ],
 )
 def test_models_whose_loss_is_a_sum_over_examples_are_cut(kind, options):
     assert pieces.pieces_by_default(vae(kind, **options), 128) == 2
