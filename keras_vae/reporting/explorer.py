@@ -28,7 +28,7 @@ from werkzeug.wrappers import Request, Response
 from keras_vae.reporting import pages
 from keras_vae.reporting.runs import Run, load_run
 from keras_vae.reporting.subject import Subject
-from keras_vae.visualization import grids, lines, style
+from keras_vae.visualization import grids, lines, picture_files, style
 
 SLIDERS = 64
 """Latent dimensions with a slider, those of highest KL."""
@@ -111,7 +111,9 @@ class Explorer:
             ValueError: If they are not that.
         """
         with self._lock:
-            return grids.encode_png(self._drawn(self._decode(u, condition), columns))
+            return picture_files.encode_png(
+                self._drawn(self._decode(u, condition), columns)
+            )
 
     def walk(self, a: Any, b: Any, condition: Any = None, steps: int = 31) -> bytes:
         """Returns a GIF of the straight way from a to b and back, both `(d,)`.
@@ -124,7 +126,7 @@ class Explorer:
         with self._lock:
             x = self._decode((1.0 - t) * ends[0] + t * ends[1], condition)
             frames = [self._drawn(x[step : step + 1], 1) for step in range(steps)]
-        return grids.encode_gif(frames + frames[-2:0:-1])
+        return picture_files.encode_gif(frames + frames[-2:0:-1])
 
     def draw(self, source: str, condition: Any = None) -> list[float]:
         """Draws a latent, and returns it as u.
@@ -159,8 +161,8 @@ class Explorer:
         """Returns the examples to pick from, one below the other, as a PNG."""
         x = self._subject.shown.x[self._rows]
         if self._subject.is_image:
-            return grids.encode_png(grids.tile(x, 1, gap=0, scale=1))
-        return grids.encode_png(self._lines(x, 1, 1.0))
+            return picture_files.encode_png(grids.tile(x, 1, gap=0, scale=1))
+        return picture_files.encode_png(self._lines(x, 1, 1.0))
 
     # Examples and the map.
 

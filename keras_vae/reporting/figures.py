@@ -15,7 +15,7 @@ from keras_vae.reporting.catalogue import FIGURES as ABOUT
 from keras_vae.reporting.drawings import Animation, Drawing, Drawings
 from keras_vae.reporting.runs import Run, load_run
 from keras_vae.reporting.subject import LeftOut, Subject
-from keras_vae.visualization import curves, graph, grids, style
+from keras_vae.visualization import curves, graph, picture_files, style
 
 Say = Callable[[str], None]
 
@@ -136,7 +136,7 @@ def write(folder: Path, drawings: Drawings, ending: str) -> list[Path]:
 
 def _write(folder: Path, name: str, drawing: Drawing, ending: str) -> Path:
     if isinstance(drawing, Animation):
-        return grids.write_gif(folder / f"{name}.gif", *drawing)
+        return picture_files.write_gif(folder / f"{name}.gif", *drawing)
     return style.write_figure(folder / f"{name}.{ending}", drawing)
 
 

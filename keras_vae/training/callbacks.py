@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from keras_vae.data.checks import to_unit
 from keras_vae.models import workers
-from keras_vae.visualization import grids, lines
+from keras_vae.visualization import grids, lines, picture_files
 
 MOST = 256  # examples in one picture
 
@@ -58,7 +58,7 @@ def _given(condition: ArrayLike | None) -> dict[str, NDArray]:
 def _make_writable(argument: str, folder: Path) -> None:
     """Makes the folder and tries it out: better told now than after an epoch."""
     try:
-        grids.write_bytes(folder / ".writable", b"")
+        picture_files.write_bytes(folder / ".writable", b"")
         (folder / ".writable").unlink()
     except OSError as error:
         raise ValueError(
@@ -148,7 +148,7 @@ class PictureCallback(keras.callbacks.Callback):
                 self._writer = tf.summary.create_file_writer(
                     str(self.log_dir / self.tag)
                 )
-        grids.encode_png(self.draw(self.model))
+        picture_files.encode_png(self.draw(self.model))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         """Draws and saves the picture when its epoch has come."""
@@ -157,8 +157,8 @@ class PictureCallback(keras.callbacks.Callback):
         picture = self.draw(self.model)
         if not self._chief:
             return
-        png = grids.encode_png(picture)
-        grids.write_bytes(self.path / f"epoch_{epoch + 1:04d}.png", png)
+        png = picture_files.encode_png(picture)
+        picture_files.write_bytes(self.path / f"epoch_{epoch + 1:04d}.png", png)
         if self._writer is not None:
             _write_summary(self._writer, self.tag, png, picture, epoch + 1)
 

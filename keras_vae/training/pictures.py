@@ -9,7 +9,7 @@ from keras_vae.data.datasets import Data
 from keras_vae.models.conditions import Label, Part
 from keras_vae.probability.priors import VampPrior
 from keras_vae.training.folder import RunFolder
-from keras_vae.visualization import grids, lines, paths
+from keras_vae.visualization import grids, lines, paths, picture_files
 
 _MOST = 100  # pseudo-inputs in one picture
 _PATHS = 10  # drawings of one kind
@@ -77,9 +77,11 @@ def write_final(folder: RunFolder, model: Any, data: Data) -> None:
     if isinstance(model.prior, VampPrior):
         x = model.prior.pseudo_inputs().numpy()[:_MOST]
         picture = grids.tile(x) if x.ndim == 4 else lines.line_grid(x)
-        grids.write_png(folder.images / "pseudo_inputs.png", picture)
+        picture_files.write_png(folder.images / "pseudo_inputs.png", picture)
     if data.name == "motion":
-        grids.write_png(folder.images / "motion.png", drawn_figures(model, data))
+        picture_files.write_png(
+            folder.images / "motion.png", drawn_figures(model, data)
+        )
 
 
 def drawn_figures(model: Any, data: Data) -> grids.Picture:

@@ -28,7 +28,7 @@ from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
 from keras_vae.training.labels import all_known
 from keras_vae.training.targets import targets
-from keras_vae.visualization import grids
+from keras_vae.visualization import grids, picture_files
 
 MOST = 2_000
 """Examples in the embedding projector that it turns without a stutter."""
@@ -284,7 +284,7 @@ def write_projector(
     ]
     if x is not None and np.ndim(x) == 4:
         sprite, height, width = thumbnails(x)
-        grids.write_png(folder / "thumbnails.png", sprite)
+        picture_files.write_png(folder / "thumbnails.png", sprite)
         size = f"single_image_dim: {width} single_image_dim: {height}"
         lines.append(f'sprite {{ image_path: "thumbnails.png" {size} }}')
     rows = ("\t".join(map("{:.5g}".format, row)) for row in points.tolist())
@@ -293,7 +293,7 @@ def write_projector(
         ("labels.tsv", "\n".join(" ".join(str(label).split()) for label in named)),
         ("projector_config.pbtxt", "embeddings {\n  " + "\n  ".join(lines) + "\n}"),
     ):
-        grids.write_bytes(folder / name, f"{text}\n".encode())
+        picture_files.write_bytes(folder / name, f"{text}\n".encode())
 
 
 def thumbnails(x: ArrayLike) -> tuple[grids.Picture, int, int]:

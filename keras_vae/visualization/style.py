@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from keras_vae.naming import lookup
-from keras_vae.visualization import grids
+from keras_vae.visualization import picture_files
 from keras_vae.visualization.grids import Picture
 
 FORMATS = ("png", "svg", "pdf")
@@ -234,7 +234,7 @@ def write_figure(path: str | os.PathLike[str], figure: Figure) -> Path:
     options: Any = {"pdf.fonttype": 42, "svg.hashsalt": "keras_vae"}
     with matplotlib.rc_context(options):
         figure.savefig(buffer, format=ending, dpi=figure.dpi, metadata=metadata)
-    return grids.write_bytes(path, buffer.getvalue())
+    return picture_files.write_bytes(path, buffer.getvalue())
 
 
 def fixed_limit(values: ArrayLike) -> float:
