@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.noise import RowNoise
+from keras_vae.probability.functions import bounded, langevin, log_sinhc, softplus
 
 _CHUNK = 1 << 20  # elements of an array that are checked at a time
 _SCALED = (np.uint8, np.uint16)  # stored images, divided by 255 and 65,535 before use
@@ -23,52 +24,6 @@ _LOG_SCALE_LIMIT = 20.0  # keeps exp(log scale) and its square finite in float32
 _LOGISTIC_LOG_SCALE_FLOOR = -8.0  # a bin is then 12 scales wide: it can hold 0.994
 _INITIAL_IMAGE_SCALE = 0.25  # about the standard deviation of images in [0, 1]
 _INITIAL_LOGISTIC_SCALE = 0.1  # a logistic's standard deviation is 1.8 times its scale
-
-# coth(u) - 1/u = sum over k >= 1 of 2^(2k) B_2k / (2k)! u^(2k - 1), B_2k the Bernoulli
-# numbers; five terms leave an error of 1e-9 at |u| = 1/2.
-_LANGEVIN = (1 / 3, -1 / 45, 2 / 945, -1 / 4725, 2 / 93555)
-
-
-@tf.custom_gradient
-def _softplus(x: tf.Tensor) -> Any:
-    """log(1 + exp(x)), exact at both ends, at half the cost of `tf.nn.softplus` on CPU.
-
-    The gradient is given as the sigmoid because autodiff of this form is wrong at 0.
-    """
-    value = tf.nn.relu(x) + tf.math.log1p(tf.exp(-tf.abs(x)))
-    return value, lambda upstream: upstream * tf.sigmoid(x)
-
-
-def _bounded(x: tf.Tensor, low: float, high: float) -> tf.Tensor:
-    """Keeps `x` within (low, high): the identity until one unit from either end.
-
-    Beyond, it nears the end like 1 / distance, so that unlike with clipping a gradient
-    is always left that leads back.
-    """
-    middle = tf.clip_by_value(x, low + 1.0, high - 1.0)
-    return middle + tf.nn.softsign(x - middle)
-
-
-def _langevin(u: tf.Tensor) -> tf.Tensor:
-    """coth(u) - 1 / u, by its series near 0, where the difference loses its digits."""
-    square = tf.square(u)
-    series = tf.zeros_like(u)
-    for coefficient in reversed(_LANGEVIN):
-        series = series * square + coefficient
-    far = tf.maximum(tf.abs(u), 0.5)  # keeps the branch not taken finite in gradients
-    closed = tf.sign(u) * (1.0 / tf.tanh(far) - 1.0 / far)
-    return tf.where(tf.abs(u) < 0.5, u * series, closed)
-
-
-@tf.custom_gradient
-def _log_sinhc(u: tf.Tensor) -> Any:
-    """log(sinh(u) / u) with its derivative as exact as itself, `_langevin`.
-
-    |u| + log((1 - exp(-2|u|)) / 2|u|) needs no series: the ratio is exact near 0.
-    """
-    size = tf.maximum(tf.abs(u), 1e-6)
-    value = size + tf.math.log(tf.math.expm1(-2.0 * size) / (-2.0 * size))
-    return value, lambda upstream: upstream * _langevin(u)
 
 
 def _chunks(x: Any) -> Iterator[tuple[int, np.ndarray]]:
@@ -250,7 +205,7 @@ class Bernoulli(Likelihood):
 
     def _log_density(self, x: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
         (logits,) = parameters
-        return x * logits - _softplus(logits)
+        return x * logits - softplus(logits)
 
     def _expectation(self, *parameters: tf.Tensor) -> tf.Tensor:
         return tf.sigmoid(parameters[0])
@@ -292,14 +247,14 @@ class ContinuousBernoulli(Likelihood):
 
     def _parameters(self, params: tf.Tensor) -> list[tf.Tensor]:
         (logits,) = self._numbers(params)
-        return [_bounded(logits, -self._limit, self._limit)]
+        return [bounded(logits, -self._limit, self._limit)]
 
     def _log_density(self, x: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
         (logits,) = parameters
-        return (x - 0.5) * logits - _log_sinhc(0.5 * logits)
+        return (x - 0.5) * logits - log_sinhc(0.5 * logits)
 
     def _expectation(self, *parameters: tf.Tensor) -> tf.Tensor:
-        return 0.5 + 0.5 * _langevin(0.5 * parameters[0])
+        return 0.5 + 0.5 * langevin(0.5 * parameters[0])
 
     def _draw(self, noise: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
         (logits,) = parameters
@@ -346,7 +301,7 @@ class Gaussian(Likelihood):
 
     def _bounded_log_scale(self, log_scale: tf.Tensor) -> tf.Tensor:
         floor = 1.0 / 510.0 if self.image else 1e-3
-        return _bounded(log_scale, math.log(floor), _LOG_SCALE_LIMIT)
+        return bounded(log_scale, math.log(floor), _LOG_SCALE_LIMIT)
 
     def _parameters(self, params: tf.Tensor) -> list[tf.Tensor]:
         (location,) = self._numbers(params)
@@ -449,7 +404,7 @@ class DiscretizedLogistic(Likelihood):
     def _parameters(self, params: tf.Tensor) -> list[tf.Tensor]:
         # In steps of 1/255, so that the bins' edges k +- 1/2 are exact and shared.
         location, log_scale = self._numbers(params)
-        log_scale = _bounded(log_scale, _LOGISTIC_LOG_SCALE_FLOOR, _LOG_SCALE_LIMIT)
+        log_scale = bounded(log_scale, _LOGISTIC_LOG_SCALE_FLOOR, _LOG_SCALE_LIMIT)
         return [255.0 * location, 255.0 * tf.exp(log_scale)]
 
     def _log_density(self, x: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
@@ -457,8 +412,8 @@ class DiscretizedLogistic(Likelihood):
         location, scale = parameters
         level = tf.round(255.0 * x)
         distance = level - location
-        log_below = -_softplus((-0.5 - distance) / scale)  # log F(b)
-        log_above = -_softplus((distance - 0.5) / scale)  # log F(-a)
+        log_below = -softplus((-0.5 - distance) / scale)  # log F(b)
+        log_above = -softplus((distance - 0.5) / scale)  # log F(-a)
         log_width = tf.math.log(-tf.math.expm1(-1.0 / scale))
         inner = tf.where(level < 255.0, log_below, tf.zeros_like(log_below))
         inner += tf.where(level > 0.0, log_above, tf.zeros_like(log_above))
