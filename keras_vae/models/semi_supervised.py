@@ -12,6 +12,7 @@ from keras_vae.data.augment import affine
 from keras_vae.models.arguments import in_range
 from keras_vae.models.conditional import CVAE
 from keras_vae.models.inference import Weigh
+from keras_vae.models.network_shapes import check_output
 from keras_vae.models.partial_labels import (
     LABELLED_SHARE,
     NO_LABEL,
@@ -490,14 +491,7 @@ class M2(CVAE):
     def check_classifier(self, shape: tuple[int, ...]) -> None:
         """Raises a ValueError unless the classifier maps that shape to logits."""
         x = keras.KerasTensor((None, *shape))
-        logits = self._output_shape("classifier", self.classifier, x)
-        found = tuple(getattr(logits, "shape", ()))
-        if found != (None, self.num_classes):
-            raise ValueError(
-                "Invalid value for argument `classifier`. Expected a model that "
-                f"returns logits of shape {(None, self.num_classes)}. Received one "
-                f"that returns shape {found}."
-            )
+        check_output("classifier", self.classifier, x, (self.num_classes,), "logits")
 
     def check_pair(
         self, argument: str, network: Any, x: Any, size: int | None = None

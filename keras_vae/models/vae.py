@@ -12,6 +12,7 @@ import tensorflow as tf
 from keras_vae import networks
 from keras_vae.data.pipeline import as_unit
 from keras_vae.models.arguments import checked_shape, in_range, refuse_unused
+from keras_vae.models.network_shapes import check_output, check_pair
 from keras_vae.models.steps import Steps
 from keras_vae.models.terms import (
     Latent,
@@ -400,15 +401,9 @@ class VAE(Steps):
         """Calls the networks symbolically; raises a ValueError where a shape is off."""
         x, z = self.symbolic_inputs()
         self.check_pair("encoder", self.encoder, x)
-        params = self._output_shape("decoder", self.decoder, z)
-        needed = (None, *self.likelihood.params_shape(self.data_shape))
-        if tuple(getattr(params, "shape", ())) != needed:
-            raise ValueError(
-                f"Invalid value for argument `decoder`. Expected a model that returns "
-                f"the parameters of {type(self.likelihood).__name__}, of shape "
-                f"{needed}. Received one that returns shape "
-                f"{getattr(params, 'shape', params)}."
-            )
+        shape = self.likelihood.params_shape(self.data_shape)
+        what = f"the parameters of {type(self.likelihood).__name__},"
+        check_output("decoder", self.decoder, z, shape, what)
 
     def symbolic_inputs(self) -> tuple[Any, Any]:
         """What the encoder and the decoder are called with, as symbolic tensors."""
@@ -419,16 +414,7 @@ class VAE(Steps):
         self, argument: str, network: Any, x: Any, size: int | None = None
     ) -> None:
         """Raises a ValueError unless a network gives means and log variances."""
-        pair = self._output_shape(argument, network, x)
-        pair = list(pair) if isinstance(pair, list | tuple) else [pair]
-        wanted = (None, size or self.latent_dim)
-        shapes = [getattr(part, "shape", part) for part in pair]
-        if shapes != [wanted, wanted]:
-            raise ValueError(
-                f"Invalid value for argument `{argument}`. Expected a model that "
-                f"returns the pair (z_mean, z_log_var), each of shape {wanted}. "
-                f"Received one that returns shapes {shapes}."
-            )
+        check_pair(argument, network, x, size or self.latent_dim)
 
     def set_aggregate(self, density: AggregateDensity | None) -> None:
         """Keeps a density of the aggregate posterior, saved and exported from now on.
@@ -445,16 +431,6 @@ class VAE(Steps):
             density.build((None, self.latent_dim))
             self.aggregate = density
         self._tracker.lock()
-
-    def _output_shape(self, argument: str, network: Any, x: Any) -> Any:
-        try:
-            return network(x)
-        except Exception as error:
-            shape = keras.tree.map_structure(lambda part: tuple(part.shape), x)
-            raise ValueError(
-                f"Invalid value for argument `{argument}`. Expected a model that can "
-                f"be called on shape {shape}. Received one that fails there: {error}"
-            ) from error
 
     def _make_likelihood(self, likelihood: str | Likelihood) -> Likelihood:
         if not isinstance(likelihood, str):

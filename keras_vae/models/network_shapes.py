@@ -1,0 +1,58 @@
+"""Whether networks fit a model: they are called on symbolic tensors, and looked at."""
+
+from typing import Any
+
+import keras
+
+
+def check_output(
+    argument: str, network: Any, x: Any, shape: tuple[int, ...], what: str
+) -> None:
+    """Checks that a network gives one tensor of the shape needed.
+
+    Args:
+        argument: What the network is called in messages.
+        network: A `keras.Model`.
+        x: What it is called with, symbolic.
+        shape: Of what it is to give for one example.
+        what: What that is, for messages.
+
+    Raises:
+        ValueError: If it gives something else, or cannot be called on x.
+    """
+    found = _called(argument, network, x)
+    needed = (None, *shape)
+    if tuple(getattr(found, "shape", ())) != needed:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a model that returns "
+            f"{what} of shape {needed}. Received one that returns shape "
+            f"{getattr(found, 'shape', found)}."
+        )
+
+
+def check_pair(argument: str, network: Any, x: Any, size: int) -> None:
+    """Checks that a network gives means and log variances, of `size` numbers each.
+
+    The other arguments and errors are those of `check_output`.
+    """
+    pair = _called(argument, network, x)
+    pair = list(pair) if isinstance(pair, list | tuple) else [pair]
+    wanted = (None, size)
+    shapes = [getattr(part, "shape", part) for part in pair]
+    if shapes != [wanted, wanted]:
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a model that "
+            f"returns the pair (z_mean, z_log_var), each of shape {wanted}. "
+            f"Received one that returns shapes {shapes}."
+        )
+
+
+def _called(argument: str, network: Any, x: Any) -> Any:
+    try:
+        return network(x)
+    except Exception as error:
+        shape = keras.tree.map_structure(lambda part: tuple(part.shape), x)
+        raise ValueError(
+            f"Invalid value for argument `{argument}`. Expected a model that can "
+            f"be called on shape {shape}. Received one that fails there: {error}"
+        ) from error
