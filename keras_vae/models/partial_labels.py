@@ -1,9 +1,11 @@
-"""Labels that few examples have, and the network that infers the others."""
+"""Labels that few examples have, and what infers the others."""
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.models.conditions import Label
@@ -15,6 +17,8 @@ NO_LABEL = -1
 
 LABELLED_SHARE = 0.25
 """Part of the examples of an epoch that have a label, by default."""
+
+_CLEAR = 0.9  # probability from which a label counts as shown clearly
 
 
 class PartialLabel(Label):
@@ -57,6 +61,65 @@ def label_classifier(
     last = body.get_layer(f"{body.name}_head").input
     logits = keras.layers.Dense(num_classes, name="logits")(last)
     return keras.Model(body.input, logits, name=body.name)
+
+
+class LabelInference(NamedTuple):
+    """What is inferred of the labels of a batch."""
+
+    q: Any
+    """q(y|x), and all of it on the label where that is known; (batch, num_classes)."""
+    kl: Any
+    """KL(q(y|x) || p(y)) in nats, -log p(y) where the label is known; (batch,)."""
+    cost: Any
+    """-log q(y|x) of a known label in nats, the mean over the views of x if there are
+    any beside x itself; 0 where the label is not known; (batch,)."""
+    disagreement: Any
+    """The same for the label that x itself shows clearly where none is known; 0 where
+    it shows none, and without other views; (batch,)."""
+    label: Any
+    """(batch,), `NO_LABEL` where it is not known."""
+    right: Any
+    """1 where a known label is the most probable one, else 0; (batch,)."""
+
+
+def label_inference(
+    log_q: tf.Tensor, label: tf.Tensor, one_hot: tf.Tensor, joint: bool = True
+) -> LabelInference:
+    """Returns what several views of the examples say of their labels.
+
+    Args:
+        log_q: log q(y|x) as each view gives it, (views, batch, num_classes); the first
+            is that of x itself.
+        label: (batch,), `NO_LABEL` where it is not known.
+        one_hot: Its code, (batch, num_classes), all 0 where it is not known.
+        joint: Whether the bound trains the classifier; else it takes q(y|x) as it is.
+    """
+    views, num_classes = log_q.shape[0], one_hot.shape[-1]
+    turned = log_q[1:] if views > 1 else log_q
+    one_hot = tf.cast(one_hot, log_q.dtype)
+    known = label != NO_LABEL
+    mean = tf.reduce_logsumexp(log_q, axis=0) - math.log(views)
+    shown = tf.stop_gradient(log_q[0])
+    best = tf.argmax(shown, axis=-1, output_type=tf.int32)
+    clear = (views > 1) & ~known & (tf.reduce_max(shown, axis=-1) > math.log(_CLEAR))
+    target = tf.one_hot(tf.where(clear, best, NO_LABEL), num_classes, dtype=log_q.dtype)
+    if not joint:
+        mean = tf.stop_gradient(mean)
+    neg_entropy = tf.reduce_sum(tf.exp(mean) * mean, axis=-1)
+    of_labels = tf.where(known, tf.zeros_like(neg_entropy), neg_entropy)
+    return LabelInference(
+        q=tf.where(known[:, tf.newaxis], one_hot, tf.exp(mean)),
+        kl=of_labels + math.log(num_classes),
+        cost=_cross_entropy(one_hot, turned),
+        disagreement=_cross_entropy(target, turned),
+        label=label,
+        right=tf.cast(best == label, tf.float32),
+    )
+
+
+def _cross_entropy(target: tf.Tensor, log_q: tf.Tensor) -> tf.Tensor:
+    """The mean over views, (batch,); 0 for targets that are all 0."""
+    return -tf.reduce_mean(tf.reduce_sum(target * log_q, axis=-1), axis=0)
 
 
 def rows_for_labels(y: Any, labelled_share: float) -> np.ndarray | None:

@@ -16,8 +16,10 @@ from keras_vae.models.network_shapes import check_output
 from keras_vae.models.partial_labels import (
     LABELLED_SHARE,
     NO_LABEL,
+    LabelInference,
     PartialLabel,
     label_classifier,
+    label_inference,
     rows_for_labels,
 )
 from keras_vae.models.terms import (
@@ -34,27 +36,6 @@ from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, current_noise, noise_scope
 from keras_vae.probability.distributions import bound_log_var, widened
-
-_CLEAR = 0.9  # probability from which a label counts as shown clearly
-
-
-class LabelInference(NamedTuple):
-    """What is inferred of the labels of a batch."""
-
-    q: Any
-    """q(y|x), and all of it on the label where that is known; (batch, num_classes)."""
-    kl: Any
-    """KL(q(y|x) || p(y)) in nats, -log p(y) where the label is known; (batch,)."""
-    cost: Any
-    """-log q(y|x) of a known label in nats, the mean over the views of x if there are
-    any beside x itself; 0 where the label is not known; (batch,)."""
-    disagreement: Any
-    """The same for the label that x itself shows clearly where none is known; 0 where
-    it shows none, and without other views; (batch,)."""
-    label: Any
-    """(batch,), `NO_LABEL` where it is not known."""
-    right: Any
-    """1 where a known label is the most probable one, else 0; (batch,)."""
 
 
 class LabelledLatent(NamedTuple):
@@ -207,33 +188,9 @@ class M2(CVAE):
         log_q = tf.stack(
             [self._view(x, k, noise, learns) for k, learns in enumerate(learning)]
         )
-        turned = log_q[1:] if count > 1 else log_q
         if label is None:
             label = tf.fill([tf.shape(x)[0]], NO_LABEL)
-        known = label != NO_LABEL
-        one_hot = tf.cast(self.known_labels(label), log_q.dtype)
-        mean = tf.reduce_logsumexp(log_q, axis=0) - math.log(count)
-        shown = tf.stop_gradient(log_q[0])
-        best = tf.argmax(shown, axis=-1, output_type=tf.int32)
-        clear = (
-            (count > 1) & ~known & (tf.reduce_max(shown, axis=-1) > math.log(_CLEAR))
-        )
-        shown_label = tf.where(clear, best, NO_LABEL)
-        target = tf.one_hot(shown_label, self.num_classes, dtype=log_q.dtype)
-        if not self.joint:
-            mean = tf.stop_gradient(mean)
-        neg_entropy = tf.reduce_sum(tf.exp(mean) * mean, axis=-1)
-        of_labels = tf.where(known, tf.zeros_like(neg_entropy), neg_entropy)
-        return LabelInference(
-            q=tf.where(known[:, tf.newaxis], one_hot, tf.exp(mean)),
-            kl=of_labels + math.log(self.num_classes),
-            cost=-tf.reduce_mean(tf.reduce_sum(one_hot * turned, axis=-1), axis=0),
-            disagreement=-tf.reduce_mean(
-                tf.reduce_sum(target * turned, axis=-1), axis=0
-            ),
-            label=label,
-            right=tf.cast(best == label, tf.float32),
-        )
+        return label_inference(log_q, label, self.known_labels(label), self.joint)
 
     def _view(self, x: tf.Tensor, k: int, noise: RowNoise, training: Any) -> tf.Tensor:
         """Returns log q(y|x) as one view of x gives it, (batch, num_classes)."""
