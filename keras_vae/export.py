@@ -1,7 +1,6 @@
 """A SavedModel that generates, encodes and decodes with TensorFlow alone."""
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -9,8 +8,6 @@ import tensorflow as tf
 from keras_vae.files import written_aside
 from keras_vae.noise import RowNoise
 from keras_vae.probability.distributions import interpolate_latents
-
-Signature = Callable[..., dict[str, tf.Tensor]]
 
 
 def export(model: Any, path: str | os.PathLike[str]) -> None:
@@ -42,6 +39,51 @@ def export(model: Any, path: str | os.PathLike[str]) -> None:
         )
 
 
+class _Functions:
+    """What a SavedModel computes, by the names of its signatures."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def generate(
+        self, num: Any, seed: Any, condition: Any = None
+    ) -> dict[str, tf.Tensor]:
+        return self.decode(self.model.prior_sample(num, seed, condition), condition)
+
+    def generate_draws(
+        self, num: Any, seed: Any, condition: Any = None
+    ) -> dict[str, tf.Tensor]:
+        z = self.model.prior_sample(num, seed, condition)
+        return {"x": self.model.draws(z, RowNoise(seed, domain="draw"), condition)}
+
+    def generate_from_aggregate(
+        self, num: Any, seed: Any, condition: Any = None
+    ) -> dict[str, tf.Tensor]:
+        return self.decode(self.model.aggregate_sample(num, seed, condition), condition)
+
+    def decode(self, z: Any, condition: Any = None) -> dict[str, tf.Tensor]:
+        return {"x": self.model.means(z, condition)}
+
+    def encode(self, x: Any, condition: Any = None) -> dict[str, tf.Tensor]:
+        z_mean, z_log_var = self.model.infer(x, condition)
+        return {"z_mean": z_mean, "z_log_var": z_log_var}
+
+    def reconstruct(self, x: Any, condition: Any = None) -> dict[str, tf.Tensor]:
+        return self.decode(self.model.infer(x, condition)[0], condition)
+
+    def interpolate(
+        self, a: Any, b: Any, steps: Any, condition: Any = None
+    ) -> dict[str, tf.Tensor]:
+        given = None if condition is None else tf.repeat(condition, 2, axis=0)
+        z_mean, _ = self.model.infer(tf.stack([a, b]), given)
+        z = interpolate_latents(z_mean[0], z_mean[1], steps)
+        given = None if condition is None else tf.repeat(condition, steps, axis=0)
+        return self.decode(z, given)
+
+    def predict_label(self, x: Any) -> dict[str, tf.Tensor]:
+        return {"probabilities": self.model.label_probabilities(x)}
+
+
 def _signatures(model: Any) -> dict[str, Any]:
     x = tf.TensorSpec([None, *model.data_shape], tf.float32, name="x")
     z = tf.TensorSpec([None, model.latent_dim], tf.float32, name="z")
@@ -51,64 +93,23 @@ def _signatures(model: Any) -> dict[str, Any]:
         tf.TensorSpec(model.data_shape, tf.float32, name=name) for name in ("a", "b")
     ]
     steps = tf.TensorSpec([], tf.int32, name="steps")
-
-    def means(z: tf.Tensor, condition: Any) -> dict[str, tf.Tensor]:
-        return {"x": model.means(z, condition)}
-
-    def generate(num: Any, seed: Any, condition: Any = None) -> dict[str, tf.Tensor]:
-        return means(model.prior_sample(num, seed, condition), condition)
-
-    def generate_draws(
-        num: Any, seed: Any, condition: Any = None
-    ) -> dict[str, tf.Tensor]:
-        z = model.prior_sample(num, seed, condition)
-        return {"x": model.draws(z, RowNoise(seed, domain="draw"), condition)}
-
-    def generate_from_aggregate(
-        num: Any, seed: Any, condition: Any = None
-    ) -> dict[str, tf.Tensor]:
-        return means(model.aggregate_sample(num, seed, condition), condition)
-
-    def decode(z: Any, condition: Any = None) -> dict[str, tf.Tensor]:
-        return means(z, condition)
-
-    def encode(x: Any, condition: Any = None) -> dict[str, tf.Tensor]:
-        z_mean, z_log_var = model.infer(x, condition)
-        return {"z_mean": z_mean, "z_log_var": z_log_var}
-
-    def reconstruct(x: Any, condition: Any = None) -> dict[str, tf.Tensor]:
-        return means(model.infer(x, condition)[0], condition)
-
-    def interpolate(
-        a: Any, b: Any, steps: Any, condition: Any = None
-    ) -> dict[str, tf.Tensor]:
-        given = None if condition is None else tf.repeat(condition, 2, axis=0)
-        z_mean, _ = model.infer(tf.stack([a, b]), given)
-        z = interpolate_latents(z_mean[0], z_mean[1], steps)
-        given = None if condition is None else tf.repeat(condition, steps, axis=0)
-        return means(z, given)
-
-    table: dict[str, tuple[Signature, list[tf.TensorSpec]]] = {
-        "generate": (generate, [num, seed]),
-        "generate_draws": (generate_draws, [num, seed]),
-        "decode": (decode, [z]),
-        "encode": (encode, [x]),
-        "reconstruct": (reconstruct, [x]),
-        "interpolate": (interpolate, [*ends, steps]),
+    inputs = {
+        "generate": [num, seed],
+        "generate_draws": [num, seed],
+        "decode": [z],
+        "encode": [x],
+        "reconstruct": [x],
+        "interpolate": [*ends, steps],
     }
     if getattr(model, "aggregate", None) is not None:
-        table["generate_from_aggregate"] = (generate_from_aggregate, [num, seed])
+        inputs["generate_from_aggregate"] = [num, seed]
     if model.condition_spec is not None:
-        table = {
-            name: (function, [*inputs, model.condition_spec])
-            for name, (function, inputs) in table.items()
-        }
+        for specs in inputs.values():
+            specs.append(model.condition_spec)
     if hasattr(model, "label_probabilities"):
-        table["predict_label"] = (
-            lambda x: {"probabilities": model.label_probabilities(x)},
-            [x],
-        )
+        inputs["predict_label"] = [x]
+    functions = _Functions(model)
     return {
-        name: tf.function(function, input_signature=inputs)
-        for name, (function, inputs) in table.items()
+        name: tf.function(getattr(functions, name), input_signature=specs)
+        for name, specs in inputs.items()
     }
