@@ -83,33 +83,16 @@ def build_model(
     Raises:
         ValueError: If the flags do not fit the data.
     """
-    kind, names = lookup("model", config.model, MODELS)
+    kind, _ = lookup("model", config.model, MODELS)
     likelihood = _likelihood(config, input_shape)
     steps_per_epoch = num_batches(num_examples, config.examples_per_update)
-    values = {
-        "gamma": config.gamma,
-        "alpha": config.alpha,
-        "estimator": config.estimator,
-        "dip_kind": config.dip_kind,
-        "joint": config.joint,
-        "capacity": _capacity(config, steps_per_epoch),
-        "dataset_size": num_examples,
-        "classifier": _classifier(config, input_shape, condition),
-    }
-    arguments = {argument: values[name] for name, argument in names.items()}
+    # In this order: what a seed gives to networks depends on which is made first.
+    arguments = _own_arguments(config, input_shape, num_examples, condition)
+    arguments.update(_shared_arguments(config, steps_per_epoch, condition))
     # M2's encoder has a posterior for each label, and M1 of M1+M2 is told none.
     posteriors = condition.code_shape[0] if kind is M2 and condition else 1
     of_encoder = condition if kind is CVAE else None
     of_decoder = None if kind is M1M2 else condition
-    used = choices.MODELS[config.model].uses
-    shared = {
-        "prior": _prior(config, condition),
-        "posterior": config.posterior,
-        "beta": _beta(config, steps_per_epoch),
-        "num_samples": config.num_samples,
-        "free_bits": config.free_bits,
-    }
-    arguments.update({name: shared[name] for name in shared if name in used})
     model = kind(
         latent_dim=config.latent_dim,
         input_shape=input_shape,
@@ -127,6 +110,43 @@ def build_model(
     )
     model.ensure_built()
     return model
+
+
+def _own_arguments(
+    config: TrainConfig,
+    input_shape: tuple[int, ...],
+    num_examples: int,
+    condition: Condition | None,
+) -> dict[str, Any]:
+    """The arguments that only some models have, with this model's names for them."""
+    _, names = MODELS[config.model]
+    steps_per_epoch = num_batches(num_examples, config.examples_per_update)
+    values = {
+        "gamma": config.gamma,
+        "alpha": config.alpha,
+        "estimator": config.estimator,
+        "dip_kind": config.dip_kind,
+        "joint": config.joint,
+        "capacity": _capacity(config, steps_per_epoch),
+        "dataset_size": num_examples,
+        "classifier": _classifier(config, input_shape, condition),
+    }
+    return {argument: values[name] for name, argument in names.items()}
+
+
+def _shared_arguments(
+    config: TrainConfig, steps_per_epoch: int, condition: Condition | None
+) -> dict[str, Any]:
+    """The arguments of `VAE` that the model's objective has a place for."""
+    values = {
+        "prior": _prior(config, condition),
+        "posterior": config.posterior,
+        "beta": _beta(config, steps_per_epoch),
+        "num_samples": config.num_samples,
+        "free_bits": config.free_bits,
+    }
+    used = choices.MODELS[config.model].uses
+    return {name: value for name, value in values.items() if name in used}
 
 
 def _likelihood(config: TrainConfig, input_shape: tuple[int, ...]) -> Likelihood:
