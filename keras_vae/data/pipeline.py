@@ -113,22 +113,13 @@ def batches(
             return values
         return (values, *([] if y is not None else [None]), *others)
 
-    if repeat:
-        counter = tf.data.Dataset.counter(start_step, dtype=tf.int64)
-    else:
-        end = (start_step // places.steps + 1) * places.steps
-        counter = tf.data.Dataset.range(start_step, end)
+    counter = places.steps_from(start_step, repeat)
     # Reading from disk gains from a second batch under way; memory does not.
     parallel = None if isinstance(x, np.ndarray) else 2
     dataset = counter.map(batch, num_parallel_calls=parallel)
     if share.local_replicas > 1:
         dataset = tf.data.Dataset.zip(counter, dataset).flat_map(places.split)
-    options = tf.data.Options()
-    options.deterministic = True
-    options.experimental_distribute.auto_shard_policy = (
-        tf.data.experimental.AutoShardPolicy.DATA
-    )
-    return dataset.prefetch(2).with_options(options)
+    return dataset.prefetch(2).with_options(_in_order())
 
 
 def distributed(
@@ -171,6 +162,12 @@ class _Places(NamedTuple):
         """Steps of an epoch."""
         return num_batches(self.shown, self.batch_size)
 
+    def steps_from(self, step: int, repeat: bool) -> tf.data.Dataset:
+        """Counts steps from one on, without end or to the end of its epoch."""
+        if repeat:
+            return tf.data.Dataset.counter(step, dtype=tf.int64)
+        return tf.data.Dataset.range(step, (step // self.steps + 1) * self.steps)
+
     def first(self, step: tf.Tensor) -> tf.Tensor:
         """Where the global batch begins."""
         return step % self.steps * self.batch_size
@@ -192,6 +189,16 @@ class _Places(NamedTuple):
                 lambda part: part[replica * each : (replica + 1) * each], taken
             )
         )
+
+
+def _in_order() -> tf.data.Options:
+    """Batches come in the order of their steps, and replicas get parts of each."""
+    options = tf.data.Options()
+    options.deterministic = True
+    options.experimental_distribute.auto_shard_policy = (
+        tf.data.experimental.AutoShardPolicy.DATA
+    )
+    return options
 
 
 def _check_lengths(n: int, parts: list[Any], batch_size: int) -> None:
