@@ -314,15 +314,11 @@ class ChunkedTrainer(keras.Model):
             )
             y = sample_weight = None
         if validation_data is not None:
-            val = validation_data
-            val_x, val_y, val_weight = keras.utils.unpack_x_y_sample_weight(val)
-            if _is_array(val_x):
+            parts = keras.utils.unpack_x_y_sample_weight(validation_data)
+            if _is_array(parts[0]):
                 val_size = validation_batch_size or size
-                validation_steps = validation_steps or pipeline.num_batches(
-                    len(val_x), val_size
-                )
-                validation_data = self._evaluation_data(
-                    val_x, val_y, val_weight, val_size
+                validation_data, validation_steps = self._evaluation_data(
+                    *parts, batch_size=val_size, steps=validation_steps
                 )
         steps = steps_per_epoch or _cardinality(x)
         pieces = self.pieces_of_step
@@ -374,8 +370,9 @@ class ChunkedTrainer(keras.Model):
         self.ensure_built()
         if _is_array(x):
             size = batch_size or _BATCH_SIZE
-            steps = steps or pipeline.num_batches(len(x), size)
-            x = self._evaluation_data(x, y, sample_weight, size)
+            x, steps = self._evaluation_data(
+                x, y, sample_weight, batch_size=size, steps=steps
+            )
             y = sample_weight = None
         count = steps or _cardinality(x)
         self.make_test_function().expect(count)
@@ -442,9 +439,13 @@ class ChunkedTrainer(keras.Model):
         )
         return batches, steps
 
-    def _evaluation_data(self, x: Any, y: Any, weight: Any, batch_size: int) -> Any:
+    def _evaluation_data(
+        self, x: Any, y: Any, weight: Any, *, batch_size: int, steps: int | None
+    ) -> tuple[Any, int]:
+        """Returns batches in the order of x, and how many of them to take."""
+        steps = steps or pipeline.num_batches(len(x), batch_size)
         self.check_examples(x)
-        return pipeline.distributed(
+        batches = pipeline.distributed(
             self.distribute_strategy,
             x,
             self.check_targets(y, len(x)),
@@ -452,6 +453,7 @@ class ChunkedTrainer(keras.Model):
             batch_size=batch_size,
             shuffle=False,
         )
+        return batches, steps
 
     def check_examples(self, x: Any) -> None:
         """Raises a ValueError where examples do not fit the model."""
