@@ -131,6 +131,7 @@ class M2(CVAE):
         self.views = in_range("views", views, 1, 100 if image else 1, whole=True)
         self._given_classifier = classifier
         super().__init__(latent_dim, input_shape, num_classes=num_classes, **kwargs)
+        self.supports_jit = self.views == 1  # XLA has nothing that turns images
         self.condition = PartialLabel(num_classes)
         self._given["classifier"] = classifier
         self._accuracy_tracker = keras.metrics.Mean(name="accuracy")

@@ -118,15 +118,22 @@ class ChunkedTrainer(keras.Model):
             loss: Not taken: the likelihood is the loss.
 
         Raises:
-            ValueError: If `loss` is given, `steps_per_execution`, `accumulate_steps`
-                or `parallel_pieces` is below 1, the model's objective takes the batch
-                as a whole, or a batch is to be cut in both ways.
+            ValueError: If `loss` is given, XLA cannot compile the step,
+                `steps_per_execution`, `accumulate_steps` or `parallel_pieces` is below
+                1, the model's objective takes the batch as a whole, or a batch is to be
+                cut in both ways.
         """
         if loss is not None:
             raise ValueError(
                 "Invalid value for argument `loss`. Expected None, since the model's "
                 f"likelihood is its loss. Received: loss={loss!r}. Choose with the "
                 "argument `likelihood` of the model instead."
+            )
+        if jit_compile is True and not self.supports_jit:
+            raise ValueError(
+                "Invalid value for argument `jit_compile`. Expected False, since XLA "
+                f"cannot compile the steps of this {type(self).__name__}. Received: "
+                "jit_compile=True. Leave it out."
             )
         a_call = auto_or_count("steps_per_execution", steps_per_execution)
         in_turn = in_range("accumulate_steps", accumulate_steps, 1, whole=True)

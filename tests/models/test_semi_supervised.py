@@ -176,6 +176,16 @@ def test_only_its_label_cost_teaches_the_classifier_of_a_labelled_example():
     assert max(classifier_gradient(m2(alpha=1.0, views=1), x, y)) > 1e-4
 
 
+def test_views_are_not_for_xla():
+    model = m2()
+    with pytest.raises(ValueError, match="`jit_compile`. Expected False.*this M2"):
+        model.compile(jit_compile=True)
+    assert not model.supports_jit  # what "auto" asks on a GPU
+    one_view = m2(views=1)
+    one_view.compile(jit_compile=True)
+    assert one_view.jit_compile
+
+
 def test_gamma_weighs_the_agreement_of_views():
     x, _ = data(6)
     penalties = {}
