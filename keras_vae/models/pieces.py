@@ -1,8 +1,9 @@
-"""Whether a batch is worked on in pieces side by side, on the cores of a CPU.
+"""Into how many pieces a batch is cut, to be worked on in turn or side by side.
 
-One operation after the other, each cut up for all cores, leaves cores waiting at the
-end of each. Two halves of a batch, each with its own chain of operations, fill these
-gaps; their gradients are summed, so the update is that of the whole batch.
+In turn saves memory. Side by side saves time on the cores of a CPU: one operation after
+the other, each cut up for all cores, leaves cores waiting at the end of each, and two
+halves of a batch, each with its own chain of operations, fill these gaps. Gradients are
+summed, so the update is that of the whole batch.
 """
 
 import os
@@ -11,12 +12,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_vae.models.arguments import auto_or_count, in_range
 from keras_vae.probability.priors import VampPrior
 
 _PIECES = 2
-_LEAST_ROWS = (
-    128  # of a batch; the sums of gradients cost small ones more than they win
-)
+_LEAST_ROWS = 128  # the sums of gradients cost smaller batches more than they win
 _ROWWISE = (
     keras.layers.InputLayer,
     keras.layers.Dense,
@@ -35,6 +35,32 @@ _ROWWISE = (
 )
 """Layers, beside this package's own, that take each example by itself: those classes
 alone, since what is derived of them may do anything."""
+
+
+def checked_pieces(
+    model: Any, accumulate_steps: Any, parallel_pieces: Any
+) -> tuple[int, int | str]:
+    """Returns both numbers of pieces if a batch of the model can be cut like that.
+
+    Raises:
+        ValueError: If not.
+    """
+    in_turn = in_range("accumulate_steps", accumulate_steps, 1, whole=True)
+    at_once = auto_or_count("parallel_pieces", parallel_pieces)
+    for name, pieces in (("accumulate_steps", in_turn), ("parallel_pieces", at_once)):
+        if model.couples_examples and pieces not in (1, "auto"):
+            raise ValueError(
+                f"Invalid value for argument `{name}`. Expected 1, since the objective "
+                f"takes the examples of a batch together. Received: {name}={pieces!r}. "
+                "Leave it out."
+            )
+    if in_turn > 1 and at_once not in (1, "auto"):
+        raise ValueError(
+            "Invalid value for argument `parallel_pieces`. Expected 1, since "
+            "`accumulate_steps` cuts the batch up already. Received: "
+            f"parallel_pieces={at_once!r}. Leave one of them out."
+        )
+    return in_turn, at_once
 
 
 def pieces_by_default(model: Any, rows: int) -> int:

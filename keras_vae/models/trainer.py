@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.data import pipeline
-from keras_vae.models.arguments import auto_or_count, in_range
+from keras_vae.models.arguments import auto_or_count
 from keras_vae.models.execution import ChunkedCallbacks, StepFunction
-from keras_vae.models.pieces import pieces_by_default
+from keras_vae.models.pieces import checked_pieces, pieces_by_default
 from keras_vae.optimizers import OPTIMIZERS
 
 _BATCH_SIZE = 128
@@ -136,9 +136,7 @@ class ChunkedTrainer(keras.Model):
                 "jit_compile=True. Leave it out."
             )
         a_call = auto_or_count("steps_per_execution", steps_per_execution)
-        in_turn = in_range("accumulate_steps", accumulate_steps, 1, whole=True)
-        at_once = auto_or_count("parallel_pieces", parallel_pieces)
-        self._check_pieces(in_turn, at_once)
+        in_turn, at_once = checked_pieces(self, accumulate_steps, parallel_pieces)
         if isinstance(optimizer, str) and optimizer.lower() in OPTIMIZERS:
             optimizer = OPTIMIZERS[optimizer.lower()]()
         super().compile(
@@ -150,24 +148,6 @@ class ChunkedTrainer(keras.Model):
         self._steps_per_call = a_call
         self.accumulate_steps = in_turn
         self._parallel_pieces = at_once
-
-    def _check_pieces(self, in_turn: int, at_once: int | str) -> None:
-        for name, pieces in (
-            ("accumulate_steps", in_turn),
-            ("parallel_pieces", at_once),
-        ):
-            if self.couples_examples and pieces not in (1, "auto"):
-                raise ValueError(
-                    f"Invalid value for argument `{name}`. Expected 1, since the "
-                    "objective takes the examples of a batch together. Received: "
-                    f"{name}={pieces!r}. Leave it out."
-                )
-        if in_turn > 1 and at_once not in (1, "auto"):
-            raise ValueError(
-                "Invalid value for argument `parallel_pieces`. Expected 1, since "
-                "`accumulate_steps` cuts the batch up already. Received: "
-                f"parallel_pieces={at_once!r}. Leave one of them out."
-            )
 
     @property
     def pieces_of_step(self) -> int:
