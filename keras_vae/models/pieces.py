@@ -76,7 +76,7 @@ def pieces_by_default(model: Any, rows: int) -> int:
     """
     alone = model.distribute_strategy.num_replicas_in_sync == 1
     gpu = bool(tf.config.list_logical_devices("GPU"))
-    if rows < _LEAST_ROWS or not alone or gpu or _cores() < 2:
+    if rows < _LEAST_ROWS or not alone or gpu or cores() < 2:
         return 1
     if model.jit_compile or model.run_eagerly:
         return 1
@@ -92,7 +92,8 @@ def pieces_by_default(model: Any, rows: int) -> int:
     return _PIECES if all(map(_takes_rows, networks)) else 1
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Returns how many cores of the machine this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -96,9 +96,11 @@ def machine() -> dict[str, Any]:
     import keras
     import tensorflow as tf
 
+    from keras_vae.models.pieces import cores
+
     return {
         "processor": platform.processor() or platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
+        "cores": cores(),
         "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
         "tensorflow": tf.__version__,
         "keras": keras.__version__,

@@ -15,7 +15,7 @@ SHAPE = (8, 8, 1)
 
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
-    monkeypatch.setattr(pieces, "_cores", lambda: 2)
+    monkeypatch.setattr(pieces, "cores", lambda: 2)
 
 
 def vae(kind="VAE", how=None, **options):
@@ -175,7 +175,7 @@ def test_small_batches_are_left_whole():
 
 
 def test_one_core_has_one_piece(monkeypatch):
-    monkeypatch.setattr(pieces, "_cores", lambda: 1)
+    monkeypatch.setattr(pieces, "cores", lambda: 1)
     assert pieces.pieces_by_default(vae(), 128) == 1
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 
 import pytest
 
@@ -22,6 +23,11 @@ def test_a_row_of_the_table_has_the_ratio_where_there_is_one():
     assert "1,234.6 images/s" in benchmark.line(row)
     assert "products" not in benchmark.line(row)
     assert benchmark.line({**row, "ratio": 0.876}).endswith("0.88 of the products")
+
+
+def test_the_machine_is_known_where_a_process_has_no_affinity(monkeypatch):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    assert benchmark.machine()["cores"] == os.cpu_count()
 
 
 @pytest.mark.slow
