@@ -1,0 +1,88 @@
+"""What version 0.1.0 wrote is read by this one, and gives the same numbers."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_vae
+
+FILES = Path(__file__).parent / "files" / "0.1.0"
+NUMBERS = json.loads((FILES / "numbers.json").read_text())
+EXAMPLES = np.load(FILES / "examples.npz")
+X, Y = EXAMPLES["x"], EXAMPLES["y"]
+Z = np.linspace(-1, 1, 6, dtype="float32").reshape(3, 2)
+UNFINISHED = [
+    *("--latent_dim", "2", "--hidden_units", "16", "--encoder", "mlp"),
+    *("--image_every", "0", "--weight_average", "0"),
+    *("--epochs", "300", "--seed", "5"),
+]
+
+
+def condition_of(name, n=40):
+    return {"condition": Y[:n]} if name in ("cvae", "m2", "m1m2") else {}
+
+
+@pytest.fixture(scope="module", params=list(NUMBERS))
+def loaded(request):
+    return request.param, keras_vae.load_model(FILES / f"{request.param}.keras")
+
+
+def test_an_old_model_infers_the_same(loaded):
+    name, model = loaded
+    z_mean, z_log_var = model.posterior(X, **condition_of(name))
+    np.testing.assert_allclose(z_mean[:3], NUMBERS[name]["z_mean"], atol=1e-4)
+    np.testing.assert_allclose(z_log_var[:3], NUMBERS[name]["z_log_var"], atol=1e-4)
+
+
+def test_an_old_model_generates_the_same(loaded):
+    name, model = loaded
+    given = condition_of(name, 3)
+    decoded = model.decode(Z, **given).sum()
+    assert decoded == pytest.approx(NUMBERS[name]["decode"], rel=1e-4)
+    if name != "ae":
+        sampled = model.sample(3, seed=1, **given).sum()
+        assert sampled == pytest.approx(NUMBERS[name]["sample"], rel=1e-4)
+
+
+def test_an_old_model_is_worth_the_same(loaded):
+    name, model = loaded
+    if name != "ae":
+        elbo = model.elbo(X, **condition_of(name))[:3]
+        np.testing.assert_allclose(elbo, NUMBERS[name]["elbo"], rtol=1e-4)
+    y = condition_of(name).get("condition")
+    found = model.evaluate(X, y, verbose=0, return_dict=True)
+    assert found == pytest.approx(NUMBERS[name]["evaluate"], rel=1e-3)
+
+
+def test_an_old_model_can_be_trained_on(loaded):
+    name, model = loaded
+    y = condition_of(name).get("condition")
+    history = model.fit(X, y, epochs=1, batch_size=20, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+def test_an_old_saved_model_generates():
+    signatures = tf.saved_model.load(FILES / "finished" / "saved_model").signatures
+    images = signatures["generate"](num=tf.constant(4), seed=tf.constant([1, 2]))["x"]
+    assert images.shape == (4, 8, 8, 1)
+
+
+def test_an_old_finished_run_can_be_evaluated(run_script, tmp_path):
+    folder = shutil.copytree(FILES / "finished", tmp_path / "run")
+    before = json.loads((folder / "metrics.json").read_text())["neg_elbo"]
+    found = run_script("evaluate.py", "--run", folder, "--num_importance_samples", 2)
+    assert found.returncode == 0, found.stderr
+    after = json.loads((folder / "metrics.json").read_text())["neg_elbo"]
+    assert after == pytest.approx(before, rel=1e-4)
+
+
+def test_an_old_unfinished_run_goes_on_to_the_same_result(run_script, tmp_path):
+    folder = shutil.copytree(FILES / "unfinished", tmp_path / "run")
+    found = run_script("train.py", "--output_dir", folder, *UNFINISHED)
+    assert found.returncode == 0, found.stderr
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["neg_elbo"] == pytest.approx(25.4574, rel=1e-4)
