@@ -7,6 +7,7 @@ Examples:
     python scripts/train.py --workers a:2222,b:2222 --worker_index 0     # on host a
 """
 
+import functools
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +27,9 @@ def train(given: dict[str, Any]) -> int:
         from keras_vae.models.workers import WorkerLost
         from keras_vae.training import run
     try:
-        run.train(config, explicit=frozenset(given), say=print)
+        run.train(
+            config, explicit=frozenset(given), say=functools.partial(print, flush=True)
+        )
     except (Diverged, WorkerLost) as error:
         sys.stderr.write(f"train.py: {error}\n")
         return STOPPED

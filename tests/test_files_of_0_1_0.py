@@ -55,7 +55,8 @@ def test_an_old_model_is_worth_the_same(loaded):
         np.testing.assert_allclose(elbo, NUMBERS[name]["elbo"], rtol=1e-4)
     y = condition_of(name).get("condition")
     found = model.evaluate(X, y, verbose=0, return_dict=True)
-    assert found == pytest.approx(NUMBERS[name]["evaluate"], rel=1e-3)
+    known = NUMBERS[name]["evaluate"]
+    assert {key: found[key] for key in known} == pytest.approx(known, rel=1e-3)
 
 
 def test_an_old_model_can_be_trained_on(loaded):

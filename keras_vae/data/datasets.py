@@ -84,6 +84,29 @@ class Data:
     label_names: tuple[str, ...] | None = None
     factor_names: tuple[str, ...] | None = None
 
+    @property
+    def measured(self) -> tuple[str, Split]:
+        """What final figures are of: the test part, else validation, else training.
+
+        Returns:
+            What the part is called in words, and its examples.
+        """
+        for words, split in (("test", self.test), ("validation", self.validation)):
+            if split is not None:
+                return words, split
+        return "training", self.train
+
+    @property
+    def monitored(self) -> tuple[str, Split | None]:
+        """What training is watched by: the validation part, else test, else nothing.
+
+        Returns:
+            What the part is called in words, and its examples.
+        """
+        if self.validation is not None:
+            return "validation", self.validation
+        return "test", self.test
+
 
 def load(
     name_or_path: str | os.PathLike[str],

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from keras_vae.models.divergence import apply_if_finite
+from keras_vae.models.schedules import weight_at
 from keras_vae.models.terms import Latent, Output, sum_over_dims
 from keras_vae.models.trainer import BatchPart, batch_part
 from keras_vae.models.vae import VAE
@@ -194,9 +195,7 @@ class CapacityVAE(VAE):
 
     def latent_penalty(self, latent: Latent) -> tf.Tensor:
         """Gamma |KL - C|, (batch,), in nats."""
-        capacity = self.capacity
-        if callable(capacity):
-            capacity = capacity(latent.step)
+        capacity = weight_at(self.capacity, latent.step)
         kl = sum_over_dims(latent.kl)
         return self.gamma * tf.abs(kl - tf.cast(capacity, kl.dtype))
 

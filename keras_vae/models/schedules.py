@@ -4,10 +4,47 @@ Both are Keras learning-rate schedules: computed in the graph, they serialise wi
 model and can be used wherever Keras takes a schedule.
 """
 
+import contextlib
+import contextvars
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+_FAR = 2**40  # steps that no training comes near
+
+_final: contextvars.ContextVar[bool] = contextvars.ContextVar(
+    "keras_vae_final_weights", default=False
+)
+
+
+@contextlib.contextmanager
+def final_weights() -> Iterator[None]:
+    """Inside, `weight_at` returns what schedules end with, whatever the step."""
+    token = _final.set(True)
+    try:
+        yield
+    finally:
+        _final.reset(token)
+
+
+def weight_at(weight: Any, step: Any) -> Any:
+    """Returns a weight at a training step; inside `final_weights`, its final value.
+
+    That of `Cyclical` is its full weight, that of any other schedule its limit.
+
+    Args:
+        weight: A number or a schedule of training steps.
+        step: Training steps so far.
+    """
+    if not callable(weight):
+        return weight
+    if not _final.get():
+        return weight(step)
+    if isinstance(weight, Cyclical):
+        return weight.value
+    return weight(tf.constant(_FAR, tf.int64))
 
 
 def _check_steps(argument: str, value: int) -> int:

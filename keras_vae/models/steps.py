@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras_vae.data.pipeline import as_unit
 from keras_vae.models.divergence import apply_if_finite
 from keras_vae.models.inference import Inference
+from keras_vae.models.schedules import final_weights
 from keras_vae.models.terms import Output, maybe_empty, sum_over_dims, weighted_sum
 from keras_vae.models.trainer import BatchPart, add_to_mean, batch_part
 from keras_vae.noise import RowNoise, noise_scope
@@ -20,6 +21,8 @@ class Steps(Inference):
     and the row in the global batch; that of evaluation, of the seed and the running
     index of the example.
     """
+
+    derived_metrics = ("neg_elbo",)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step of the optimizer on one batch; returns the metrics."""
@@ -124,13 +127,18 @@ class Steps(Inference):
         return total, gradients
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """The same figures on one batch, without training; returns the metrics."""
+        """The same figures on one batch, without training; returns the metrics.
+
+        Weights that follow a schedule have their final values, so that the loss of one
+        epoch compares with that of another.
+        """
         inputs, x, weight = self.unpack(data)
         part = batch_part(x)
         row = self._evaluated + tf.cast(part.first_row, tf.int64)
         noise = RowNoise(self.seed, 0, row, "evaluation")
-        loss, output = self._loss(inputs, x, weight, part, noise, training=False)
-        self._track(loss, x, output, weight, part)
+        with final_weights():
+            loss, output = self._loss(inputs, x, weight, part, noise, training=False)
+            self._track(loss, x, output, weight, part)
         self._evaluated.assign_add(tf.cast(part.total, tf.int64))
         return self.get_metrics_result()
 
@@ -186,6 +194,13 @@ class Steps(Inference):
         if self._penalty_tracker is not None:
             add(self._penalty_tracker, self.latent_penalty(output.latent))
         self.track_more(output)
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Returns the metrics by name, and -ELBO where the model has one."""
+        figures: dict[str, Any] = super().get_metrics_result()
+        if "kl_loss" in figures:
+            figures["neg_elbo"] = figures["reconstruction_loss"] + figures["kl_loss"]
+        return figures
 
     def track_more(self, output: Output) -> None:
         """Adds to the figures of a model's own, where it has some: nothing here."""

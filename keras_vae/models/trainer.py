@@ -67,6 +67,8 @@ class ChunkedTrainer(keras.Model):
     after_step: Callable[[tf.Tensor], None] | None = None
     couples_examples = False
     """Whether the objective takes the examples of a batch together."""
+    derived_metrics: tuple[str, ...] = ()
+    """Names of the figures that are sums of others."""
     train_function: StepFunction | None
     test_function: StepFunction | None
 
@@ -352,7 +354,8 @@ class ChunkedTrainer(keras.Model):
         """Returns the figures on given data. As `keras.Model.evaluate`.
 
         The same for every batch size and number of replicas: the noise of an example
-        depends on the model's seed and its running index.
+        depends on the model's seed and its running index. Without `return_dict` those
+        of `derived_metrics` are left out.
         """
         self.ensure_built()
         if _is_array(x):
@@ -374,18 +377,26 @@ class ChunkedTrainer(keras.Model):
             )
         self._evaluating = True
         try:
-            return super().evaluate(
+            figures = super().evaluate(
                 x,
                 y,
                 verbose=verbose,
                 sample_weight=sample_weight,
                 steps=steps,
                 callbacks=callbacks,
-                return_dict=return_dict,
+                return_dict=True,
                 **kwargs,
             )
         finally:
             self._evaluating = False
+        if return_dict:
+            return figures
+        listed = [
+            figures[name]
+            for name in self.get_metrics_result()
+            if name not in self.derived_metrics
+        ]
+        return listed[0] if len(listed) == 1 else listed
 
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Returns `predict_step` of all examples. As `keras.Model.predict`."""

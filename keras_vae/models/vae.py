@@ -13,6 +13,7 @@ from keras_vae import networks
 from keras_vae.data.pipeline import as_unit
 from keras_vae.models.arguments import checked_shape, in_range, refuse_unused
 from keras_vae.models.network_shapes import check_output, check_pair
+from keras_vae.models.schedules import weight_at
 from keras_vae.models.steps import Steps
 from keras_vae.models.terms import (
     Latent,
@@ -330,8 +331,7 @@ class VAE(Steps):
 
     def beta_at(self, step: Any) -> tf.Tensor:
         """The weight of the KL at a training step, float32."""
-        value = self.beta(step) if callable(self.beta) else self.beta
-        return tf.cast(value, tf.float32)
+        return tf.cast(weight_at(self.beta, step), tf.float32)
 
     # Units.
 

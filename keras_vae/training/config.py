@@ -442,6 +442,11 @@ class TrainConfig(Options):
         return self.batch_size * self.accumulate_steps
 
     @property
+    def has_schedule(self) -> bool:
+        """Whether a weight of the loss changes while the model is trained."""
+        return self.kl_schedule != "constant" or self.capacity is not None
+
+    @property
     def run_name(self) -> str:
         """Name of the run's folder: `<dataset>-<model>-z<latent_dim>`."""
         path = Path(self.dataset).absolute()

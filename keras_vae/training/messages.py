@@ -10,6 +10,7 @@ from keras_vae.models.divergence import Diverged
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
 from keras_vae.training.resume import KeepState
+from keras_vae.training.selection import BestSoFar
 
 _COLLAPSED_KL = 0.1  # nats; below, the decoder gets nothing from z
 
@@ -80,7 +81,21 @@ def described(
             "Note:   batch normalisation takes its statistics of each piece of a batch "
             "by itself, so this is not quite the run of the whole batch."
         )
+    if config.has_schedule:
+        lines.append(_of_schedule(config, data))
     return "\n".join(lines)
+
+
+def _of_schedule(config: TrainConfig, data: Data) -> str:
+    """Which weight the losses have, of a run with a weight that changes."""
+    part, split = data.monitored
+    final = "" if split is None else f", the {part} loss the final one"
+    if config.kl_schedule == "constant":
+        return f"Note:   the training loss has the capacity of the moment{final}."
+    return (
+        f"Note:   the training loss has the KL weight of the moment{final}; -ELBO "
+        "weighs the KL with 1."
+    )
 
 
 def continuing(folder: RunFolder, keep: KeepState, config: TrainConfig) -> str:
@@ -88,6 +103,15 @@ def continuing(folder: RunFolder, keep: KeepState, config: TrainConfig) -> str:
     if keep.finished:
         return f"Continuing {folder.path}: it is trained, but not yet exported."
     return f"Continuing {folder.path} in epoch {keep.epoch + 1} of {config.epochs}."
+
+
+def kept(best: BestSoFar, epoch: int, config: TrainConfig) -> str:
+    """Of a run whose weights were chosen by its validation loss."""
+    early = f"Stopped after epoch {epoch}. " if epoch < config.epochs else ""
+    return (
+        f"{early}Kept the weights of epoch {best.best_epoch}, whose validation loss is "
+        f"the lowest, {best.best:.2f}."
+    )
 
 
 def stopped(folder: RunFolder, config: TrainConfig) -> str:

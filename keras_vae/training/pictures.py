@@ -95,7 +95,7 @@ def drawn_figures(model: Any, data: Data) -> grids.Picture:
         model: A model of the dataset `motion`.
         data: The dataset.
     """
-    split = data.test or data.train
+    _, split = data.measured
     names = data.label_names or motion.FIGURES
     x, y = split.x[:_PATHS], np.asarray(split.y)[:_PATHS]
     labelled = isinstance(getattr(model, "condition", None), Label)

@@ -41,6 +41,7 @@ from keras_vae.training.build import build_model
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.flags import Terminated
 from keras_vae.training.folder import FolderLost, RunFolder
+from keras_vae.training.progress import Progress
 from keras_vae.training.resume import KeepState
 from keras_vae.training.selection import BestSoFar
 from keras_vae.training.targets import condition_of, example_row, targets
@@ -131,8 +132,7 @@ def _train(
             return ""
 
         workers.as_chief(strategy, take)
-        verbose = 0 if say is None else 1 if sys.stdout.isatty() else 2
-        run = _Run(config, fitted, folder, data, model, tell, verbose)
+        run = _Run(config, fitted, folder, data, model, say)
         run.execute(networks)
     return folder
 
@@ -150,8 +150,12 @@ class _Run:
     folder: RunFolder
     data: Data
     model: VAE
-    say: Say
-    verbose: int
+    speak: Say | None
+
+    def say(self, line: str) -> None:
+        """Says a line, where there is someone to hear it."""
+        if self.speak is not None:
+            self.speak(line)
 
     def execute(self, networks: start.Weights) -> None:
         """Trains, evaluates and exports; the networks are what training starts from."""
@@ -203,6 +207,8 @@ class _Run:
                 self._fit(keep, selection)
             for callback in selection.values():
                 callback.choose()
+            if "best" in selection and selection["best"].best_epoch:
+                self.say(messages.kept(selection["best"], keep.epoch, self.config))
             self._finish(keep)
 
     def _prepare(self) -> str:
@@ -229,7 +235,10 @@ class _Run:
         if self.config.weight_average:
             selection["average"] = WeightAverage(self.config.weight_average)
         if self.data.validation is not None:
-            selection["best"] = BestSoFar(self.config.early_stopping_patience)
+            selection["best"] = BestSoFar(
+                self.config.early_stopping_patience,
+                scheduled=self.config.has_schedule,
+            )
         return selection
 
     def _begin(self, networks: start.Weights) -> None:
@@ -245,7 +254,7 @@ class _Run:
         )
 
     def _fit(self, keep: KeepState, selection: dict[str, Any]) -> None:
-        monitored = self.data.validation or self.data.test
+        held_out, monitored = self.data.monitored
         held = None if monitored is None else self._held_out(monitored)
         looking = watchers(
             self.config, self.folder, self.data, held, self.model, self.say
@@ -255,6 +264,8 @@ class _Run:
         if "average" in selection:
             average = selection["average"]
             looking = [average, average.show, *looking, average.hide]
+        if self.speak is not None:
+            looking.append(self._progress(self.speak, held_out))
         batches = pipeline.distributed(
             self.strategy,
             self.data.train.x,
@@ -278,7 +289,7 @@ class _Run:
                 epochs=self.config.epochs,
                 initial_epoch=keep.epoch,
                 callbacks=[*looking, keep],
-                verbose=self.verbose,
+                verbose=0,
                 **validation,
             )
         except Diverged as error:
@@ -287,6 +298,14 @@ class _Run:
                 self._save_model()
             self.say(messages.diverged(self.folder, error, self.config))
             raise
+
+    def _progress(self, say: Say, held_out: str) -> Progress:
+        return Progress(
+            say,
+            held_out,
+            scheduled=self.config.kl_schedule != "constant",
+            terminal=sys.stdout if sys.stdout.isatty() else None,
+        )
 
     def _finish(self, keep: KeepState) -> None:
         self.say("Evaluating and exporting.")
@@ -324,11 +343,12 @@ class _Run:
 
     def _figures(self) -> dict[str, Any]:
         """What is measured of the trained model."""
-        examples = self._held_out(self.data.test or self.data.train)
+        part, split = self.data.measured
+        examples = self._held_out(split)
         batches, steps = self._batched(examples)
         losses = self.model.evaluate(batches, steps=steps, verbose=0, return_dict=True)
         figures: dict[str, Any] = {
-            "part": "training" if self.data.test is None else "test",
+            "part": part,
             "num_examples": len(examples),
         }
         if "kl_loss" in losses:  # an autoencoder has neither KL nor ELBO
@@ -344,7 +364,7 @@ class _Run:
 
     def _write_condition(self) -> None:
         """Keeps an example of what `generate.py` is to be given."""
-        row = example_row(self.config, self.data.test or self.data.train, self.model)
+        row = example_row(self.config, self.data.measured[1], self.model)
         if row is not None:
             with files.written_aside(self.folder.condition) as aside:
                 np.save(aside, row)

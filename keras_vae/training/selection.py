@@ -16,12 +16,17 @@ class BestSoFar(keras.callbacks.Callback):
     Args:
         patience: Epochs without a better loss before training stops; 0: never.
         monitor: Name of the figure in the logs; lower is better.
+        scheduled: Whether weights of the loss follow a schedule. A state that 0.1.0
+            saved is then forgotten: its losses are those of the weights of the moment.
     """
 
-    def __init__(self, patience: int, monitor: str = "val_loss") -> None:
+    def __init__(
+        self, patience: int, monitor: str = "val_loss", scheduled: bool = False
+    ) -> None:
         super().__init__()
         self.patience = patience
         self.monitor = monitor
+        self.scheduled = scheduled
         self.best, self.best_epoch, self.wait = np.inf, 0, 0
         self._weights: list[np.ndarray] = []
 
@@ -44,11 +49,18 @@ class BestSoFar(keras.callbacks.Callback):
     def get_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Returns what a checkpoint keeps."""
         best = float(self.best) if np.isfinite(self.best) else None
-        state = {"best": best, "best_epoch": self.best_epoch, "wait": self.wait}
+        state = {
+            "best": best,
+            "best_epoch": self.best_epoch,
+            "wait": self.wait,
+            "final_weights": True,
+        }
         return state, {f"{i:04d}": w for i, w in enumerate(self._weights)}
 
     def set_state(self, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
         """Takes it back."""
+        if self.scheduled and not state.get("final_weights"):
+            return
         self.best = np.inf if state["best"] is None else state["best"]
         self.best_epoch, self.wait = state["best_epoch"], state["wait"]
         self._weights = [arrays[name] for name in sorted(arrays)]

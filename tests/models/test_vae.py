@@ -45,7 +45,7 @@ def figures(vae, x, **options):
 @pytest.mark.parametrize("beta", [1.0, 0.0, 4.0])
 def test_the_loss_is_reconstruction_plus_beta_kl(compiled, x, beta):
     got = figures(compiled(beta=beta), x)
-    assert set(got) == {"loss", "reconstruction_loss", "kl_loss"}
+    assert set(got) == {"loss", "reconstruction_loss", "kl_loss", "neg_elbo"}
     assert got["kl_loss"] > 0.01
     assert got["loss"] == pytest.approx(
         got["reconstruction_loss"] + beta * got["kl_loss"], rel=1e-6
@@ -140,6 +140,38 @@ def test_a_schedule_of_beta_has_effect_after_tracing(small_vae, x):
     weighted = history["loss"] - history["reconstruction_loss"]
     expected = np.array([0, 0.5, 1, 1.5, 2, 2]) * history["kl_loss"]
     np.testing.assert_allclose(weighted, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("beta", "final"),
+    [
+        (keras_vae.LinearWarmup(4, value=2.0), 2.0),
+        (keras_vae.Cyclical(4, value=3.0), 3.0),
+        (keras.optimizers.schedules.PiecewiseConstantDecay([1], [3.0, 5.0]), 5.0),
+        (keras.optimizers.schedules.PolynomialDecay(0.0, 4, 2.0), 2.0),
+    ],
+)
+def test_held_out_loss_has_the_final_beta_in_every_epoch(small_vae, x, beta, final):
+    vae = small_vae(beta=beta)
+    vae.compile(keras.optimizers.SGD(0.0))
+    got = vae.fit(
+        x[:8], batch_size=8, epochs=4, validation_data=x[:8], verbose=0
+    ).history
+    got = {name: np.array(values) for name, values in got.items()}
+    expected = got["val_reconstruction_loss"] + final * got["val_kl_loss"]
+    np.testing.assert_allclose(got["val_loss"], expected, rtol=1e-5)
+
+
+def test_minus_elbo_is_a_metric_whatever_beta_is(compiled, x):
+    vae = compiled(beta=4.0)
+    history = vae.fit(x, epochs=1, validation_data=x, verbose=0).history
+    for part in ("", "val_"):
+        terms = history[f"{part}reconstruction_loss"][0], history[f"{part}kl_loss"][0]
+        assert history[f"{part}neg_elbo"][0] == pytest.approx(sum(terms), rel=1e-5)
+    known = vae.evaluate(x, verbose=0, return_dict=True)
+    assert known["neg_elbo"] == pytest.approx(-np.mean(vae.elbo(x)), rel=1e-5)
+    listed = vae.evaluate(x, verbose=0)
+    assert listed == [known[metric.name] for metric in vae.metrics]
 
 
 def test_any_schedule_of_keras_can_be_beta(small_vae, x):

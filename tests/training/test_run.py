@@ -103,6 +103,19 @@ def test_every_model_trains_exports_and_is_loaded_again(train, model):
     assert (folder.saved_model / "saved_model.pb").is_file()
 
 
+def test_a_kl_schedule_does_not_end_training_while_its_weight_still_grows(train):
+    folder = train(
+        epochs=8,
+        kl_schedule="linear",
+        kl_warmup_epochs=8,
+        early_stopping_patience=1,
+        learning_rate=5e-3,
+    )
+    rows = np.genfromtxt(folder.history, delimiter=",", names=True)
+    assert len(rows) == 8
+    np.testing.assert_allclose(rows["val_loss"], rows["val_neg_elbo"], rtol=1e-5)
+
+
 def test_averaged_weights_are_what_is_kept(train, weights):
     plain, averaged = (weights(train(weight_average=w).path) for w in (0.0, 0.9))
     assert any(not np.array_equal(plain[name], averaged[name]) for name in plain)

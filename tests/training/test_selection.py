@@ -82,3 +82,11 @@ def test_the_state_before_the_first_epoch_is_nothing():
     assert second.best == np.inf
     second.choose()
     assert model.weight == 0
+
+
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_a_best_of_0_1_0_counts_unless_its_loss_followed_a_schedule(scheduled):
+    best = BestSoFar(3, scheduled=scheduled)
+    best.set_model(Model())
+    best.set_state({"best": 1.0, "best_epoch": 2, "wait": 1}, {"0000": np.ones(1)})
+    assert best.best == (np.inf if scheduled else 1.0)
