@@ -2,61 +2,117 @@
 
 import importlib
 import os
+import pkgutil
+import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from keras_vae.data.checks import one_line
 
-_REGISTERING = (
-    "models.autoencoder",
-    "models.conditional",
-    "models.disentangled",
-    "models.importance_weighted",
-    "models.semi_supervised",
-    "models.stacked",
-    "models.schedules",
-    "networks",
-    "optimizers",
-    "probability.aggregate",
-    "probability.likelihoods",
-    "probability.priors",
-)
+_REGISTERING = ("models", "networks", "optimizers", "probability")
+"""Modules and packages with classes that files may hold, all of their modules."""
 
 
-def load_model(path: str | os.PathLike[str], compile: bool = True) -> Any:
+def load_model(
+    path: str | os.PathLike[str],
+    compile: bool = True,
+    custom_objects: Mapping[str, Any] | None = None,
+) -> Any:
     """Returns the model of a `.keras` file, whichever of this package's it is.
 
     As `keras.saving.load_model` in safe mode, once every class of the package has been
-    registered with Keras.
+    registered with Keras. Code that a file holds (a `Lambda` layer's) is never run.
 
     Args:
-        path: The file.
+        path: The file, or the folder of a run, whose `model.keras` is taken.
         compile: Bring the optimizer back too, to go on training.
+        custom_objects: Your own classes and functions by name, where they are not
+            registered with `keras.saving.register_keras_serializable`.
 
     Raises:
         ValueError: If the file is not there, cannot be read, or holds another model.
     """
-    place = os.fspath(path)
-    if not os.path.isfile(place) or not place.endswith(".keras"):
+    place = _file_of(os.fspath(path))
+    if custom_objects is not None and not isinstance(custom_objects, Mapping):
         raise ValueError(
-            f"Invalid value for argument `path`. Expected a file that ends in .keras, "
-            f"as model.keras of a run. Received: path={place!r}."
+            "Invalid value for argument `custom_objects`. Expected a dictionary of "
+            "classes and functions by name. Received: custom_objects of type "
+            f"{type(custom_objects).__name__}."
         )
     import keras
 
-    for name in _REGISTERING:
-        importlib.import_module(f"keras_vae.{name}")
+    register()
     try:
-        model = keras.saving.load_model(place, compile=compile, safe_mode=True)
+        model = keras.saving.load_model(
+            place,
+            custom_objects=dict(custom_objects or {}),
+            compile=compile,
+            safe_mode=True,
+        )
     # A file that is cut off or made by another version can raise nearly anything.
     except Exception as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"{place} cannot be loaded: {one_line(first).rstrip('.')}. It is cut off, "
-            "damaged or not of this version: take it from the run again, or train anew."
-        ) from error
+        raise ValueError(f"{place} cannot be loaded: {_reason(error)}") from error
     if not hasattr(model, "data_shape") or not hasattr(model, "latent_dim"):
         raise ValueError(
             f"{place} is not a model of keras_vae but {type(model).__name__}: name the "
             "model.keras of a run."
         )
     return model
+
+
+def register() -> None:
+    """Imports every module with classes that Keras must know to read a file."""
+    for name in _REGISTERING:
+        module = importlib.import_module(f"keras_vae.{name}")
+        for found in pkgutil.walk_packages(
+            getattr(module, "__path__", []), f"{module.__name__}."
+        ):
+            importlib.import_module(found.name)
+
+
+def _file_of(place: str) -> str:
+    """Returns the `.keras` file that a path stands for."""
+    if os.path.isdir(place):
+        inside = os.path.join(place, "model.keras")
+        if os.path.isfile(inside):
+            return inside
+        raise ValueError(
+            "Invalid value for argument `path`. Expected a .keras file, or the folder "
+            "of a finished run with its model.keras. Received: the folder "
+            f"{place!r}, which holds none."
+        )
+    if not os.path.exists(place):
+        raise ValueError(
+            "Invalid value for argument `path`. Expected a .keras file, or the folder "
+            f"of a finished run. Received: {place!r}, which is not there."
+        )
+    if Path(place).suffix != ".keras":
+        raise ValueError(
+            "Invalid value for argument `path`. Expected a file that ends in .keras, "
+            f"as model.keras of a run. Received: path={place!r}."
+        )
+    return place
+
+
+def _reason(error: Exception) -> str:
+    """Says why a file could not be loaded and what to do."""
+    text = str(error).strip()
+    if "safe_mode=False" in text:
+        return (
+            "it holds code (as a Lambda layer's), and code from a file is never run. "
+            "Write the layer as a class that is registered with "
+            "keras.saving.register_keras_serializable, and save the model again."
+        )
+    unknown = re.search(r"Could not locate (class|function) '(\w+)'", text)
+    if unknown:
+        return (
+            f"its {unknown[1]} {unknown[2]!r} is not known here. Register it with "
+            "keras.saving.register_keras_serializable before loading, or give it, as "
+            f"in custom_objects={{{unknown[2]!r}: {unknown[2]}}}."
+        )
+    first = (text.splitlines() or [type(error).__name__])[0]
+    return (
+        f"{one_line(first).rstrip('.')}. It is cut off, damaged or not of this "
+        "version: take it from the run again, or train anew."
+    )
