@@ -79,17 +79,26 @@ class RowNoise:
         Half the work of `uniform`, for draws that 16 bits decide.
         """
         size = math.prod(event_shape)
-        pairs = self._draw(
-            tf.raw_ops.StatelessRandomUniformFullIntV2,
-            rows,
-            (-(-size // 2),),
-            stream,
-            tf.uint32,
-        )
+        pairs = self._bits(rows, (-(-size // 2),), stream)
         halves = tf.reshape(tf.bitcast(pairs, tf.uint16), [rows, -(-size // 2) * 2])
         if size % 2:
             halves = halves[:, :size]
         return tf.cast(tf.reshape(halves, [rows, *event_shape]), tf.int32)
+
+    def bits32(
+        self, rows: Any, event_shape: Sequence[int], stream: str = "bits"
+    ) -> tf.Tensor:
+        """Returns integers uniform on 0 to 2**32 - 1, int64 `(rows, *event_shape)`."""
+        return tf.cast(self._bits(rows, event_shape, stream), tf.int64)
+
+    def _bits(self, rows: Any, event_shape: Sequence[int], stream: str) -> tf.Tensor:
+        return self._draw(
+            tf.raw_ops.StatelessRandomUniformFullIntV2,
+            rows,
+            event_shape,
+            stream,
+            tf.uint32,
+        )
 
     def _draw(
         self,

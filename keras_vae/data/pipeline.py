@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.data.order import shuffled
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise
 
@@ -100,7 +101,7 @@ def batches(
         begin, end, _ = places.of_share(step)
         chosen = places.first(step) + tf.range(begin, end)
         if shuffle:
-            chosen = _shuffled(chosen, seed, step // places.steps, places.shown)
+            chosen = shuffled(chosen, seed, step // places.steps, places.shown)
         if example_of is not None:
             chosen = example_of(chosen)
         noise = RowNoise(seed, step, begin, domain="data")
@@ -267,14 +268,6 @@ def _gather(x: Any) -> Gather:
     with tf.device("CPU:0"):  # where tf.data works
         values = tf.constant(np.ascontiguousarray(x))
     return lambda rows: tf.gather(values, rows)
-
-
-def _shuffled(rows: tf.Tensor, seed: int, epoch: tf.Tensor, n: int) -> tf.Tensor:
-    """Maps places in an epoch to examples by a permutation of (seed, epoch)."""
-    key = tf.stack([tf.constant(seed % 2**31, tf.int64), epoch])
-    return tf.random.experimental.index_shuffle(
-        rows, seed=tf.cast(key, tf.int32), max_index=tf.constant(n - 1, tf.int64)
-    )
 
 
 def _binarized(
