@@ -81,9 +81,10 @@ def test_an_old_finished_run_can_be_evaluated(run_script, tmp_path):
     assert after == pytest.approx(before, rel=1e-4)
 
 
-def test_an_old_unfinished_run_goes_on_to_the_same_result(run_script, tmp_path):
+def test_an_old_unfinished_run_is_refused(run_script, tmp_path):
     folder = shutil.copytree(FILES / "unfinished", tmp_path / "run")
     found = run_script("train.py", "--output_dir", folder, *UNFINISHED)
-    assert found.returncode == 0, found.stderr
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["neg_elbo"] == pytest.approx(25.4574, rel=1e-4)
+    assert found.returncode == 2
+    assert "another order" in found.stderr.splitlines()[-1]
+    assert "Traceback" not in found.stderr
+    assert (folder / "checkpoint" / "state.npz").is_file()

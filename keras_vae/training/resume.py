@@ -18,6 +18,7 @@ import keras
 import numpy as np
 
 from keras_vae import files
+from keras_vae.data import order
 from keras_vae.models import workers
 from keras_vae.training import checkpoint
 from keras_vae.training.folder import RunFolder
@@ -97,12 +98,19 @@ class KeepState(keras.callbacks.Callback):
         others.
 
         Raises:
-            ValueError: If the checkpoint is damaged or not of this run.
+            ValueError: If the checkpoint is damaged, of another version's order of
+                examples, or not of this run.
         """
         found = checkpoint.load(self._folder.checkpoint)
         if found is None:
             return False
         arrays, state = found
+        if state.get("order", 1) != order.VERSION:
+            raise ValueError(
+                f"{self._folder.path} was begun by another version of keras_vae, which "
+                "takes the examples in another order, so this one cannot continue it: "
+                "train with --overwrite, or in another --output_dir."
+            )
         missing = _STATE - state.keys()
         if missing or self._others.keys() - state["callbacks"].keys():
             raise checkpoint.damaged(self._folder.checkpoint, "it is not complete")
@@ -144,6 +152,7 @@ class KeepState(keras.callbacks.Callback):
             arrays.update({f"callback/{name}/{k}": v for k, v in own.items()})
         if self._writes:
             state = {
+                "order": order.VERSION,
                 "epoch": self.epoch,
                 "done": self._done,
                 "steps_per_epoch": self._steps_per_epoch,
