@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_vae.files import written_aside
 from keras_vae.noise import RowNoise
-from keras_vae.probability.distributions import interpolate_latents
+from keras_vae.probability.distributions import interpolate_latents, nearer_end
 
 
 def export(model: Any, path: str | os.PathLike[str]) -> None:
@@ -74,10 +74,14 @@ class _Functions:
     def interpolate(
         self, a: Any, b: Any, steps: Any, condition: Any = None
     ) -> dict[str, tf.Tensor]:
-        given = None if condition is None else tf.repeat(condition, 2, axis=0)
+        given = None
+        if condition is not None:  # one row for both ends, or a row for each
+            rows = tf.concat([[2], tf.shape(condition)[1:]], axis=0)
+            given = tf.broadcast_to(condition, rows)
         z_mean, _ = self.model.infer(tf.stack([a, b]), given)
         z = interpolate_latents(z_mean[0], z_mean[1], steps)
-        given = None if condition is None else tf.repeat(condition, steps, axis=0)
+        if given is not None:
+            given = tf.gather(given, nearer_end(steps))
         return self.decode(z, given)
 
     def predict_label(self, x: Any) -> dict[str, tf.Tensor]:

@@ -18,7 +18,7 @@ from keras_vae.models.terms import (
 )
 from keras_vae.models.trainer import ChunkedTrainer
 from keras_vae.noise import RowNoise
-from keras_vae.probability.distributions import interpolate_latents
+from keras_vae.probability.distributions import interpolate_latents, nearer_end
 
 _NUMBERS_PER_CALL = 2**20  # elements of x or its parameters that one graph call handles
 ADAPT_EXAMPLES = 10_000  # examples that `adapt` reads where reading is slow
@@ -112,7 +112,8 @@ class Inference(ChunkedTrainer):
             b: Another.
             steps: Number of points, both ends included.
             spherical: See `probability.distributions.interpolate_latents`.
-            condition: One row for the whole walk.
+            condition: One row for the whole walk, or two, of a and of b; then each
+                point has that of the end that it is nearer to.
 
         Returns:
             `(steps, *input_shape)`; the ends are the reconstructions of a and b.
@@ -127,9 +128,12 @@ class Inference(ChunkedTrainer):
                 "Invalid value for argument `b`. Expected an example of the shape of "
                 f"`a`, {first.shape}. Received: shape {last.shape}."
             )
-        means = self.encode(np.stack([first, last]), condition)
+        given = self.check_condition(condition, 2)
+        means = self.encode(np.stack([first, last]), given)
         z = interpolate_latents(means[0], means[1], steps, spherical).numpy()
-        return self.decode(z, condition)
+        if given is not None:
+            given = given[nearer_end(steps).numpy()]
+        return self.decode(z, given)
 
     def elbo(
         self,

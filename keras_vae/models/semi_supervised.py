@@ -408,9 +408,9 @@ class M2(CVAE):
         spherical: bool = False,
         condition: Any = None,
     ) -> np.ndarray:
-        """As `VAE.interpolate`; without a label the walk has the one inferred of a."""
-        if condition is None:
-            probabilities = self.predict_label(np.asarray(a)[np.newaxis])
+        """As `VAE.interpolate`; without labels a and b have those inferred of them."""
+        if condition is None and np.shape(a) == np.shape(b):
+            probabilities = self.predict_label(np.stack([a, b]))
             condition = np.argmax(probabilities, axis=-1)
         return super().interpolate(a, b, steps, spherical, condition)
 

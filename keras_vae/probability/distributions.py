@@ -98,3 +98,15 @@ def interpolate_latents(
     arc = ((1.0 - t) * norm_a + t * norm_b) * direction
     at_an_end = tf.logical_or(tf.equal(t, 0.0), tf.equal(t, 1.0))
     return tf.where(tf.logical_and(turns, ~at_an_end), arc, line)
+
+
+def nearer_end(steps: Any) -> tf.Tensor:
+    """Returns which end each point of `interpolate_latents` is nearer to.
+
+    Args:
+        steps: Number of points, an int or int32 scalar.
+
+    Returns:
+        (steps,), int32: 0 for a, which has the middle too, and 1 for b.
+    """
+    return tf.cast(2 * tf.range(steps) >= steps, tf.int32)

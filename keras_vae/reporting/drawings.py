@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from keras_vae.reporting.subject import Subject
 from keras_vae.visualization import grids, lines, style
@@ -90,3 +91,14 @@ def walk(
 def spread(n: int, count: int) -> np.ndarray:
     """Returns `count` rows of n, or all of them, evenly chosen."""
     return np.linspace(0, n - 1, min(n, count)).astype(np.int64)
+
+
+def at_ends(first: ArrayLike, last: ArrayLike, steps: int) -> np.ndarray:
+    """Returns the row of the nearer end for each step of a way; the first's for t=0.5.
+
+    Args:
+        first: Row of the example that the way starts from; `(..., 1)` for many ways.
+        last: Of the one that it ends at.
+        steps: Both ends included.
+    """
+    return np.where(2 * np.arange(steps) >= steps, last, first)

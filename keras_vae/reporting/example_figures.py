@@ -9,6 +9,7 @@ from keras_vae.reporting.drawings import (
     LARGE,
     Animation,
     Drawings,
+    at_ends,
     block,
     cells,
     framed,
@@ -30,9 +31,10 @@ def overview(subject: Subject) -> Drawings:
     condition, rows = subject.condition, subject.varied(10)
     x = subject.shown.x[rows]
     reconstructed = subject.model.reconstruct(x, subject.rows_of(condition, rows))
-    ends = subject.z[rows[[0, min(1, len(rows) - 1)]]]
-    way = subject.decode(_line(ends[0], ends[1], len(rows)), row=int(rows[0]))
+    ends = rows[[0, min(1, len(rows) - 1)]]
+    way = subject.decode(_line(*subject.z[ends], len(rows)), at_ends(*ends, len(rows)))
     title = f"{subject.part.capitalize()} examples, and the way from first to second"
+    title += subject.given_at_ends
     labels = ("original", "reconstruction", "first to second")
     return {"overview": block(subject, [x, reconstructed, way], title, labels)}
 
@@ -110,11 +112,12 @@ def interpolation(subject: Subject) -> Drawings:
     """Draws the way between two examples in 9x9 steps, and as a GIF."""
     first, last = subject.pair
     t = np.linspace(0.0, 1.0, _STEPS)
-    x = subject.decode(_line(subject.z[first], subject.z[last], _STEPS))
+    line = _line(subject.z[first], subject.z[last], _STEPS)
+    x = subject.decode(line, at_ends(first, last, _STEPS))
     titles = [f"t={value:.2f}" for value in t]
     way = subject.way
-    line = f"decoded (1 {style.MINUS} t) a + t b"
-    title = f"{way[0].upper()}{way[1:]}: {line}{subject.given}"
+    formula = f"decoded (1 {style.MINUS} t) a + t b"
+    title = f"{way[0].upper()}{way[1:]}: {formula}{subject.given_at_ends}"
     figure = framed(subject, cells(subject, x, 9, titles), title)
     return {"interpolation": figure, "interpolation_walk": walk(subject, x, titles)}
 
@@ -136,7 +139,8 @@ def all_pairs(subject: Subject) -> Drawings:
     t = (0.5 - 0.5 * np.cos(np.linspace(0.0, np.pi, steps)))[:, np.newaxis]
     z = subject.z[rows]
     ways = (1.0 - t) * z[:, np.newaxis, np.newaxis] + t * z[:, np.newaxis]
-    x = subject.decode(ways.reshape(-1, subject.latent_dim))
+    given = at_ends(rows[:, np.newaxis, np.newaxis], rows[:, np.newaxis], steps)
+    x = subject.decode(ways.reshape(-1, subject.latent_dim), given.ravel())
     frames = grids.montage_frames(x.reshape(count, count, steps, *subject.shape))
     return {"all_pairs": Animation(frames, 90)}
 

@@ -26,6 +26,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
 from keras_vae.reporting import pages
+from keras_vae.reporting.drawings import at_ends
 from keras_vae.reporting.runs import Run, load_run
 from keras_vae.reporting.subject import Subject
 from keras_vae.visualization import grids, lines, picture_files, style
@@ -53,7 +54,8 @@ class Explorer:
 
     Latents are given as `u`, in standard deviations from the centre of the prior: z =
     centre + u unit, see `Subject`. A condition is `{"label": 3}` or, where it is no
-    label, `{"example": 5}`, that of the example of this number; None without.
+    label, `{"example": 5}`, that of the example of this number; None without. Where
+    there are several latents, it may be a list with one for each.
 
     Args:
         run: The run.
@@ -116,13 +118,21 @@ class Explorer:
             )
 
     def walk(self, a: Any, b: Any, condition: Any = None, steps: int = 31) -> bytes:
-        """Returns a GIF of the straight way from a to b and back, both `(d,)`.
+        """Returns a GIF of the straight way from a to b and back.
+
+        Args:
+            a: Where it starts, `(latent_dim,)`.
+            b: Where it ends.
+            condition: See the class; of two, each half has that of its end.
+            steps: From a to b.
 
         Raises:
-            ValueError: If they are no latents.
+            ValueError: If they are no latents or no conditions.
         """
         ends = self._checked([a, b])
         t = np.linspace(0.0, 1.0, steps)[:, np.newaxis]
+        if isinstance(condition, list) and len(condition) == 2:
+            condition = [condition[end] for end in at_ends(0, 1, steps)]
         with self._lock:
             x = self._decode((1.0 - t) * ends[0] + t * ends[1], condition)
             frames = [self._drawn(x[step : step + 1], 1) for step in range(steps)]
@@ -225,10 +235,12 @@ class Explorer:
         return {"example": place}
 
     def _condition(self, condition: Any, n: int) -> Any:
-        """Returns the rows of a condition that the page named."""
+        """Returns the rows of a condition that the page named, or of one for each."""
         given = self._subject.condition
         if given is None:
             return None
+        if isinstance(condition, list) and len(condition) == n:
+            return np.concatenate([self._condition(one, 1) for one in condition])
         match condition:
             case {"label": int(label)} if self._is_labelled():
                 return np.full(n, label, np.int32)

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_vae.reporting.drawings import Drawings, cells, framed, spread, walk
+from keras_vae.reporting.drawings import (
+    Drawings,
+    at_ends,
+    cells,
+    framed,
+    spread,
+    walk,
+)
 from keras_vae.reporting.subject import LeftOut, Subject
 from keras_vae.visualization import grids, latents, space, style
 from keras_vae.visualization.grids import Picture
@@ -128,11 +135,15 @@ def arrow(subject: Subject) -> Drawings:
     )
     t = np.linspace(0.0, 1.0, _FRAMES)[:, np.newaxis]
     z = ((1.0 - t) * means[start] + t * means[end]).astype(np.float32)
-    seen = neighbours_say(subject, z)
-    picture = cells(subject, subject.decode(z), _FRAMES)
+    x = subject.decode(z, at_ends(*subject.pair, _FRAMES))
+    # Where the class is given, z does not hold it: what is decoded is looked at.
+    of_latents = subject.condition is None
+    seen = neighbours_say(subject, z if of_latents else x, of_latents)
+    picture = cells(subject, x, _FRAMES)
+    what = "latents" if of_latents else "examples"
     title = (
         f"Along the arrow from {names[0]} to {names[1]}, with the class of the "
-        f"5 nearest training latents{subject.given}"
+        f"5 nearest training {what}{subject.given_at_ends}"
     )
     frames = framed(
         subject, picture, title, columns=[style.plain(name[:9]) for name in seen]
@@ -141,17 +152,30 @@ def arrow(subject: Subject) -> Drawings:
     return {"arrow": figure, "arrow_frames": frames}
 
 
-def neighbours_say(subject: Subject, z: np.ndarray) -> list[str]:
-    """Returns the class that 5 nearest training latents vote for, for each z."""
+def neighbours_say(
+    subject: Subject, values: np.ndarray, of_latents: bool = True
+) -> list[str]:
+    """Returns the class that the 5 nearest training examples vote for.
+
+    Args:
+        subject: Whose training examples vote.
+        values: Latents `(n, latent_dim)`, or examples `(n, *input_shape)`.
+        of_latents: Whether they are latents.
+
+    Returns:
+        The name of a class for each of the values.
+    """
     from sklearn.neighbors import KNeighborsClassifier
 
     classes = subject.classes(subject.train)
-    known = classes >= 0
-    if not known.any():
+    known = np.flatnonzero(classes >= 0)
+    if not len(known):
         raise LeftOut("it needs training examples with class labels")
-    voters = KNeighborsClassifier(min(_NEIGHBOURS, int(known.sum())))
-    voters.fit(subject.z_train[known], classes[known])
-    return [subject.names[place] for place in voters.predict(z)]
+    among = subject.z_train if of_latents else subject.train.x
+    voters = KNeighborsClassifier(min(_NEIGHBOURS, len(known)))
+    voters.fit(among[known].reshape(len(known), -1), classes[known])
+    votes = voters.predict(values.reshape(len(values), -1))
+    return [subject.names[place] for place in votes]
 
 
 def manifold(subject: Subject) -> Drawings:
@@ -176,8 +200,11 @@ def _manifold(subject: Subject, ticks: np.ndarray, how: str) -> Figure:
     up = np.zeros(1) if flat else ticks
     points = ticks[:, np.newaxis] if flat else grids.lattice(ticks, up)
     x = subject.decode(plane.latent(points))
-    path = plane.place(subject.z[list(subject.pair)])
-    if flat:
+    # The ends of a conditional model's way have conditions of their own: no path here.
+    path = None
+    if subject.condition is None:
+        path = plane.place(subject.z[list(subject.pair)])
+    if flat and path is not None:
         path = np.concatenate([path, np.zeros_like(path)], axis=1)
     picture = _lattice_picture(subject, x, ticks, up, path)
     every = max(1, (len(ticks) - 1) // 4)
@@ -185,8 +212,8 @@ def _manifold(subject: Subject, ticks: np.ndarray, how: str) -> Figure:
     title = f"The decoder over the latent {'line' if flat else 'plane'}, {how}"
     if plane.note:
         title += f"; {plane.note}"
-    title += subject.given
-    if subject.is_image:
+    title += subject.given()
+    if subject.is_image and path is not None:
         title += f". Red: {subject.way}"
     return framed(
         subject,
@@ -200,7 +227,11 @@ def _manifold(subject: Subject, ticks: np.ndarray, how: str) -> Figure:
 
 
 def _lattice_picture(
-    subject: Subject, x: np.ndarray, ticks: np.ndarray, up: np.ndarray, path: np.ndarray
+    subject: Subject,
+    x: np.ndarray,
+    ticks: np.ndarray,
+    up: np.ndarray,
+    path: np.ndarray | None,
 ) -> Picture:
     if subject.is_image:
         return grids.manifold(x, ticks, up, path)
@@ -210,6 +241,13 @@ def _lattice_picture(
 
 def _tick(value: float) -> str:
     return f"{value + 0.0:.2g}".replace("-", style.MINUS)
+
+
+def _briefly_given(subject: Subject) -> str:
+    """What the caption of a cell says of the condition of all of them."""
+    if subject.condition is None or subject.is_given_labels:
+        return subject.given().replace("given class", "given")
+    return f", given example {subject.pair[0]}"
 
 
 def walks(subject: Subject) -> Drawings:
@@ -229,6 +267,7 @@ def walks(subject: Subject) -> Drawings:
         points = np.stack(way, axis=1)[:, : len(plane.axes)]
         titles = [
             f"{plane.names} = {', '.join(_tick(round(c, 1)) for c in point)}"
+            f"{_briefly_given(subject)}"
             for point in points
         ]
         x = subject.decode(plane.latent(points))
@@ -240,7 +279,8 @@ def traversals(subject: Subject) -> Drawings:
     """Draws one latent dimension after the other, from one example, ordered by KL."""
     dims = subject.order[:_ROWS]
     t = np.linspace(-_TRAVERSAL, _TRAVERSAL, _COLUMNS)
-    picture = cells(subject, subject.decode(traversal(subject, dims, t)), _COLUMNS)
+    z = traversal(subject, dims, t)
+    picture = cells(subject, subject.decode(z, 0), _COLUMNS)
     labels = [f"$z_{{{dim}}}$" for dim in dims]
     order = "by variance"
     if subject.has_kl:
@@ -250,7 +290,8 @@ def traversals(subject: Subject) -> Drawings:
     figure = framed(
         subject,
         picture,
-        f"One latent dimension at a time, {order}, from {subject.part} example 0",
+        f"One latent dimension at a time, {order}, from {subject.part} example 0"
+        f"{subject.given(0) if subject.is_given_labels else ''}",
         rows=labels,
         columns=[_tick(value) for value in t],
         x=f"value of the dimension, in the {kind} standard deviations",

@@ -312,27 +312,52 @@ class Subject:
 
     # The decoder.
 
-    def decode(self, z: np.ndarray, row: int | None = None) -> np.ndarray:
-        """Decodes `(n, latent_dim)`, under the condition of one shown example.
+    def decode(
+        self, z: np.ndarray, rows: int | Sequence[int] | np.ndarray | None = None
+    ) -> np.ndarray:
+        """Decodes `(n, latent_dim)`, under the conditions of shown examples.
 
         Args:
             z: Latents.
-            row: Of the shown examples; None takes that of `pair`'s first.
+            rows: Of the shown examples, one for all latents or one for each; None takes
+                the first of `pair`.
         """
         if self.condition is None:
             return np.asarray(self.model.decode(z))
-        row = self.pair[0] if row is None else row
-        given = np.repeat(self.condition[row : row + 1], len(z), axis=0)
+        rows = self.pair[0] if rows is None else rows
+        given = self.condition[np.broadcast_to(rows, len(z))]
         return np.asarray(self.model.decode(z, given))
 
     @property
-    def given(self) -> str:
-        """What a title says of the condition that `decode` is under."""
+    def is_given_labels(self) -> bool:
+        """Whether the model is conditioned on labels."""
+        given = self.condition
+        return given is not None and bool(np.issubdtype(given.dtype, np.integer))
+
+    def given(self, row: int | None = None) -> str:
+        """Returns what a title says of the condition that `decode` is under.
+
+        Args:
+            row: Of the shown examples; None takes the first of `pair`.
+        """
         if self.condition is None:
             return ""
-        if not np.issubdtype(self.condition.dtype, np.integer):
-            return f", under the condition of {self.part} example {self.pair[0]}"
-        return f", given class {self.names[self.ends[0]]}"
+        row = self.pair[0] if row is None else row
+        if not self.is_given_labels:
+            return f", given the condition of {self.part} example {row}"
+        return f", given class {self._name_of(int(self.condition[row]))}"
+
+    @property
+    def given_at_ends(self) -> str:
+        """What the title of a way says of conditions: each half has that of its end."""
+        if self.condition is None:
+            return ""
+        what = "class" if self.is_given_labels else "condition"
+        return f", each half given the {what} of its end"
+
+    def _name_of(self, label: int) -> str:
+        known = self.run.data.label_names
+        return known[label] if known and label < len(known) else str(label)
 
     def rows_of(self, split_condition: Any, rows: Sequence[int] | np.ndarray) -> Any:
         """Picks rows of a condition, which may be None."""

@@ -257,7 +257,8 @@ class InterpolationImages(PictureCallback):
             linearly, instead of a straight line.
         every: Epochs from one picture to the next.
         log_dir: TensorBoard's folder, or None.
-        condition: For conditional models, one row for the whole way.
+        condition: For conditional models, one row for the whole way, or two, of a and
+            of b; then each picture has that of the end that it is nearer to.
 
     Raises:
         ValueError: If an argument is out of its range; at the start of training, if the

@@ -22,12 +22,12 @@ class Conditions(NamedTuple):
 
     Attributes:
         of_examples: A row for each example, or None.
-        of_first: The first of them, or None.
+        of_ends: The first two of them, of the ends of a way; or None.
         of_samples: Arguments of `SampleImages`.
     """
 
     of_examples: Any
-    of_first: Any
+    of_ends: Any
     of_samples: dict[str, Any]
 
 
@@ -40,7 +40,7 @@ def conditions(model: Any, x: np.ndarray, given: np.ndarray | None) -> Condition
         given: The conditions of more examples, these first; or None.
     """
     if completes(model):
-        return Conditions(None, model.part_of(x[:1]), {})
+        return Conditions(None, model.part_of(_two(x)), {})
     labelled = isinstance(getattr(model, "condition", None), Label)
     if given is None and not labelled:
         return Conditions(None, None, {})
@@ -55,7 +55,12 @@ def conditions(model: Any, x: np.ndarray, given: np.ndarray | None) -> Condition
         samples = {"num": num, "condition": labels, "columns": columns}
     if given is None:  # a model that infers the labels
         return Conditions(None, None, samples)
-    return Conditions(given[: len(x)], given[:1], samples)
+    return Conditions(given[: len(x)], _two(given), samples)
+
+
+def _two(rows: np.ndarray) -> np.ndarray:
+    """The first two rows; the only one there is stands for both."""
+    return rows[[0, min(1, len(rows) - 1)]]
 
 
 def completes(model: Any) -> bool:

@@ -64,7 +64,7 @@ def watchers(
             folder.images / "interpolation",
             x[0],
             x[min(1, len(x) - 1)],
-            condition=conditions.of_first,
+            condition=conditions.of_ends,
             **options,
         ),
     ]

@@ -86,6 +86,16 @@ def test_the_right_label_is_worth_nats(by_label, x, y):
     assert np.all(by_label.elbo(x, condition=y) > wrong + 1.0)
 
 
+def test_each_half_of_a_walk_has_the_condition_of_its_end(by_label, x, y):
+    first, last = 0, 1
+    walk = by_label.interpolate(x[first], x[last], 5, condition=y[[first, last]])
+    ends = by_label.reconstruct(x[[first, last]], y[[first, last]])
+    np.testing.assert_allclose(walk[[0, -1]], ends, rtol=1e-4, atol=1e-6)
+    z = np.linspace(*by_label.encode(x[[first, last]], y[[first, last]]), 5)
+    halves = by_label.decode(z, y[[first] * 3 + [last] * 2])
+    np.testing.assert_allclose(walk, halves, rtol=1e-4, atol=1e-6)
+
+
 def test_a_vector_moves_what_is_generated(x, y):
     vectors = rows_of("vector", y)
     model = make("vector")

@@ -1,5 +1,6 @@
 """A model whose latents can be read off its images, so that figures can be checked."""
 
+import functools
 import io
 import types
 
@@ -50,6 +51,36 @@ class Legible:
         return self.decode(z)
 
 
+class Given(Legible):
+    """A `Legible` model that is given labels, or vectors of one number.
+
+    It writes what it is given into the last number of x: a class k as (k + 1) / 10.
+    """
+
+    infers_condition = False
+
+    def __init__(self, latent_dim, shape, labels=True):
+        super().__init__(latent_dim, shape)
+        self.condition_spec = types.SimpleNamespace(
+            dtype=types.SimpleNamespace(is_integer=labels)
+        )
+
+    def decode(self, z, condition=None):
+        x = super().decode(z)
+        if condition is None:  # as the data of a test are made
+            return x
+        assert len(condition) == len(z)
+        number = np.reshape(condition, len(z))
+        x.reshape(len(z), -1)[:, -1] = (number + 1) / 10
+        return x
+
+    def reconstruct(self, x, condition=None):
+        return self.decode(self.encode(x), condition)
+
+    def sample(self, n, seed=None, condition=None):
+        return self.decode(np.zeros((n, self.latent_dim)), condition)
+
+
 def latents_of_classes(latent_dim, classes, per_class):
     """Tight clouds, each around its own place; returns z and labels."""
     rng = np.random.default_rng(0)
@@ -78,9 +109,10 @@ def make_subject(tmp_path):
         model=None,
         ends=(None, None),
         factors=None,
+        kind_of_model=Legible,
         **options,
     ):
-        model = model or Legible(latent_dim, shape, **options)
+        model = model or kind_of_model(latent_dim, shape, **options)
         own_z, own_y = latents_of_classes(latent_dim, classes, 6)
         z = own_z if z is None else np.asarray(z, np.float32)
         y = (own_y if len(z) == len(own_y) else None) if y is None else np.asarray(y)
@@ -133,6 +165,23 @@ def read_z():
         scale = cell.shape[1] // 4
         row = cell[-6 * scale + scale // 2, scale // 2 :: scale].astype(float)
         return row[:dims] / 255 * 2 * REACH - REACH
+
+    return get
+
+
+@pytest.fixture
+def given_labels(make_subject):
+    """As `make_subject`, of a model that is given the labels."""
+    return functools.partial(make_subject, kind_of_model=Given)
+
+
+@pytest.fixture
+def read_label():
+    """Reads the class that a `Given` model was given off a cell of 6x4."""
+
+    def get(cell):
+        scale = cell.shape[1] // 4
+        return round(cell[-1 - scale // 2, -1 - scale // 2] / 255 * 10 - 1)
 
     return get
 

@@ -101,3 +101,56 @@ def test_what_draws_no_z_has_no_expected_reconstruction(make_subject):
     subject.model.has_kl = False
     with pytest.raises(LeftOut, match="draws no z"):
         example_figures.expected_reconstruction(subject)
+
+
+# Models that are given labels.
+
+
+def test_the_overview_reaches_the_second_example_under_its_label(
+    given_labels, cell_of, read_label
+):
+    subject = given_labels()
+    figure = example_figures.overview(subject)["overview"]
+    first, second = subject.shown_classes[subject.varied(10)[:2]]
+    seen = [read_label(cell_of(figure, 3, 10, 2, column)) for column in range(10)]
+    assert seen == [first] * 5 + [second] * 5
+
+
+def test_each_half_of_an_interpolation_has_the_label_of_its_end(
+    given_labels, picture_of, read_label
+):
+    subject = given_labels()
+    drawings = example_figures.interpolation(subject)
+    picture = picture_of(drawings["interpolation"])[..., 0]
+    height, width = picture.shape[0] // 9, picture.shape[1] // 9
+    seen = [
+        read_label(picture[:height, :width])
+        for picture in (
+            picture[row * height + 1 :, column * width + 1 :][: height - 1, : width - 1]
+            for row in range(9)
+            for column in range(9)
+        )
+    ]
+    assert seen == [0] * 41 + [7] * 40
+    walk = [frame[..., 0] for frame in drawings["interpolation_walk"].frames]
+    ends = [read_label(frame[:-1, 1:-1]) for frame in (walk[0], walk[80])]
+    assert ends == [0, 7]
+    assert "each half given the class of its end" in " ".join(
+        drawings["interpolation"].texts[0].get_text().split()
+    )
+
+
+def test_every_cell_of_the_montage_goes_from_its_row_to_its_column(
+    given_labels, read_label
+):
+    frames = example_figures.all_pairs(given_labels(classes=4))["all_pairs"].frames
+    side_y, side_x = frames[0].shape[0] // 4, frames[0].shape[1] // 4
+    for row in range(4):
+        for column in range(4):
+            cells = [
+                frame[row * side_y + 1 :, column * side_x + 1 :][
+                    : side_y - 1, : side_x - 1, 0
+                ]
+                for frame in (frames[0], frames[11])
+            ]
+            assert [read_label(cell) for cell in cells] == [row, column]

@@ -1,14 +1,19 @@
 """Explorer and graph of models that are told a condition; they never trained."""
 
+import contextlib
+import io
 import json
+import threading
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
+from werkzeug.serving import make_server
 
 from keras_vae import CVAE
 from keras_vae.reporting import figures
-from keras_vae.reporting.explorer import Explorer
+from keras_vae.reporting.explorer import Explorer, application
 from keras_vae.reporting.runs import load_run
 
 SHAPE = (6, 4, 1)
@@ -68,3 +73,54 @@ def test_draws_are_made_under_the_condition(explorer):
     u = explorer.draw("prior", explorer.state["condition"])
     assert len(u) == 2
     assert np.isfinite(u).all()
+
+
+def test_each_half_of_a_walk_has_the_condition_of_its_end(explorer):
+    examples = explorer.state["examples"]
+    first, last = (examples[place]["condition"] for place in (0, -1))
+    assert first != last
+    u = LATENT[0]
+    frames = [
+        Image.open(io.BytesIO(explorer.walk(u, u, given, steps=4))).n_frames
+        for given in ([first, first], [first, last])
+    ]
+    assert frames == [1, 3]  # there and back; equal ones in a row are one
+    both = explorer.picture(LATENT * 2, [first, last], columns=2)
+    assert both not in (explorer.picture(LATENT * 2, one, 2) for one in (first, last))
+
+
+def test_conditions_are_one_for_each_latent(explorer):
+    start = explorer.state["condition"]
+    with pytest.raises(ValueError, match="condition: expected one of this model"):
+        explorer.picture(LATENT, [start, start])
+
+
+def test_the_page_takes_over_the_condition_of_either_example(explorer, browser):
+    with serving(explorer) as address:
+        browser.open(address)
+        browser.until("document.body.dataset.ready")
+        last = len(explorer.state["examples"]) - 1
+        conditions = [explorer.state["examples"][k]["condition"] for k in (0, last)]
+        browser.ask("$('examples').children[0].click()")
+        browser.ask(f"$('examples').children[{last}].click()")
+        browser.until("!$('save-walk').hidden")
+        for t, expected in ((0.0, 0), (0.5, 0), (0.51, 1), (1.0, 1), (0.2, 0)):
+            browser.ask(
+                "($('t').value = arguments[0], "
+                "$('t').dispatchEvent(new Event('input')))",
+                t,
+            )
+            assert browser.ask("condition") == conditions[expected]
+            shown = json.loads(browser.ask("$('condition').value"))
+            assert shown == conditions[expected]
+
+
+@contextlib.contextmanager
+def serving(explorer):
+    """Gives the address at which the page of an explorer answers."""
+    made = make_server("127.0.0.1", 0, application(explorer), threaded=True)
+    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{made.port}/"
+    made.shutdown()
+    thread.join(10)

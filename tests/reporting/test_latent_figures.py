@@ -186,3 +186,38 @@ def test_neighbours_name_the_class_of_the_nearest_training_latents(make_subject)
     subject = make_subject(classes=8)
     centres = np.linspace(0.5, 3.0, 8)[[0, 4, 7], None] * np.ones(2)
     assert latent_figures.neighbours_say(subject, centres) == ["0", "4", "7"]
+
+
+# Models that are given labels.
+
+
+def test_the_classes_along_an_arrow_are_those_that_are_seen(
+    given_labels, cell_of, read_label
+):
+    y = np.repeat(np.arange(8), 5)
+    z = 0.01 * np.random.default_rng(0).normal(size=(40, 2))  # hold nothing of y
+    subject = given_labels(z=z, y=y)
+    # What a class looks like: as the model decodes it.
+    subject.train.x[:] = subject.model.decode(subject.z_train, subject.train.y)
+    figure = latent_figures.arrow(subject)["arrow_frames"]
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    seen = [read_label(cell_of(figure, 1, 10, 0, column)) for column in range(10)]
+    assert seen == [0] * 5 + [7] * 5
+    assert labels == list(map(str, seen))
+    assert "nearest training examples" in " ".join(figure.texts[0].get_text().split())
+
+
+def test_captions_name_the_class_that_is_given(given_labels, cell_of, read_label):
+    subject = given_labels(ends=("3", None))
+    for figure in latent_figures.manifold(subject).values():
+        assert "given class 3" in " ".join(figure.texts[0].get_text().split())
+        assert read_label(cell_of(figure, 25, 25, 12, 12)) == 3
+    figure = latent_figures.traversals(subject)["traversals"]
+    first = subject.shown_classes[0]
+    assert f"given class {first}" in " ".join(figure.texts[0].get_text().split())
+    assert read_label(cell_of(figure, 2, 11, 0, 5)) == first
+
+
+def test_labels_beyond_those_with_colours_are_still_named(given_labels):
+    subject = given_labels(z=np.zeros((150, 2)), y=np.arange(150))
+    assert subject.given() == ", given class 0"

@@ -10,6 +10,7 @@ let run; // what the server says of the run, see `Explorer.state`
 let u = [];
 let condition = null;
 let ends = []; // places in `run.examples`: start, then end
+let chosen = null; // the condition for all of a way; null: each half has its end's
 let sliders = []; // by the order of `run.sliders`
 let playing = false;
 
@@ -299,6 +300,7 @@ async function pick(place) {
   playing = false;
   $("play").disabled = $("t").disabled = ends.length < 2;
   $("way").hidden = $("save-walk").hidden = true;
+  chosen = null;
   if (ends.length === 1) {
     condition = run.examples[place].condition;
     placeCondition();
@@ -315,20 +317,28 @@ function between(t) {
   return a.map((value, dim) => (1 - t) * value + t * b[dim]);
 }
 
+function conditionAt(t) {
+  return chosen || run.examples[ends[t > 0.5 ? 1 : 0]].condition;
+}
+
 function walkTo(t) {
   $("t").value = t;
   $("t-value").textContent = `t = ${t.toFixed(2)}`;
   u = between(t);
+  condition = conditionAt(t);
+  placeCondition();
   return show(`t = ${t.toFixed(2)} of the way`);
 }
 
 async function showWay() {
   if (ends.length < 2) return;
-  const way = Array.from({ length: STEPS }, (_, k) => between(k / (STEPS - 1)));
-  const [a, b] = [way[0], way[STEPS - 1]];
+  const steps = Array.from({ length: STEPS }, (_, k) => k / (STEPS - 1));
+  const way = { u: steps.map(between), condition: steps.map(conditionAt) };
+  const [a, b] = [way.u[0], way.u[STEPS - 1]];
   try {
-    await put(await ask("decode", { u: way, condition }), $("way"));
-    await put(await ask("walk", { a, b, condition }), $("save-walk"));
+    await put(await ask("decode", way), $("way"));
+    const given = [conditionAt(0), conditionAt(1)];
+    await put(await ask("walk", { a, b, condition: given }), $("save-walk"));
   } catch (error) {
     trouble(error);
   }
@@ -367,7 +377,7 @@ function startCondition() {
   $("condition-row").hidden = false;
   placeCondition();
   $("condition").addEventListener("change", () => {
-    condition = JSON.parse($("condition").value);
+    condition = chosen = JSON.parse($("condition").value);
     show();
     showWay();
   });
