@@ -10,7 +10,11 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def written_aside(path: str | os.PathLike[str], synced: bool = True) -> Iterator[Path]:
+def written_aside(
+    path: str | os.PathLike[str],
+    synced: bool = True,
+    keeps: str | os.PathLike[str] | None = None,
+) -> Iterator[Path]:
     """Gives a path beside `path` to write a file or a folder to, then puts it in place.
 
     What stood at `path` stays until the new one is complete, and for good if the body
@@ -20,6 +24,7 @@ def written_aside(path: str | os.PathLike[str], synced: bool = True) -> Iterator
     Args:
         path: What is to be written.
         synced: Wait until a file is on the disk, as for what is resumed from.
+        keeps: Where a file that stood at `path` goes; None: nowhere.
 
     Raises:
         OSError: If the place cannot be written, or a file would replace a folder; its
@@ -43,6 +48,8 @@ def written_aside(path: str | os.PathLike[str], synced: bool = True) -> Iterator
             aside.rename(path)
             _remove(old)
         else:
+            if keeps is not None and path.is_file():
+                path.replace(keeps)
             aside.replace(path)
     except OSError as error:
         named = error.filename is not None and str(error.filename) != str(aside)

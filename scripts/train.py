@@ -26,11 +26,12 @@ def train(given: dict[str, Any]) -> int:
         from keras_vae.models.divergence import Diverged
         from keras_vae.models.workers import WorkerLost
         from keras_vae.training import run
+        from keras_vae.training.rendezvous import WorkerMissing
     try:
         run.train(
             config, explicit=frozenset(given), say=functools.partial(print, flush=True)
         )
-    except (Diverged, WorkerLost) as error:
+    except (Diverged, WorkerLost, WorkerMissing) as error:
         sys.stderr.write(f"train.py: {error}\n")
         return STOPPED
     return 0

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _PARALLEL = 16  # images of a batch that are decoded at the same time
 _CHUNK = 256  # images held twice while they are copied into one array
+_CONTENT = 2**20  # bytes of a file that tell it from another
 
 
 class ImageFolder:
@@ -90,6 +91,27 @@ class ImageFolder:
         part.files = tuple(self.files[int(row)] for row in rows)
         part._paths = part._reader = None
         return part
+
+    def file_contents(self, rows: Sequence[int] | np.ndarray) -> Iterator[bytes]:
+        """Yields the names of all files and what some of them begin with.
+
+        Args:
+            rows: Which files are read, up to a mebibyte of each.
+
+        Raises:
+            ValueError: If a file cannot be read; the message names it.
+        """
+        yield from (os.fsencode(file) + b"\0" for file in self.files)
+        for row in rows:
+            path = os.path.join(self.root, self.files[int(row)])
+            try:
+                with open(path, "rb") as file:
+                    yield file.read(_CONTENT)
+            except OSError as error:
+                raise DataError(
+                    f"dataset: image {path!r} cannot be read ({error.strerror}); put "
+                    "it back."
+                ) from error
 
     def gather(self, rows: "tf.Tensor") -> "tf.Tensor":
         """Reads several images at a time, in a graph; fit for `tf.data`'s `map`.

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-_LONGEST = 4096  # bytes of a text that the chief tells the others
+_LONGEST = 4096  # bytes of a text that a worker tells the others
 _FAILED = "\0"  # its first character where it tells of an error
 _SECONDS_TO_ANSWER = 2.0  # of a worker that is asked whether it is there
 
@@ -127,23 +127,59 @@ def as_chief(strategy: tf.distribute.Strategy, act: Callable[[], str]) -> str:
     """
     if not cluster(strategy):
         return act()
-    said, problem = "", None
-    if is_chief(strategy):
-        try:
-            said = act()
-        except (ValueError, OSError) as error:
-            said, problem = f"{_FAILED}{error}", error
-    told = np.zeros(_LONGEST, np.int32)
-    encoded = np.frombuffer(said.encode()[: _LONGEST - 1], np.uint8)
-    told[: len(encoded)] = encoded
-    told[-1] = len(encoded)
-    heard = _exchanged(strategy, told)[0]
+    said, problem = _attempted(act) if is_chief(strategy) else ("", None)
+    heard = _heard(strategy, said)[0]
     if problem is not None:
         raise problem
-    text = heard[: heard[-1]].astype(np.uint8).tobytes().decode(errors="replace")
-    if text.startswith(_FAILED):
-        raise ValueError(text.removeprefix(_FAILED))
-    return text
+    if heard.startswith(_FAILED):
+        raise ValueError(heard.removeprefix(_FAILED))
+    return heard
+
+
+def together(strategy: tf.distribute.Strategy, act: Callable[[], str]) -> list[str]:
+    """Lets every worker act and returns what each says, in their order.
+
+    Args:
+        strategy: The job's.
+        act: Called by all workers; returns a text of at most 4,000 bytes. It comes to
+            no operation that the workers do together.
+
+    Raises:
+        ValueError: On all workers, if `act` raised it or an `OSError` on one of them;
+            there it is the error itself.
+    """
+    if not cluster(strategy):
+        return [act()]
+    said, problem = _attempted(act)
+    heard = _heard(strategy, said)
+    if problem is not None:
+        raise problem
+    for worker, text in enumerate(heard):
+        if text.startswith(_FAILED):
+            raise ValueError(f"Worker {worker}: {text.removeprefix(_FAILED)}")
+    return heard
+
+
+def _attempted(act: Callable[[], str]) -> tuple[str, ValueError | OSError | None]:
+    """Returns what `act` says, or that it failed and how."""
+    try:
+        return act(), None
+    except (ValueError, OSError) as error:
+        return f"{_FAILED}{error}", error
+
+
+def _heard(strategy: tf.distribute.Strategy, said: str) -> list[str]:
+    """Returns the texts of all workers, in their order; called by all."""
+    mine = np.zeros(_LONGEST, np.int32)
+    encoded = np.frombuffer(said.encode()[: _LONGEST - 1], np.uint8)
+    mine[: len(encoded)] = encoded
+    mine[-1] = len(encoded)
+    everyone = _exchanged(strategy, mine)
+    local = len(everyone) // len(cluster(strategy))  # replicas of a worker
+    return [
+        text[: text[-1]].astype(np.uint8).tobytes().decode(errors="replace")
+        for text in everyone[::local]
+    ]
 
 
 def _exchanged(strategy: tf.distribute.Strategy, values: np.ndarray) -> np.ndarray:

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.training import checkpoint
+
 _EVERY = 8  # steps between updates of the average
 _YOUNG = 64  # steps at the beginning, after each of which it is updated
 
@@ -99,7 +101,15 @@ class WeightAverage(keras.callbacks.Callback):
         return {"shown": self.shown}, arrays
 
     def set_state(self, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """Takes it back, after the model's weights of the same moment."""
+        """Takes it back, after the model's weights of the same moment.
+
+        Raises:
+            ValueError: If it is not what `get_state` returned.
+        """
+        checkpoint.typed(state, {"shown": (bool,)}, "average: ")
+        shapes = [tuple(average.shape) for average, _ in self._pairs]
+        if [arrays[name].shape for name in sorted(arrays)] != shapes:
+            raise ValueError("the averaged weights are those of another model")
         for (average, _), name in zip(self._pairs, sorted(arrays), strict=True):
             average.assign(arrays[name])
         self.shown = state["shown"]

@@ -1,11 +1,14 @@
 """The whole state of a run at one step, in one file that is there or not.
 
-Noise, order of the data and schedules are functions of the step, so the arrays of the
-model, its optimizers and its running metrics, and a little JSON for what lives in
-Python, are all there is to continue exactly.
+The file before it is kept, in case that the newest is damaged. Noise, order of the data
+and schedules are functions of the step, so the arrays of the model, its optimizers and
+its running metrics, and a little JSON for what lives in Python, are all there is to
+continue exactly.
 """
 
 import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +17,28 @@ import numpy as np
 
 from keras_vae import files
 from keras_vae.data.checks import one_line
+from keras_vae.training.options import shown
 
 _FILE = "state.npz"
+_PREVIOUS = "state.previous.npz"
 _STATE = "state.json"
 
 Arrays = dict[str, np.ndarray]
+
+
+class DamagedCheckpoint(ValueError):
+    """A checkpoint holds what no run wrote.
+
+    Attributes:
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The checkpoint {path} is damaged ({reason}): train with --overwrite, or "
+            "in another --output_dir."
+        )
+        self.reason = reason
 
 
 def metric_variables(model: keras.Model) -> dict[str, keras.Variable]:
@@ -55,7 +75,9 @@ def restore(table: dict[str, keras.Variable], arrays: Arrays) -> None:
         ValueError: If the arrays are not those of these variables.
     """
     for name, variable in table.items():
-        if name not in arrays or arrays[name].shape != tuple(variable.shape):
+        array = arrays.get(name)
+        fits = array is not None and array.shape == tuple(variable.shape)
+        if not fits or (array is not None and array.dtype.kind not in "fiub"):
             raise ValueError(
                 "The checkpoint is of another model: train with --overwrite, or in "
                 "another --output_dir."
@@ -66,14 +88,17 @@ def restore(table: dict[str, keras.Variable], arrays: Arrays) -> None:
 
 def is_in(folder: Path) -> bool:
     """Whether there is a checkpoint in a folder."""
-    return (folder / _FILE).is_file()
+    return any((folder / name).is_file() for name in (_FILE, _PREVIOUS))
 
 
 def save(folder: Path, arrays: Arrays, state: dict[str, Any]) -> None:
-    """Writes the file aside and renames it, so that a complete one is always there."""
+    """Writes the file aside and renames it, so that a complete one is always there.
+
+    The one that was there is kept as the previous one.
+    """
     text = np.frombuffer(json.dumps(state).encode(), np.uint8)
     content: dict[str, Any] = {**arrays, _STATE: text}
-    with files.written_aside(folder / _FILE) as aside:
+    with files.written_aside(folder / _FILE, keeps=folder / _PREVIOUS) as aside:
         np.savez(aside, **content)
 
 
@@ -81,11 +106,11 @@ def load(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
     """Returns the arrays and the state, or None where no checkpoint was written.
 
     Raises:
-        ValueError: If the file is damaged.
+        DamagedCheckpoint: If the file is damaged.
     """
     if not is_in(folder):
         return None
-    path = folder / _FILE
+    path = _newest(folder)
     try:
         with np.load(path, allow_pickle=False) as content:
             arrays = dict(content)
@@ -97,12 +122,47 @@ def load(folder: Path) -> tuple[Arrays, dict[str, Any]] | None:
     return arrays, state
 
 
-def damaged(folder: Path, reason: str) -> ValueError:
+def drop_newest(folder: Path) -> bool:
+    """Puts the previous checkpoint in the place of the newest; says if there is one."""
+    newest, previous = folder / _FILE, folder / _PREVIOUS
+    if not (newest.is_file() and previous.is_file()):
+        return False
+    previous.replace(newest)
+    return True
+
+
+def typed(
+    state: Any, kinds: Mapping[str, tuple[type, ...]], where: str = ""
+) -> dict[str, Any]:
+    """Returns a part of a state if it holds these keys, of these types.
+
+    A boolean is no number, a number that is not finite is none either.
+
+    Raises:
+        ValueError: If it does not; the message says which.
+    """
+    if not isinstance(state, dict):
+        raise ValueError(f"{where or 'the state'} is no object")
+    for name, kind in kinds.items():
+        value = state.get(name)
+        right = name in state and isinstance(value, kind)
+        if isinstance(value, bool):
+            right = bool in kind
+        elif isinstance(value, float):
+            right = right and math.isfinite(value)
+        if not right:
+            raise ValueError(f"{where}{name} is {shown(value)}")
+    return state
+
+
+def damaged(folder: Path, reason: str) -> DamagedCheckpoint:
     """Returns the error to raise for a checkpoint that cannot be continued from."""
-    return ValueError(
-        f"The checkpoint {folder / _FILE} is damaged ({reason}): train with "
-        "--overwrite, or in another --output_dir."
-    )
+    return DamagedCheckpoint(_newest(folder), reason)
+
+
+def _newest(folder: Path) -> Path:
+    newest = folder / _FILE
+    return newest if newest.is_file() else folder / _PREVIOUS
 
 
 def _named(group: str, members: list[keras.Variable]) -> dict[str, keras.Variable]:

@@ -309,6 +309,14 @@ class TrainConfig(Options):
         maximum=LARGE,
         shapes_result=False,
     )
+    worker_timeout: float = option(
+        600.0,
+        "seconds to wait for the other workers of the job to start",
+        above=0,
+        maximum=LARGE,
+        only_with={"strategy": ("auto", "multi_worker")},
+        shapes_result=False,
+    )
     mixed_precision: str = option(
         "none",
         "type that the networks compute in; weights, KL and likelihood stay float32",
@@ -485,6 +493,13 @@ class TrainConfig(Options):
         content.pop("environment", None)
         cls.check_names(content)
         return cls(**content)
+
+    def shared(self) -> dict[str, Any]:
+        """Returns what must be the same on all workers of a job, ready for JSON."""
+        content: dict[str, Any] = json.loads(self.to_json())
+        for name in ("worker_index", "worker_timeout"):
+            del content[name]
+        return content
 
     def differences(self, other: "TrainConfig") -> dict[str, tuple[Any, Any]]:
         """Returns what makes another run of it: name to this and the other value.

@@ -1,5 +1,6 @@
 """What a run says to the person who started it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -34,6 +35,17 @@ def follows(strategy: tf.distribute.Strategy) -> str:
     return (
         f"Worker {workers.index(strategy)} of {len(addresses)}: worker 0 "
         f"({addresses[0]}) writes the files and says how it goes."
+    )
+
+
+def other_data(
+    strategy: tf.distribute.Strategy, number: int, names: Sequence[str]
+) -> str:
+    """Of a worker whose data are not those of the first."""
+    return (
+        f"The data of worker {number} ({workers.cluster(strategy)[number]}) are not "
+        f"those of worker 0: it has other {' and other '.join(names)}. Give all "
+        "workers the same --dataset."
     )
 
 

@@ -10,7 +10,7 @@ import io
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ import numpy as np
 
 from keras_vae import files
 from keras_vae.data import order
+from keras_vae.data.digest import differences
 from keras_vae.models import workers
 from keras_vae.training import checkpoint
 from keras_vae.training.folder import RunFolder
@@ -31,13 +32,13 @@ COST = 100
 
 _SECONDS_BETWEEN_HISTORIES = 1.0
 _STATE = {
-    "epoch",
-    "done",
-    "steps_per_epoch",
-    "finished",
-    "history",
-    "seconds",
-    "callbacks",
+    "epoch": (int,),
+    "done": (int,),
+    "steps_per_epoch": (int,),
+    "finished": (bool,),
+    "history": (list,),
+    "seconds": (int, float),
+    "callbacks": (dict,),
 }
 
 
@@ -49,7 +50,11 @@ class Stateful(Protocol):
         ...
 
     def set_state(self, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """Takes back what `get_state` returned."""
+        """Takes back what `get_state` returned.
+
+        Raises:
+            ValueError: If it is not that.
+        """
         ...
 
 
@@ -64,6 +69,7 @@ class KeepState(keras.callbacks.Callback):
         others: Callbacks with a state of their own, by name.
         interrupt: Called with the signal's number once the state is saved; raises.
         writes: Whether this process writes files (a chief does).
+        data: A digest of the data, see `data.digest`; a run goes on with the same only.
     """
 
     def __init__(
@@ -73,6 +79,7 @@ class KeepState(keras.callbacks.Callback):
         others: dict[str, Stateful] | None = None,
         interrupt: Callable[[int], None] | None = None,
         writes: bool = True,
+        data: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.rows: list[dict[str, float]] = []
@@ -83,6 +90,7 @@ class KeepState(keras.callbacks.Callback):
         self._others = others or {}
         self._interrupt = interrupt
         self._writes = writes
+        self._data = dict(data or {})
         self._done = 0  # steps of the epoch
         self._metrics: dict[str, np.ndarray] = {}  # of the epoch, where set aside
         self._seconds = 0.0
@@ -91,40 +99,59 @@ class KeepState(keras.callbacks.Callback):
         self._signal = 0
         self._called = False
 
-    def restore(self) -> bool:
+    def restore(self, say: Callable[[str], None] | None = None) -> bool:
         """Continues from the checkpoint if there is one; says whether there was.
 
         The model must be compiled and built, and set on this callback and on the
-        others.
+        others. Called by all workers.
+
+        Args:
+            say: Takes a note where the newest checkpoint is damaged and the one before
+                it is used.
 
         Raises:
             ValueError: If the checkpoint is damaged, of another version's order of
                 examples, or not of this run.
         """
-        found = checkpoint.load(self._folder.checkpoint)
-        if found is None:
+        if not checkpoint.is_in(self._folder.checkpoint):
             return False
+        strategy = self.model.distribute_strategy
+        note = workers.as_chief(strategy, self._restore_newest)
+        if note and say is not None:
+            say(note)
+        chief = workers.is_chief(strategy)
+        workers.together(strategy, lambda: "" if chief else self._restore())
+        return True
+
+    def _restore_newest(self) -> str:
+        """Takes the newest checkpoint, or the one before it and says so."""
+        try:
+            return self._restore()
+        except checkpoint.DamagedCheckpoint as error:
+            if not checkpoint.drop_newest(self._folder.checkpoint):
+                raise
+            self._restore()
+            return (
+                f"Note:   the newest checkpoint is damaged ({error.reason}), so the "
+                "run continues from the one before it."
+            )
+
+    def _restore(self) -> str:
+        """Takes the checkpoint as it lies there."""
+        folder = self._folder.checkpoint
+        found = checkpoint.load(folder)
+        if found is None:
+            raise ValueError(
+                f"There is no checkpoint in {folder} here: give all workers an "
+                "--output_dir on a disk that all of them see."
+            )
         arrays, state = found
-        if state.get("order", 1) != order.VERSION:
-            raise ValueError(
-                f"{self._folder.path} was begun by another version of keras_vae, which "
-                "takes the examples in another order, so this one cannot continue it: "
-                "train with --overwrite, or in another --output_dir."
-            )
-        missing = _STATE - state.keys()
-        if missing or self._others.keys() - state["callbacks"].keys():
-            raise checkpoint.damaged(self._folder.checkpoint, "it is not complete")
-        if state["steps_per_epoch"] != self._steps_per_epoch:
-            raise ValueError(
-                f"{self._folder.path} was begun with epochs of "
-                f"{state['steps_per_epoch']} steps and there are "
-                f"{self._steps_per_epoch} now, so the data are not the same: train "
-                "with --overwrite, or in another --output_dir."
-            )
+        try:
+            self._check(state)
+        except ValueError as error:
+            raise checkpoint.damaged(folder, str(error)) from error
+        self._require_same_data(state)
         checkpoint.restore(checkpoint.variables(self.model), arrays)
-        self.epoch, self._done = state["epoch"], state["done"]
-        self.rows, self._seconds = state["history"], state["seconds"]
-        self.finished = state["finished"]
         for name, other in self._others.items():
             prefix = f"callback/{name}/"
             own = {
@@ -132,9 +159,62 @@ class KeepState(keras.callbacks.Callback):
                 for key, value in arrays.items()
                 if key.startswith(prefix)
             }
-            other.set_state(state["callbacks"][name], own)
+            try:
+                other.set_state(state["callbacks"][name], own)
+            except ValueError as error:
+                raise checkpoint.damaged(folder, str(error)) from error
+        self.epoch, self._done = state["epoch"], state["done"]
+        self.rows, self._seconds = state["history"], state["seconds"]
+        self.finished = state["finished"]
         self._metrics = {k: v for k, v in arrays.items() if k.startswith("metric/")}
-        return True
+        return ""
+
+    def _check(self, state: dict[str, Any]) -> None:
+        """Raises a ValueError if a state is none that `save` wrote."""
+        checkpoint.typed(state, _STATE)
+        checkpoint.typed(state["callbacks"], dict.fromkeys(self._others, (dict,)))
+        for number, row in enumerate(state["history"], start=1):
+            values = row.values() if isinstance(row, dict) else [None]
+            if not all(type(value) in (int, float) for value in values):
+                raise ValueError(f"the history of epoch {number} is no numbers")
+            if row.get("epoch") != number:
+                raise ValueError(f"the history has no epoch {number}")
+        if state["epoch"] != len(state["history"]):
+            raise ValueError(
+                f"epoch is {state['epoch']}, and the history has "
+                f"{len(state['history'])}"
+            )
+        if not 0 <= state["done"] <= max(state["steps_per_epoch"], 0):
+            raise ValueError(f"done is {state['done']}")
+        if state["seconds"] < 0:
+            raise ValueError(f"seconds is {state['seconds']}")
+
+    def _require_same_data(self, state: dict[str, Any]) -> None:
+        """Raises a ValueError if a run has other data now than when it began.
+
+        Other data, or the same ones in another order.
+        """
+        if state.get("order", 1) != order.VERSION:
+            raise ValueError(
+                f"{self._folder.path} was begun by another version of keras_vae, which "
+                "takes the examples in another order, so this one cannot continue it: "
+                "train with --overwrite, or in another --output_dir."
+            )
+        steps = state["steps_per_epoch"]
+        data = state.get("data", self._data)  # not there before 0.2
+        names = differences(data, self._data) if isinstance(data, dict) else ["data"]
+        if steps != self._steps_per_epoch:
+            raise ValueError(
+                f"{self._folder.path} was begun with epochs of {steps} steps and there "
+                f"are {self._steps_per_epoch} now, so the data are not the same: train "
+                "with --overwrite, or in another --output_dir."
+            )
+        if names:
+            raise ValueError(
+                f"{self._folder.path} was begun with other {' and other '.join(names)}:"
+                " put the data back, train with --overwrite, or in another "
+                "--output_dir."
+            )
 
     def save(self) -> None:
         """Writes the checkpoint of this moment, and the history.
@@ -160,6 +240,7 @@ class KeepState(keras.callbacks.Callback):
                 "history": self.rows,
                 "seconds": self.total_seconds(),
                 "callbacks": states,
+                "data": self._data,
             }
             checkpoint.save(self._folder.checkpoint, arrays, state)
             self.write_history()

@@ -3,12 +3,13 @@
 import contextlib
 import dataclasses
 import errno
+import json
 import os
 import platform
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -19,6 +20,7 @@ from keras_vae import files, model_card
 from keras_vae.data import datasets, pipeline
 from keras_vae.data.augment import AUGMENTATIONS
 from keras_vae.data.datasets import Data, Split
+from keras_vae.data.digest import differences, digest
 from keras_vae.data.folder import broken_file
 from keras_vae.data.held_out import held_out
 from keras_vae.evaluation import samplers
@@ -32,6 +34,7 @@ from keras_vae.training import (
     labels,
     messages,
     pictures,
+    rendezvous,
     start,
     strategies,
 )
@@ -73,6 +76,7 @@ def train(
             has been written then.
         OSError: If the folder cannot be written any more; what it holds is whole.
         Diverged: If a number was not finite; the last good weights are in the folder.
+        WorkerMissing: If another worker of the job did not start in time.
         WorkerLost: If another worker of the job is gone.
         KeyboardInterrupt: After Ctrl-C or SIGTERM, here or at another worker, once the
             state is saved.
@@ -80,19 +84,78 @@ def train(
     tell: Say = say or (lambda line: None)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    if strategies.has_workers(config.strategy, config.workers or ()):
-        tell(messages.waits())
-    strategy = strategies.create(
-        config.strategy,
-        config.virtual_devices,
-        config.workers or (),
-        config.worker_index or 0,
-    )
+    strategy = _strategy(config, tell)
     with workers.watched(strategy):
         if not workers.is_chief(strategy):
             tell(messages.follows(strategy))
             say = None
         return _train(config, explicit, say, strategy)
+
+
+def _strategy(config: TrainConfig, tell: Say) -> tf.distribute.Strategy:
+    """Returns what trains; of several workers, once all have come with these flags."""
+    named = config.strategy, config.workers or (), config.worker_index or 0
+    addresses, index = strategies.job(*named)
+    if addresses:
+        tell(messages.waits())
+        rendezvous.meet(addresses, index, config.shared(), config.worker_timeout, tell)
+    return strategies.create(named[0], config.virtual_devices, *named[1:])
+
+
+def _found(
+    config: TrainConfig, strategy: tf.distribute.Strategy
+) -> tuple[RunFolder, bool]:
+    """Returns the folder to train in, and whether there is nothing left to do."""
+
+    def find() -> str:
+        folder = folders.find(config)
+        complete = folder.is_complete and not config.overwrite
+        return json.dumps([os.fspath(folder.path), complete])
+
+    path, complete = json.loads(workers.as_chief(strategy, find))
+    return RunFolder(path), complete
+
+
+class _Loaded(NamedTuple):
+    """The data, what they allow of the configuration, and their digest."""
+
+    data: Data
+    config: TrainConfig
+    digest: dict[str, str]
+
+
+def _load(
+    config: TrainConfig,
+    explicit: frozenset[str],
+    tell: Say,
+    strategy: tf.distribute.Strategy,
+) -> _Loaded:
+    """Loads the data.
+
+    Raises:
+        ValueError: On all workers, if one cannot load them or has others.
+    """
+    loaded: list[_Loaded] = []
+
+    def load() -> str:
+        data = datasets.load(
+            config.dataset,
+            data_kind=config.data_kind,
+            label_column=config.label_column,
+            validation_fraction=config.validation_fraction,
+            seed=config.seed,
+        )
+        found = digest(data)
+        data = labels.few_labels(config, data)
+        fitted = fitting.fitted(config, explicit, data, tell)
+        loaded.append(_Loaded(data, fitted, found))
+        return json.dumps(found)
+
+    first, *others = workers.together(strategy, load)
+    for number, other in enumerate(others, start=1):
+        if names := differences(json.loads(first), json.loads(other)):
+            raise ValueError(messages.other_data(strategy, number, names))
+    return loaded[0]
 
 
 def _train(
@@ -102,29 +165,27 @@ def _train(
     strategy: tf.distribute.Strategy,
 ) -> RunFolder:
     tell: Say = say or (lambda line: None)
-    found = workers.as_chief(strategy, lambda: os.fspath(folders.find(config).path))
-    folder = RunFolder(found)
-    if folder.is_complete and not config.overwrite:
+    folder, complete = _found(config, strategy)
+    if complete:
         tell(messages.complete(folder))
         return folder
-    data = datasets.load(
-        config.dataset,
-        data_kind=config.data_kind,
-        label_column=config.label_column,
-        validation_fraction=config.validation_fraction,
-        seed=config.seed,
-    )
-    data = labels.few_labels(config, data)
-    fitted = fitting.fitted(config, explicit, data, tell)
+    loaded = _load(config, explicit, tell, strategy)
+    data, fitted = loaded.data, loaded.config
     keras.utils.set_random_seed(config.seed)
     with _dtype_policy(config.mixed_precision), contextlib.ExitStack() as claim:
         condition = condition_of(fitted, data)
         shown = labels.num_shown(fitted, data.train)
         with strategy.scope():
             model = build_model(fitted, data.input_shape, shown, condition)
-        fitting.check_examples(fitted, data, model)
-        resumes = folder.checkpoint.exists() and not config.overwrite
-        networks = {} if resumes else start.read_networks(fitted, model)
+        networks: start.Weights = {}
+
+        def check() -> str:
+            fitting.check_examples(fitted, data, model)
+            if config.overwrite or not checkpoint.is_in(folder.checkpoint):
+                networks.update(start.read_networks(fitted, model))
+            return ""
+
+        workers.together(strategy, check)
 
         def take() -> str:
             claim.enter_context(folder.claimed())
@@ -132,7 +193,7 @@ def _train(
             return ""
 
         workers.as_chief(strategy, take)
-        run = _Run(config, fitted, folder, data, model, say)
+        run = _Run(config, fitted, folder, data, loaded.digest, model, say)
         run.execute(networks)
     return folder
 
@@ -149,6 +210,7 @@ class _Run:
     config: TrainConfig
     folder: RunFolder
     data: Data
+    digest: dict[str, str]
     model: VAE
     speak: Say | None
 
@@ -194,13 +256,14 @@ class _Run:
             selection,
             self._interrupt,
             writes=workers.is_chief(self.strategy),
+            data=self.digest,
         )
         if not resumes:
             self._begin(networks)
         for callback in (keep, *selection.values()):
             callback.set_model(self.model)
         if resumes:
-            keep.restore()
+            keep.restore(self.say)
             self.say(messages.continuing(self.folder, keep, self.config))
         with _signals(keep):
             if not keep.finished:

@@ -1,9 +1,12 @@
 """What selects a model by data set aside: the best so far, and when to stop."""
 
+from types import NoneType
 from typing import Any
 
 import keras
 import numpy as np
+
+from keras_vae.training import checkpoint
 
 
 class BestSoFar(keras.callbacks.Callback):
@@ -58,7 +61,18 @@ class BestSoFar(keras.callbacks.Callback):
         return state, {f"{i:04d}": w for i, w in enumerate(self._weights)}
 
     def set_state(self, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """Takes it back."""
+        """Takes it back.
+
+        Raises:
+            ValueError: If it is not what `get_state` returned.
+        """
+        number = (int, float)
+        kinds = {"best": (*number, NoneType), "best_epoch": (int,), "wait": (int,)}
+        checkpoint.typed(state, kinds, "best so far: ")
+        shapes = [np.shape(weight) for weight in self.model.get_weights()]
+        found = [arrays[name].shape for name in sorted(arrays)]
+        if found != (shapes if state["best_epoch"] else []):
+            raise ValueError("the best weights are those of another model")
         if self.scheduled and not state.get("final_weights"):
             return
         self.best = np.inf if state["best"] is None else state["best"]

@@ -6,6 +6,7 @@ made a tensor.
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -88,18 +89,40 @@ def job_size() -> int:
     Raises:
         ValueError: If it is not what `tf.distribute` reads.
     """
+    return len(_named_by_environment()[0])
+
+
+def job(
+    name: str, workers: Sequence[str] = (), index: int = 0
+) -> tuple[list[str], int]:
+    """Returns the addresses of a job's workers, the chief's first, and which this is.
+
+    No addresses where the strategy of this name has one process only.
+
+    Raises:
+        ValueError: If TF_CONFIG is not what `tf.distribute` reads.
+    """
+    if not has_workers(name, workers):
+        return [], 0
+    return (list(workers), index) if workers else _named_by_environment()
+
+
+def _named_by_environment() -> tuple[list[str], int]:
+    """Returns what TF_CONFIG says: the addresses of all workers, and which this is."""
     text = os.environ.get("TF_CONFIG", "")
     if not text.strip():
-        return 0
+        return [], 0
     try:
         content: Any = json.loads(text)
         jobs: dict[str, Any] = content.get("cluster", {})
         task: Any = content["task"] if jobs else {"type": "worker", "index": 0}
-        kind, index = task["type"], task["index"]
-        addresses = [*jobs.get("chief", []), *jobs.get("worker", [])]
-        known = not jobs or 0 <= int(index) < len(jobs[kind])
+        kind, index = task["type"], int(task["index"])
+        chiefs = [str(address) for address in jobs.get("chief", [])]
+        addresses = [*chiefs, *map(str, jobs.get("worker", []))]
+        known = not jobs or 0 <= index < len(jobs[kind])
+        known = known and all(re.fullmatch(r".+:\d+", each) for each in addresses)
     except (ValueError, KeyError, TypeError, AttributeError):
-        known, addresses = False, []
+        known, addresses, chiefs, kind, index = False, [], [], "", 0
     if not known:
         raise ValueError(
             "The environment variable TF_CONFIG: expected JSON as "

@@ -117,3 +117,31 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(
         save(tmp_path, trained, epoch=2)
     assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
     assert checkpoint.load(tmp_path)[1] == {"epoch": 1}
+
+
+def test_the_checkpoint_before_is_kept_and_can_take_the_place_of_the_newest(
+    tmp_path, trained
+):
+    save(tmp_path, trained, epoch=1)
+    assert not checkpoint.drop_newest(tmp_path)
+    for epoch in (2, 3):
+        save(tmp_path, trained, epoch=epoch)
+    assert checkpoint.load(tmp_path)[1] == {"epoch": 3}
+    assert checkpoint.drop_newest(tmp_path)
+    assert checkpoint.load(tmp_path)[1] == {"epoch": 2}
+    assert not checkpoint.drop_newest(tmp_path)
+
+
+def test_between_two_checkpoints_there_is_one(tmp_path, trained):
+    for epoch in (1, 2):
+        save(tmp_path, trained, epoch=epoch)
+    (tmp_path / "state.npz").unlink()  # as a kill between two renames leaves it
+    assert checkpoint.is_in(tmp_path)
+    assert checkpoint.load(tmp_path)[1] == {"epoch": 1}
+
+
+def test_an_array_that_is_no_numbers_is_refused(trained):
+    arrays = checkpoint.snapshot(checkpoint.variables(trained))
+    arrays["model/0000"] = arrays["model/0000"].astype(str)
+    with pytest.raises(ValueError, match="of another model"):
+        checkpoint.restore(checkpoint.variables(trained), arrays)
