@@ -48,7 +48,7 @@ def digest(data: Data) -> dict[str, str]:
 def differences(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
     """Returns which things of two digests differ, the weightiest first."""
     return sorted(
-        (name for name in one | other if one.get(name) != other.get(name)),
+        (name for name in {**one, **other} if one.get(name) != other.get(name)),
         key=lambda name: (not name.endswith("examples"), name == "names of classes"),
     )
 

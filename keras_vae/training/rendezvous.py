@@ -174,7 +174,10 @@ def _receive(
                 raise
             for line, message in guests.messages():
                 number = message.get("worker")
-                if number not in expected or not isinstance(message.get("flags"), dict):
+                theirs = message.get("flags")
+                if not isinstance(number, int) or not isinstance(theirs, dict):
+                    continue
+                if number not in expected:
                     continue
                 if number in come:
                     _refuse(
@@ -182,7 +185,7 @@ def _receive(
                         f"Two processes came as worker {number}: give every worker its "
                         "own --worker_index.",
                     )
-                come[number] = line, message["flags"]
+                come[number] = line, theirs
             come = {n: (line, f) for n, (line, f) in come.items() if line in guests}
             if known != come.keys():
                 known = set(come)

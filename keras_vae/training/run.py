@@ -3,13 +3,12 @@
 import contextlib
 import dataclasses
 import errno
-import json
 import os
 import platform
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,10 +16,9 @@ import tensorflow as tf
 
 import keras_vae
 from keras_vae import files, model_card
-from keras_vae.data import datasets, pipeline
+from keras_vae.data import pipeline
 from keras_vae.data.augment import AUGMENTATIONS
 from keras_vae.data.datasets import Data, Split
-from keras_vae.data.digest import differences, digest
 from keras_vae.data.folder import broken_file
 from keras_vae.data.held_out import held_out
 from keras_vae.evaluation import samplers
@@ -31,12 +29,11 @@ from keras_vae.models.vae import VAE
 from keras_vae.training import (
     checkpoint,
     fitting,
+    job,
     labels,
     messages,
     pictures,
-    rendezvous,
     start,
-    strategies,
 )
 from keras_vae.training import folder as folders
 from keras_vae.training.averaging import WeightAverage
@@ -84,78 +81,12 @@ def train(
     tell: Say = say or (lambda line: None)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    strategy = _strategy(config, tell)
+    strategy = job.strategy(config, tell)
     with workers.watched(strategy):
         if not workers.is_chief(strategy):
             tell(messages.follows(strategy))
             say = None
         return _train(config, explicit, say, strategy)
-
-
-def _strategy(config: TrainConfig, tell: Say) -> tf.distribute.Strategy:
-    """Returns what trains; of several workers, once all have come with these flags."""
-    named = config.strategy, config.workers or (), config.worker_index or 0
-    addresses, index = strategies.job(*named)
-    if addresses:
-        tell(messages.waits())
-        rendezvous.meet(addresses, index, config.shared(), config.worker_timeout, tell)
-    return strategies.create(named[0], config.virtual_devices, *named[1:])
-
-
-def _found(
-    config: TrainConfig, strategy: tf.distribute.Strategy
-) -> tuple[RunFolder, bool]:
-    """Returns the folder to train in, and whether there is nothing left to do."""
-
-    def find() -> str:
-        folder = folders.find(config)
-        complete = folder.is_complete and not config.overwrite
-        return json.dumps([os.fspath(folder.path), complete])
-
-    path, complete = json.loads(workers.as_chief(strategy, find))
-    return RunFolder(path), complete
-
-
-class _Loaded(NamedTuple):
-    """The data, what they allow of the configuration, and their digest."""
-
-    data: Data
-    config: TrainConfig
-    digest: dict[str, str]
-
-
-def _load(
-    config: TrainConfig,
-    explicit: frozenset[str],
-    tell: Say,
-    strategy: tf.distribute.Strategy,
-) -> _Loaded:
-    """Loads the data.
-
-    Raises:
-        ValueError: On all workers, if one cannot load them or has others.
-    """
-    loaded: list[_Loaded] = []
-
-    def load() -> str:
-        data = datasets.load(
-            config.dataset,
-            data_kind=config.data_kind,
-            label_column=config.label_column,
-            validation_fraction=config.validation_fraction,
-            seed=config.seed,
-        )
-        found = digest(data)
-        data = labels.few_labels(config, data)
-        fitted = fitting.fitted(config, explicit, data, tell)
-        loaded.append(_Loaded(data, fitted, found))
-        return json.dumps(found)
-
-    first, *others = workers.together(strategy, load)
-    for number, other in enumerate(others, start=1):
-        if names := differences(json.loads(first), json.loads(other)):
-            raise ValueError(messages.other_data(strategy, number, names))
-    return loaded[0]
 
 
 def _train(
@@ -165,11 +96,11 @@ def _train(
     strategy: tf.distribute.Strategy,
 ) -> RunFolder:
     tell: Say = say or (lambda line: None)
-    folder, complete = _found(config, strategy)
+    folder, complete = job.folder(config, strategy)
     if complete:
         tell(messages.complete(folder))
         return folder
-    loaded = _load(config, explicit, tell, strategy)
+    loaded = job.load(config, explicit, tell, strategy)
     data, fitted = loaded.data, loaded.config
     keras.utils.set_random_seed(config.seed)
     with _dtype_policy(config.mixed_precision), contextlib.ExitStack() as claim:

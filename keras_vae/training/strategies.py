@@ -129,7 +129,7 @@ def _named_by_environment() -> tuple[list[str], int]:
             '{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker", '
             f'"index": 0}}}}, got {text[:200]!r}. Unset it to train on one machine.'
         )
-    return len(addresses)
+    return addresses, index + (len(chiefs) if kind == "worker" else 0)
 
 
 def auto(virtual_devices: int = 0) -> tf.distribute.Strategy:

@@ -75,3 +75,26 @@ def test_virtual_devices_can_be_made_after_keras_was_imported(run_python):
         "print(strategies.create(virtual_devices=2).num_replicas_in_sync)"
     )
     assert run_python("-c", code).stdout == "2\n"
+
+
+CHIEF = '{"cluster": {"chief": ["a:1"], "worker": ["b:2", "c:3"]}, "task": %s}'
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        (CHIEF % '{"type": "chief", "index": 0}', 0),
+        (CHIEF % '{"type": "worker", "index": 0}', 1),
+        (CHIEF % '{"type": "worker", "index": 1}', 2),
+    ],
+)
+def test_the_environment_says_which_worker_this_is(text, index, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    assert strategies.job("auto") == (["a:1", "b:2", "c:3"], index)
+    assert strategies.job("mirrored") == ([], 0)
+
+
+def test_the_flags_say_which_worker_this_is(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    assert strategies.job("auto", ["a:1", "b:2"], 1) == (["a:1", "b:2"], 1)
+    assert strategies.job("auto") == ([], 0)

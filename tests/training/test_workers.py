@@ -278,6 +278,58 @@ def test_what_the_chief_refuses_all_workers_refuse(tmp_path):
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
 
 
+@pytest.fixture
+def together(trainer_in, tmp_path):
+    """Starts two workers, each in a folder of its own; gives codes and outputs."""
+
+    def run(*given, **shared):
+        at = ",".join(addresses(2))
+        started = []
+        for index, own in enumerate(given):
+            place = tmp_path / str(index)
+            place.mkdir(exist_ok=True)
+            flags = {"output_dir": str(tmp_path / "run"), **shared, **own}
+            trainer = trainer_in(place)
+            started.append(trainer.start(workers=at, worker_index=index, **flags))
+        return [(worker.wait(), worker.output) for worker in started]
+
+    return run
+
+
+@pytest.mark.slow
+def test_workers_with_other_flags_all_end_before_the_first_step(together, tmp_path):
+    for code, output in together({}, {"learning_rate": 0.01, "latent_dim": 3}):
+        assert code == 2, output
+        sentence = output.splitlines()[-1]
+        assert "--learning_rate 0.01" in sentence and "--latent_dim 3" in sentence
+        assert "--seed" not in sentence
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("other", ["pixels", "none"])
+def test_workers_with_other_data_all_end_before_the_first_step(
+    together, tmp_path, other
+):
+    x = np.random.default_rng(0).integers(0, 256, (50, 4, 4), np.uint8)
+    for index, pixels in enumerate((x, 255 - x)):
+        (tmp_path / str(index)).mkdir()
+        if index == 0 or other == "pixels":
+            np.savez(tmp_path / str(index) / "data.npz", x_train=pixels)
+    for code, output in together({}, {}, dataset="data.npz", batch_size=10):
+        assert code == 2, output
+        named = "training examples" if other == "pixels" else "data.npz"
+        assert named in output.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_worker_that_never_starts_ends_the_job(together):
+    ((code, output),) = together({}, worker_timeout=2)
+    assert code == 1
+    assert "orker 1 (127.0.0.1:" in output.splitlines()[-1]
+
+
 def launched(tmp_path, *arguments):
     """Runs `launch_local.sh` to its end."""
     return subprocess.run(

@@ -1,0 +1,94 @@
+"""What the workers of a job agree on before they train; one process is a job too."""
+
+import json
+import os
+from collections.abc import Callable
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from keras_vae.data import datasets
+from keras_vae.data.datasets import Data
+from keras_vae.data.digest import differences, digest
+from keras_vae.models import workers
+from keras_vae.training import fitting, labels, messages, rendezvous, strategies
+from keras_vae.training import folder as folders
+from keras_vae.training.config import TrainConfig
+from keras_vae.training.folder import RunFolder
+
+Say = Callable[[str], None]
+
+
+def strategy(config: TrainConfig, tell: Say) -> tf.distribute.Strategy:
+    """Returns what trains; of several workers, once all have come with these flags.
+
+    Raises:
+        ValueError: If the flags of the workers differ, or say of no strategy.
+        WorkerMissing: If another worker did not start in time.
+    """
+    named = config.strategy, config.workers or (), config.worker_index or 0
+    addresses, index = strategies.job(*named)
+    if addresses:
+        tell(messages.waits())
+        rendezvous.meet(addresses, index, config.shared(), config.worker_timeout, tell)
+    return strategies.create(named[0], config.virtual_devices, *named[1:])
+
+
+def folder(
+    config: TrainConfig, strategy: tf.distribute.Strategy
+) -> tuple[RunFolder, bool]:
+    """Returns the folder to train in, and whether there is nothing left to do.
+
+    Raises:
+        ValueError: On all workers, if worker 0 cannot train there.
+    """
+
+    def find() -> str:
+        found = folders.find(config)
+        complete = found.is_complete and not config.overwrite
+        return json.dumps([os.fspath(found.path), complete])
+
+    path, complete = json.loads(workers.as_chief(strategy, find))
+    return RunFolder(path), complete
+
+
+class Loaded(NamedTuple):
+    """The data, what they allow of the configuration, and their digest."""
+
+    data: Data
+    config: TrainConfig
+    digest: dict[str, str]
+
+
+def load(
+    config: TrainConfig,
+    explicit: frozenset[str],
+    tell: Say,
+    strategy: tf.distribute.Strategy,
+) -> Loaded:
+    """Loads the data.
+
+    Raises:
+        ValueError: On all workers, if one cannot load them or has others.
+    """
+    loaded: list[Loaded] = []
+
+    def read() -> str:
+        data = datasets.load(
+            config.dataset,
+            data_kind=config.data_kind,
+            label_column=config.label_column,
+            validation_fraction=config.validation_fraction,
+            seed=config.seed,
+        )
+        found = digest(data)
+        data = labels.few_labels(config, data)
+        fitted = fitting.fitted(config, explicit, data, tell)
+        loaded.append(Loaded(data, fitted, found))
+        return json.dumps(found)
+
+    first, *others = workers.together(strategy, read)
+    for number, other in enumerate(others, start=1):
+        if names := differences(json.loads(first), json.loads(other)):
+            raise ValueError(messages.other_data(strategy, number, names))
+    return loaded[0]
