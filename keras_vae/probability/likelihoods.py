@@ -22,6 +22,9 @@ _RANGE_TOLERANCE = 1e-6  # rounding of data that was scaled or resized
 _GRID_TOLERANCE = 1e-3  # the same, in steps of 1/255
 _LOG_SCALE_LIMIT = 20.0  # keeps exp(log scale) and its square finite in float32
 _LOGISTIC_LOG_SCALE_FLOOR = -8.0  # a bin is then 12 scales wide: it can hold 0.994
+# Where a pixel is nearly always black or white, a bias at its mean leaves the sigmoid so
+# flat that the KL can shut the latents before the decoder learns what they are for.
+_INITIAL_MEANS = (0.05, 0.95)
 _INITIAL_IMAGE_SCALE = 0.25  # about the standard deviation of images in [0, 1]
 _INITIAL_LOGISTIC_SCALE = 0.1  # a logistic's standard deviation is 1.8 times its scale
 
@@ -153,7 +156,8 @@ class Likelihood(keras.layers.Layer):
 
         Returns:
             float32, of `mean`'s shape with the last axis as in `params_shape`. Means
-            that no finite output gives (pixels that are always 0) are taken inwards.
+            that no finite output gives (pixels that are always 0), or that only one
+            gives at which hardly a gradient is left, are taken inwards.
 
         Raises:
             ValueError: If the two shapes do not go together.
@@ -214,7 +218,7 @@ class Bernoulli(Likelihood):
         return tf.cast(noise < tf.sigmoid(parameters[0]), noise.dtype)
 
     def _initial_parameters(self, mean: np.ndarray) -> list[np.ndarray]:
-        inner = np.clip(mean, 1e-4, 1.0 - 1e-4)  # pixels that are always black or white
+        inner = np.clip(mean, *_INITIAL_MEANS)
         return [np.log(inner) - np.log1p(-inner)]
 
 

@@ -130,6 +130,26 @@ def test_adapt_starts_the_output_at_the_mean_of_the_data(grey):
     np.testing.assert_allclose(at_origin, x.mean(axis=0), atol=1e-4)
 
 
+@pytest.mark.slow
+def test_adapt_does_not_make_the_latent_superfluous(mnist10k):
+    with np.load(mnist10k) as images:
+        x, x_test = (
+            images["x_train"][..., np.newaxis],
+            images["x_test"][..., np.newaxis],
+        )
+    options = {"activation": "softplus", "initializer": "glorot_uniform"}
+    keras.utils.set_random_seed(0)
+    encoder = networks.mlp_encoder((28, 28, 1), 20, hidden_units=(500, 500), **options)
+    decoder = networks.mlp_decoder(20, (28, 28, 1), hidden_units=(500, 500), **options)
+    vae = VAE(20, (28, 28, 1), encoder=encoder, decoder=decoder, seed=0)
+    vae.compile(optimizer="adam")
+    vae.adapt(x)
+    vae.fit(np.tile(x, (5, 1, 1, 1)), batch_size=100, epochs=1, verbose=0)
+    figures = vae.evaluate(x_test, verbose=0, return_dict=True)
+    assert figures["kl_loss"] > 5.0  # 0.0 where it has collapsed
+    assert figures["reconstruction_loss"] + figures["kl_loss"] < 160.0  # 206
+
+
 @pytest.mark.parametrize("shape", [(4,), (6, 4)])
 def test_adapt_standardises_each_feature(small_vae, shape):
     rng = np.random.default_rng(0)

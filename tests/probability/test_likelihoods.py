@@ -494,6 +494,13 @@ def test_the_initial_bias_is_finite_for_pixels_that_never_change(name):
     np.testing.assert_allclose(likelihood.mean(bias[None])[0], [0, 1], atol=0.075)
 
 
+def test_from_the_initial_bias_bernoulli_can_learn_every_pixel():
+    bias = Bernoulli().initial_bias(np.array([0.0, 1e-3, 0.5, 0.999, 1.0]), (5,))
+    probability = 1.0 / (1.0 + np.exp(-bias))
+    assert np.min(probability * (1.0 - probability)) > 0.02  # the sigmoid's slope
+    assert np.all(np.diff(bias) >= 0.0)
+
+
 def test_the_initial_bias_refuses_a_mean_of_another_shape():
     with pytest.raises(ValueError, match=r"\(3, 2\).*\(3,\)"):
         Bernoulli().initial_bias(np.full(3, 0.5), (3, 2))
