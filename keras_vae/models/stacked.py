@@ -192,6 +192,7 @@ class M1M2(M2):
             self.upper_encoder = make(
                 latent, classes * self.latent_dim, name="upper_encoder", **_UPPER
             )
+            _start_at_zero(self.upper_encoder, "upper_encoder_head")
         if isinstance(self.upper_decoder, str):
             make_decoder = lookup(
                 "upper_decoder", self.upper_decoder, networks.DECODERS
@@ -202,6 +203,7 @@ class M1M2(M2):
                 name="upper_decoder",
                 **_UPPER,
             )
+            _start_at_zero(self.upper_decoder, "params")
         self.classifier = self._given_classifier
         if isinstance(self.classifier, str):
             self.classifier = label_classifier(self.classifier, latent, classes)
@@ -229,3 +231,13 @@ class M1M2(M2):
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
         return {**super().get_config(), "finetune": self.finetune}
+
+
+def _start_at_zero(network: keras.Model, layer: str) -> None:
+    """Makes a network give zeros at first, the parameters of a standard normal.
+
+    Else the smallest of the scales of p(z_1|y,z) that it gives by chance decides what
+    the first steps do: it makes -log p(z_1|y,z) 1e4 nats and more.
+    """
+    kernel = network.get_layer(layer).kernel
+    kernel.assign(keras.ops.zeros(kernel.shape, kernel.dtype))

@@ -443,6 +443,22 @@ def test_a_dataset_with_a_label_that_cannot_be_is_refused(make, bad):
         make().fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(4), verbose=0)
 
 
+def test_the_first_steps_of_m1m2_are_not_ruled_by_the_latents_of_m2():
+    x = np.random.default_rng(0).uniform(size=(64, 8, 8, 1)).astype("float32")
+    keras.utils.set_random_seed(0)
+    model = keras_vae.M1M2(50, (8, 8, 1), num_classes=10, encoder="conv", seed=0)
+    model.compile(optimizer="adam")
+    y = np.where(np.arange(64) < 10, np.arange(64), NO_LABEL)
+    first = model.evaluate(x, y, verbose=0, return_dict=True)
+    lower = keras_vae.VAE(50, (8, 8, 1), encoder=model.encoder, decoder=model.decoder)
+    lower.compile()
+    alone = lower.evaluate(x, verbose=0, return_dict=True)
+    # Of the latent of M1 under a standard normal, and of ten labels.
+    assert first["kl_loss"] < alone["kl_loss"] + math.log(10) + 50.0
+    history = model.fit(x, y, batch_size=32, epochs=3, verbose=0).history["kl_loss"]
+    assert max(history) < 200.0
+
+
 def test_what_m1m2_would_share_between_its_floors_is_refused():
     for prior in ("gaussian_mixture", "vamp", "conditional"):
         with pytest.raises(ValueError, match="`prior`"):
