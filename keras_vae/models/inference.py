@@ -172,11 +172,10 @@ class Inference(ChunkedTrainer):
     def adapt(self, x: Any, condition: Any = None) -> None:
         """Sets what is learned from data before training, as Keras' layers do.
 
-        The standardisation of vectors and sequences under a Gaussian likelihood, and
-        the decoder's output bias, so that training starts at the mean of the data (under
-        a Bernoulli likelihood at a probability of 0.05 to 0.95, from where every pixel
-        can still be learned), and what the prior is made of (VampPrior's
-        pseudo-inputs).
+        The standardisation of vectors and sequences under a Gaussian likelihood; the
+        decoder's output bias, so that training starts at the mean of the data (under a
+        Bernoulli likelihood at 0.05 to 0.95, from where every pixel can still be
+        learned); and what the prior is made of (VampPrior's pseudo-inputs).
 
         Args:
             x: The training examples, an array or a dataset of batches.
