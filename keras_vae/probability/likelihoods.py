@@ -22,8 +22,8 @@ _RANGE_TOLERANCE = 1e-6  # rounding of data that was scaled or resized
 _GRID_TOLERANCE = 1e-3  # the same, in steps of 1/255
 _LOG_SCALE_LIMIT = 20.0  # keeps exp(log scale) and its square finite in float32
 _LOGISTIC_LOG_SCALE_FLOOR = -8.0  # a bin is then 12 scales wide: it can hold 0.994
-# Where a pixel is nearly always black, a bias at its mean leaves the sigmoid so flat that
-# the KL can shut the latents before the decoder learns what they are for.
+# Where a pixel is nearly always black, a bias at its mean leaves the sigmoid so flat
+# that the KL can shut the latents before the decoder learns what they are for.
 _INITIAL_MEANS = (0.05, 0.95)
 _INITIAL_IMAGE_SCALE = 0.25  # about the standard deviation of images in [0, 1]
 _INITIAL_LOGISTIC_SCALE = 0.1  # a logistic's standard deviation is 1.8 times its scale
