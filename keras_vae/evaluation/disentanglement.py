@@ -26,16 +26,20 @@ learning of disentangled representations".
 """
 
 import numpy as np
-from scipy import special, stats
-from sklearn.ensemble import RandomForestClassifier
+from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
-RandomState = int | np.random.Generator
+from keras_vae.evaluation.dci import dci
+from keras_vae.evaluation.factors import (
+    RandomState,
+    checked,
+    checked_factors,
+    majority_share,
+)
 
 # Points, or votes, to learn from, and again to test; pairs, or rows, in each.
 _NUM_POINTS = 5000
 _GROUP_SIZE = 64
-_NUM_TREES = 20
 _NUM_SHUFFLES = 10
 _FALSE_ALARM = 1e-3
 _EPSILON = 1e-6
@@ -77,14 +81,14 @@ def chance_scores(factors: np.ndarray) -> dict[str, float]:
     Raises:
         ValueError: If the array is not as described.
     """
-    values = _checked_factors(factors)
+    values = checked_factors(factors)
     return {
         "beta_vae_score": 1 / values.shape[1],
         "factor_vae_score": 1 / values.shape[1],
         "mig": 0.0,
         "dci_disentanglement": 0.0,
         "dci_completeness": 0.0,
-        "dci_informativeness": float(np.mean(_majority_share(values))),
+        "dci_informativeness": float(np.mean(majority_share(values))),
         "sap": 0.0,
         "modularity": 0.0,
     }
@@ -114,7 +118,7 @@ def beta_vae(
         ValueError: If the arrays are not as described, or a factor has no value that
             two rows of each half share.
     """
-    z, values = _checked(latents, factors)
+    z, values = checked(latents, factors)
     if not z.shape[1]:
         return {"beta_vae_score": 1 / values.shape[1]}
     generator = np.random.default_rng(random_state)
@@ -158,7 +162,7 @@ def factor_vae(
     Raises:
         ValueError: As `beta_vae`.
     """
-    z, values = _checked(latents, factors)
+    z, values = checked(latents, factors)
     num_factors = values.shape[1]
     if not z.shape[1]:
         return {"factor_vae_score": 1 / num_factors}
@@ -204,79 +208,10 @@ def mig(
     Raises:
         ValueError: If the arrays are not as described.
     """
-    z, values = _checked(latents, factors)
+    z, values = checked(latents, factors)
     information = _mutual_information(_binned(z, values), values)
     gap = _gap_of_largest_two(information)
     return {"mig": float(np.mean(gap / _entropy(values)))}
-
-
-def dci(
-    latents: np.ndarray, factors: np.ndarray, random_state: RandomState = 0
-) -> dict[str, float]:
-    """Computes disentanglement, completeness and informativeness.
-
-    A random forest for each factor predicts its value from the latents (4/5 of the
-    rows to train, the rest to test; every latent is tried at each split, so that a
-    latent that helps is never left out of the choice). R, `(d, k)`, is the forests'
-    importances. Disentanglement of a latent is 1 minus the entropy of its row of R, in
-    units of log k, and latents count by their share of R; completeness of a factor is
-    1 minus the entropy of its column, in units of log d, and is averaged.
-    Informativeness is the mean accuracy on the test rows.
-
-    The importances of a forest that predicts nothing are noise that sums to one. A
-    factor that is not predicted better than by its most frequent value, by more than
-    three standard errors, has no importances here and completeness 0.
-
-    Source: Eastwood and Williams 2018, "A framework for the quantitative evaluation of
-    disentangled representations", section 2, with forests that classify.
-
-    Args:
-        latents: As in `all_scores`; 10,000 rows are plenty.
-        factors: As in `all_scores`.
-        random_state: A seed or a generator.
-
-    Returns:
-        `dci_disentanglement`, `dci_completeness`, `dci_informativeness`.
-
-    Raises:
-        ValueError: If the arrays are not as described.
-    """
-    z, values = _checked(latents, factors)
-    generator = np.random.default_rng(random_state)
-    importance, accuracy = _forests(z, values, generator)
-    of_latent = importance.sum(axis=1)
-    disentanglement = 0.0
-    if of_latent.any():
-        weight = of_latent / of_latent.sum()
-        disentanglement = float(weight @ _concentration(importance))
-    return {
-        "dci_disentanglement": disentanglement,
-        "dci_completeness": float(np.mean(_concentration(importance.T))),
-        "dci_informativeness": float(np.mean(accuracy)),
-    }
-
-
-def _forests(
-    z: np.ndarray, values: np.ndarray, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the forests' importances `(d, k)` and test accuracies `(k,)`."""
-    majority = _majority_share(values)
-    importance, accuracy = np.zeros((z.shape[1], values.shape[1])), majority.copy()
-    if not z.shape[1]:
-        return importance, accuracy
-    train, test = np.split(generator.permutation(len(z)), [max(1, len(z) * 4 // 5)])
-    for factor, share in enumerate(majority):
-        forest = RandomForestClassifier(
-            _NUM_TREES,
-            max_features=None,
-            random_state=int(generator.integers(2**31)),
-        )
-        forest.fit(z[train], values[train, factor])
-        accuracy[factor] = forest.score(z[test], values[test, factor])
-        standard_error = np.sqrt(share * (1 - share) / len(test))
-        if accuracy[factor] > share + 3 * standard_error:
-            importance[:, factor] = forest.feature_importances_
-    return importance, accuracy
 
 
 def sap(
@@ -304,7 +239,7 @@ def sap(
     Raises:
         ValueError: If the arrays are not as described.
     """
-    z, values = _checked(latents, factors)
+    z, values = checked(latents, factors)
     standardized = (values - values.mean(axis=0)) / values.std(axis=0)
     r_squared = (z.T @ standardized / len(z)) ** 2
     return {"sap": float(np.mean(_gap_of_largest_two(r_squared)))}
@@ -339,7 +274,7 @@ def modularity(
     Raises:
         ValueError: If the arrays are not as described.
     """
-    z, values = _checked(latents, factors)
+    z, values = checked(latents, factors)
     generator = np.random.default_rng(random_state)
     bins = _binned(z, values)
     information = _mutual_information(bins, values)
@@ -399,46 +334,6 @@ class _Groups:
         return self._order[start + generator.integers(0, count, shape)]
 
 
-def _checked_factors(factors: np.ndarray) -> np.ndarray:
-    """Returns the factors that vary, their values renumbered from 0, `(n, k)`."""
-    factors = np.asarray(factors)
-    if factors.ndim != 2 or not np.issubdtype(factors.dtype, np.integer):
-        raise ValueError(
-            "Invalid value for argument `factors`. Expected integers of shape (n, k). "
-            f"Received: {factors.dtype} of shape {factors.shape}."
-        )
-    columns = [np.unique(column, return_inverse=True)[1] for column in factors.T]
-    varying = [column for column in columns if column.size and column.any()]
-    if len(varying) < 2:
-        raise ValueError(
-            "Invalid value for argument `factors`. Expected at least two columns that "
-            f"vary, to tell factors apart. Received: {len(varying)}."
-        )
-    return np.stack(varying, axis=1)
-
-
-def _checked(latents: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the latents that vary, standardised, and the factors that vary."""
-    values = _checked_factors(factors)
-    z = np.asarray(latents, np.float64)
-    if z.ndim != 2 or len(z) != len(values):
-        raise ValueError(
-            f"Invalid value for argument `latents`. Expected shape ({len(values)}, d), "
-            f"a row for each row of `factors`. Received: shape {z.shape}."
-        )
-    if not np.isfinite(z).all():
-        raise ValueError(
-            "Invalid value for argument `latents`. Expected finite numbers. Received: "
-            f"{int(np.sum(~np.isfinite(z)))} that are NaN or infinite; look at the "
-            "model that made them."
-        )
-    # Relative to its size, so that the rounding of a float32 constant is no variance.
-    largest = np.abs(z).max(axis=0)
-    z = z[:, np.ptp(z, axis=0) > _EPSILON * largest]
-    z = z / np.abs(z).max(axis=0)
-    return (z - z.mean(axis=0)) / z.std(axis=0), values
-
-
 def _halves(n: int, generator: np.random.Generator) -> list[np.ndarray]:
     return np.array_split(generator.permutation(n), 2)
 
@@ -472,24 +367,8 @@ def _entropy(values: np.ndarray) -> np.ndarray:
     return np.array([stats.entropy(np.bincount(column)) for column in values.T])
 
 
-def _majority_share(values: np.ndarray) -> np.ndarray:
-    """Computes the share of the most frequent value of each column, `(k,)`."""
-    return np.array([np.bincount(column).max() / len(column) for column in values.T])
-
-
 def _gap_of_largest_two(scores: np.ndarray) -> np.ndarray:
     """Computes the largest entry of each column less the second, 0 where none is."""
     padded = np.concatenate([np.zeros((2, scores.shape[1])), scores])
     second, first = np.sort(padded, axis=0)[-2:]
     return first - second
-
-
-def _concentration(importance: np.ndarray) -> np.ndarray:
-    """Computes 1 - entropy / log(columns) of each row, 0 for a row of zeros."""
-    total = importance.sum(axis=1)
-    if importance.shape[1] < 2:
-        return (total > 0).astype(np.float64)
-    share = importance / np.where(total > 0, total, 1.0)[:, None]
-    entropy = special.entr(share).sum(axis=1)
-    concentration = np.clip(1 - entropy / np.log(importance.shape[1]), 0.0, 1.0)
-    return np.where(total > 0, concentration, 0.0)

@@ -328,7 +328,8 @@ def bits_per_dimension(
       likelihood is a probability and the bits are NLL / (D log 2);
     - under the densities, if x is images of 256 grey levels, the probability of a level
       is taken to be its density times the distance 1/255 between two, which adds log2
-      255 = 7.99 bits. Scales are bounded such that these add up to 1 within 3 %.
+      255 = 7.99 bits. These add up to 1 within 3 % where the scale is at least half
+      the distance, as it is for images unless a smaller one was given.
 
     Anything else has no such number: grey values under `Bernoulli` are no outcomes of
     it, the NLL of measurements depends on their unit, and where a part of x is given
@@ -351,6 +352,8 @@ def bits_per_dimension(
         return bits
     if isinstance(likelihood, Bernoulli):
         return bits if is_binary(x) else None
-    if isinstance(likelihood, Gaussian | ContinuousBernoulli) and all_on_grid(x, 255):
-        return bits + math.log2(255.0)
-    return None
+    if isinstance(likelihood, Gaussian):
+        wide = likelihood.smallest_scale >= 1.0 / 510.0
+    else:
+        wide = isinstance(likelihood, ContinuousBernoulli)
+    return bits + math.log2(255.0) if wide and all_on_grid(x, 255) else None

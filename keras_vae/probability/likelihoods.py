@@ -303,9 +303,13 @@ class Gaussian(Likelihood):
     def _initial_log_scale(self) -> float:
         return math.log(_INITIAL_IMAGE_SCALE) if self.image else 0.0
 
+    @property
+    def smallest_scale(self) -> float:
+        """The smallest standard deviation that p(x|z) can have."""
+        return 1.0 / 510.0 if self.image else 1e-3
+
     def _bounded_log_scale(self, log_scale: tf.Tensor) -> tf.Tensor:
-        floor = 1.0 / 510.0 if self.image else 1e-3
-        return bounded(log_scale, math.log(floor), _LOG_SCALE_LIMIT)
+        return bounded(log_scale, math.log(self.smallest_scale), _LOG_SCALE_LIMIT)
 
     def _parameters(self, params: tf.Tensor) -> list[tf.Tensor]:
         (location,) = self._numbers(params)
@@ -343,6 +347,11 @@ class GaussianFixed(Gaussian):
                 f"Received: scale={scale}"
             )
         self.scale = scale
+
+    @property
+    def smallest_scale(self) -> float:
+        """The scale that was given."""
+        return self.scale
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
         """There is nothing to make: the scale is given."""

@@ -225,13 +225,101 @@ def test_dci_of_known_codes() -> None:
     assert scores["dci_completeness"] == pytest.approx(0.5, abs=0.1)
 
 
-def test_dci_takes_no_importance_from_a_forest_that_predicts_nothing() -> None:
-    factors = draw_factors(2000, (4, 5))
-    one_known = np.stack([factors[:, 0], noise(2000)], axis=1)
-    scores = metrics.dci(one_known, factors)
-    assert scores["dci_disentanglement"] > 0.99
-    assert scores["dci_completeness"] == pytest.approx(0.5, abs=0.01)
-    assert scores["dci_informativeness"] == pytest.approx((1 + 1 / 5) / 2, abs=0.06)
+def test_dci_of_factors_that_are_not_encoded_falls() -> None:
+    factors = draw_factors(2000, (4, 5, 4, 5))
+    half = np.concatenate([factors[:, :2], noise(2000, 2)], axis=1)
+    scores = metrics.dci(half, factors)
+    # Rows of R: (1, 0, 1/4, 1/4) twice and (0, 0, 1/4, 1/4) twice.
+    entropy = -(2 / 3) * np.log(2 / 3) + (1 / 3) * np.log(6)
+    encoded, empty = 1 - entropy / np.log(4), 1 / 2
+    expected = 0.75 * encoded + 0.25 * empty
+    assert scores["dci_disentanglement"] == pytest.approx(expected, abs=0.02)
+    assert scores["dci_completeness"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_dci_stays_high_where_a_little_noise_is_added() -> None:
+    factors = draw_factors(3000)
+    standardized = (factors - factors.mean(axis=0)) / factors.std(axis=0)
+    noisy = standardized + 0.1 * noise(*factors.shape)
+    scores = metrics.dci(noisy, factors)
+    # Forests of full depth have 0.3.
+    assert scores["dci_disentanglement"] > 0.85
+    assert scores["dci_completeness"] > 0.85
+
+
+def test_boosted_trees_are_the_published_implementation_s_form() -> None:
+    factors = draw_factors(600, (2, 3))
+    latents = factors + 0.1 * noise(600, 2)
+    scores = metrics.dci(latents, factors, predictor="boosted_trees")
+    assert 0.8 < scores["dci_disentanglement"] <= 1
+    # Its importances are taken as they are, even those of noise.
+    unknown = metrics.dci(noise(600, 2), factors, predictor="boosted_trees")
+    assert unknown["dci_disentanglement"] > 0
+    with pytest.raises(ValueError, match="predictor"):
+        metrics.dci(latents, factors, predictor="lasso")
+
+
+KNOWN = {
+    # What is encoded, and by key the least and the most that it may score.
+    "clean": {key: (0.95, 1.0) for key in KEYS},
+    "noisy": {
+        "beta_vae_score": (0.95, 1.0),
+        "factor_vae_score": (0.95, 1.0),
+        "mig": (0.55, 0.95),
+        "dci_disentanglement": (0.85, 1.0),
+        "dci_completeness": (0.85, 1.0),
+        "sap": (0.9, 1.0),
+        "modularity": (0.95, 1.0),
+    },
+    "rotated": {
+        "mig": (0.0, 0.35),
+        "dci_disentanglement": (0.0, 0.5),
+        "dci_completeness": (0.0, 0.5),
+        "sap": (0.0, 0.5),
+    },
+    "duplicated": {
+        "mig": (0.0, 0.02),
+        "dci_disentanglement": (0.95, 1.0),
+        "dci_completeness": (0.4, 0.8),
+        "sap": (0.0, 0.02),
+        "modularity": (0.95, 1.0),
+    },
+    "half encoded": {
+        "beta_vae_score": (0.5, 0.95),
+        "mig": (0.35, 0.55),
+        "dci_disentanglement": (0.2, 0.55),
+        "dci_completeness": (0.35, 0.55),
+        "sap": (0.35, 0.55),
+    },
+    "dead dimensions": {key: (0.95, 1.0) for key in KEYS},
+}
+
+
+def known_representation(name: str, factors: np.ndarray) -> np.ndarray:
+    standardized = (factors - factors.mean(axis=0)) / factors.std(axis=0)
+    n, k = factors.shape
+    match name:
+        case "noisy":
+            return standardized + 0.1 * noise(n, k)
+        case "rotated":
+            return rotated(factors)
+        case "duplicated":
+            return np.concatenate([standardized, -standardized], axis=1)
+        case "half encoded":
+            return np.concatenate([standardized[:, : k // 2], noise(n, 2)], axis=1)
+        case "dead dimensions":
+            return np.concatenate([standardized, np.full((n, 3), 0.5)], axis=1)
+        case _:
+            return standardized
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", KNOWN)
+def test_scores_of_known_representations(name: str) -> None:
+    factors = draw_factors(3000, (4, 6, 8, 16))
+    scores = metrics.all_scores(known_representation(name, factors), factors, 0)
+    for key, (least, most) in KNOWN[name].items():
+        assert least <= scores[key] <= most + 1e-9, (key, scores[key])
 
 
 def test_sap_is_the_gap_of_squared_correlations() -> None:

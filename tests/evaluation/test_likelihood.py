@@ -13,7 +13,7 @@ from keras_vae.evaluation.likelihood import (
     importance_weighted_nll,
 )
 from keras_vae.models.autoencoder import Autoencoder
-from keras_vae.probability.likelihoods import LIKELIHOODS
+from keras_vae.probability.likelihoods import LIKELIHOODS, Gaussian, GaussianFixed
 from keras_vae.probability.priors import GaussianMixture
 
 SHAPE = (4, 3, 1)
@@ -271,6 +271,20 @@ def test_bits_per_dimension_are_for_images_of_few_levels(x):
         assert bits(name, grey) == pytest.approx(plain + math.log2(255))
         assert bits(name, (grey + 0.5) / 255.5) is None
     assert bits("gaussian", np.zeros((5, 12), np.float32)) is None
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "has_bits"),
+    [
+        (GaussianFixed(scale=2e-4, image=True), False),
+        (GaussianFixed(scale=0.1, image=True), True),
+        (Gaussian(image=False), False),  # its scale may become as small as 1e-3
+    ],
+)
+def test_densities_narrower_than_a_level_have_no_bits(likelihood, has_bits):
+    grey = np.random.default_rng(0).integers(0, 256, (9, *SHAPE), np.uint8)
+    model = VAE(latent_dim=2, input_shape=SHAPE, likelihood=likelihood)
+    assert (bits_per_dimension(model, grey, 100.0) is not None) == has_bits
 
 
 @pytest.mark.parametrize(
