@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_vae import files
 from keras_vae.data import datasets
-from keras_vae.evaluation import latents, summary
+from keras_vae.evaluation import comparison, latents, summary
 from keras_vae.evaluation.likelihood import elbo_terms
 from keras_vae.evaluation.summary import Part
 from keras_vae.reporting.runs import Run, load_run
@@ -75,6 +75,81 @@ def evaluate_run(
     say(summary.table(figures))
     say(f"Wrote {place} in {figures['evaluation_seconds']:.0f} s.")
     return figures
+
+
+def compare_runs(
+    path: str | os.PathLike[str],
+    other: str | os.PathLike[str],
+    num_importance_samples: int = 5000,
+    say: Say | None = None,
+) -> dict[str, Any]:
+    """Measures what one run's model gains over another's, paired by example.
+
+    The result goes to the first run's `metrics.json`, under the other's path in
+    `compared_with`.
+
+    Args:
+        path: The folder of a finished run.
+        other: The folder of another, whose held-out examples are the same ones.
+        num_importance_samples: Samples of the posterior for each example.
+        say: Takes the lines a person should read, one at a time.
+
+    Returns:
+        For -ELBO and the importance-weighted NLL the mean of both models, the gain of
+        the first and its standard error over examples, in nats.
+
+    Raises:
+        ValueError: If there is no finished run, a model has no likelihood, or the runs
+            hold out different examples.
+    """
+    say = say or (lambda line: None)
+    runs = [load_run(path), load_run(other)]
+    part = runs[0].held_out
+    tests = [_part(run, run.held_out) for run in runs]
+    if not np.array_equal(tests[0].split.x, tests[1].split.x):
+        raise ValueError(
+            f"--compare_with: {other} does not hold out the same examples as {path}; "
+            "compare runs of one dataset, with the same --binarize and "
+            "--validation_fraction."
+        )
+    say(
+        f"Comparing {path} with {other} on {len(tests[0].split):,} {part} examples of "
+        f"{runs[0].data.name}, {num_importance_samples:,} importance samples for each"
+    )
+    measured = [
+        comparison.bounds_by_example(
+            run.model,
+            test.split.x,
+            None if run.model.infers_condition else test.condition,
+            num_importance_samples,
+        )
+        for run, test in zip(runs, tests, strict=True)
+    ]
+    result: dict[str, Any] = {
+        "part": _PARTS[part],
+        "num_examples": len(tests[0].split),
+        "num_importance_samples": num_importance_samples,
+    }
+    for name, words in (("neg_elbo", "-ELBO"), ("importance_weighted_nll", "NLL")):
+        ours, theirs = (bounds[name] for bounds in measured)
+        gain = comparison.paired_difference(ours, theirs)
+        result |= {
+            name: float(ours.mean()),
+            f"{name}_other": float(theirs.mean()),
+            f"{name}_gain": gain.mean,
+            f"{name}_gain_standard_error": gain.standard_error,
+        }
+        say(
+            f"{words:<6} {ours.mean():10.2f} against {theirs.mean():10.2f} nats: a "
+            f"gain of {gain.mean:.2f}, paired standard error {gain.standard_error:.2f}"
+        )
+    metrics = dict(runs[0].metrics)
+    others = metrics.get("compared_with", {})
+    metrics["compared_with"] = {**others, os.fspath(other): result}
+    place = runs[0].path / "metrics.json"
+    files.write_text(place, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    say(f"Wrote {place}.")
+    return result
 
 
 def encode_run(

@@ -164,7 +164,7 @@ def _metrics(path: Path) -> dict[str, Any]:
     return metrics
 
 
-_TABLES = ("by_class", "disentanglement", "other_datasets")
+_TABLES = ("by_class", "compared_with", "disentanglement", "other_datasets")
 _FIGURES = (
     "active_units",
     "epochs",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_vae.evaluation.likelihood import elbo_terms
-from keras_vae.reporting.measure import encode_run, evaluate_run
+from keras_vae.reporting.measure import compare_runs, encode_run, evaluate_run
 from keras_vae.reporting.runs import load_run
 from keras_vae.training import run
 from keras_vae.training.config import TrainConfig
@@ -60,6 +60,25 @@ def test_figures_are_added_to_those_of_training(copy):
     assert after["importance_weighted_nll"] < after["neg_elbo"]
     assert after["num_importance_samples"] == 20
     assert "NLL by importance sampling" in "\n".join(said)
+
+
+@pytest.mark.slow
+def test_a_run_gains_nothing_over_itself(copy, folder):
+    found = compare_runs(copy, folder, num_importance_samples=5)
+    assert found["importance_weighted_nll_gain"] == 0
+    assert found["neg_elbo_gain_standard_error"] == 0
+    assert metrics_of(copy)["compared_with"][str(folder)] == found
+    assert load_run(copy).metrics["compared_with"]
+
+
+def test_runs_that_hold_out_other_examples_are_not_compared(copy, tmp_path):
+    other = shutil.copytree(copy, tmp_path / "other")
+    write_images(tmp_path / "other.npz", seed=1)
+    config = json.loads((other / "config.json").read_text())
+    config["dataset"] = str(tmp_path / "other.npz")
+    (other / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="--compare_with"):
+        compare_runs(copy, other)
 
 
 @pytest.mark.slow
