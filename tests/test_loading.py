@@ -34,6 +34,7 @@ BOUND = {
     "condition": {"model": "cvae"},
     "dip_kind": {"model": "dip_vae"},
     "estimator": {"model": "beta_tcvae"},
+    "layer_order": {"batch_norm": True, "dropout": 0.2},
     "model": {},
     "prior": {},
 }

@@ -43,7 +43,8 @@ class Options(TypedDict, total=False):
     normalization: None by default. "layer": each example by itself, a vector over its
         features, a map over all positions and channels. "batch": the result of training
         then depends on how a batch is split over replicas. It stands between a layer
-        and its activation.
+        and its activation,
+    normalize_after: or, if True, behind the activation.
     name: Of the model; its layers' names start with it. Networks of one model that use
         dropout need different names.
     """
@@ -52,6 +53,7 @@ class Options(TypedDict, total=False):
     initializer: Any
     dropout: float | None
     normalization: str | None
+    normalize_after: bool
     name: str | None
 
 
@@ -87,6 +89,7 @@ class Blocks:
         self.normalization = options.get("normalization")
         if self.normalization is not None:
             lookup("normalization", self.normalization, _NORMALIZATIONS)
+        self.normalize_after = bool(options.get("normalize_after"))
         self._counts: dict[str, int] = {}
 
     def dense(self, x: Any, units: int, **kwargs: Any) -> Any:
@@ -112,20 +115,26 @@ class Blocks:
 
     def activate(self, x: Any) -> Any:
         """Normalisation, activation, dropout: what follows a linear layer."""
-        if self.normalization == "batch":
-            # Keras' momentum of 0.99 needs hundreds of steps to forget its start.
-            label = self._label("normalization")
-            x = keras.layers.BatchNormalization(momentum=0.9, name=label)(x)
-        elif self.normalization == "layer" and len(x.shape) == 2:
-            x = keras.layers.LayerNormalization(name=self._label("normalization"))(x)
-        elif self.normalization == "layer":
-            label = self._label("normalization")
-            x = keras.layers.GroupNormalization(groups=1, name=label)(x)
+        if not self.normalize_after:
+            x = self._normalize(x)
         label = self._label("activation")
         x = keras.layers.Activation(self.activation, name=label)(x)
+        if self.normalize_after:
+            x = self._normalize(x)
         if self.dropout:
             x = RowDropout(self.dropout, name=self._label("dropout"))(x)
         return x
+
+    def _normalize(self, x: Any) -> Any:
+        if self.normalization is None:
+            return x
+        label = self._label("normalization")
+        if self.normalization == "batch":
+            # Keras' momentum of 0.99 needs hundreds of steps to forget its start.
+            return keras.layers.BatchNormalization(momentum=0.9, name=label)(x)
+        if len(x.shape) == 2:
+            return keras.layers.LayerNormalization(name=label)(x)
+        return keras.layers.GroupNormalization(groups=1, name=label)(x)
 
     def hidden(self, x: Any, hidden_units: Sequence[int]) -> Any:
         """Dense layers one after the other, each with its activation."""

@@ -162,9 +162,9 @@ def _likelihood(config: TrainConfig, input_shape: tuple[int, ...]) -> Likelihood
 
 def _prior(config: TrainConfig, condition: Condition | None) -> Prior | keras.Model:
     if config.prior == "conditional" and condition is not None:
-        options = _options(config)
-        for name in ("dropout", "normalization"):
-            del options[name]  # p(z|c) is to depend on c alone
+        options = _options(config, "encoder")
+        for name in ("dropout", "normalization", "normalize_after"):
+            options.pop(name, None)  # p(z|c) is to depend on c alone
         return prior_network(config.encoder, condition, config.latent_dim, **options)
     kind = lookup("prior", config.prior, PRIORS)
     if "components" in inspect.signature(kind.__init__).parameters:
@@ -214,10 +214,10 @@ def _encoder(
             condition,
             input_shape,
             config.latent_dim,
-            **_options(config),
+            **_options(config, "encoder"),
         )
     size = posteriors * config.latent_dim
-    encoder = make(input_shape, size, **_options(config))
+    encoder = make(input_shape, size, **_options(config, "encoder"))
     if config.input_noise == "none":
         return encoder
     return with_input_noise(encoder, config.input_noise)
@@ -232,20 +232,23 @@ def _decoder(
             condition,
             config.latent_dim,
             params_shape,
-            **_options(config),
+            **_options(config, "decoder"),
         )
     make = lookup("decoder", str(config.decoder), networks.DECODERS)
-    return make(config.latent_dim, params_shape, **_options(config))
+    return make(config.latent_dim, params_shape, **_options(config, "decoder"))
 
 
-def _options(config: TrainConfig) -> dict[str, Any]:
-    """The network flags, as the functions that make networks take them."""
+def _options(config: TrainConfig, network: str) -> dict[str, Any]:
+    """The flags of the "encoder" or "decoder", as what makes networks takes them."""
     options: dict[str, Any] = {
         "activation": config.activation,
         "initializer": config.initializer,
         "dropout": config.dropout,
         "normalization": "batch" if config.batch_norm else None,
     }
+    if config.layer_order == "split":
+        options["normalize_after"] = True
+        del options["dropout" if network == "encoder" else "normalization"]
     if config.hidden_units is not None:
         options["hidden_units"] = config.hidden_units
     return options

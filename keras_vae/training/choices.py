@@ -150,6 +150,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "activation": "relu",
         "batch_norm": True,
         "dropout": 0.2,
+        "layer_order": "split",
         "latent_dim": 10,
         "binarize": "none",
         "learning_rate": 1e-3,

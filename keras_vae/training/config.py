@@ -109,6 +109,15 @@ class TrainConfig(Options):
         0.0, "part of the hidden units dropped in training", minimum=0, below=1
     )
     batch_norm: bool = option(False, "batch normalisation after the hidden layers")
+    layer_order: str = option(
+        "standard",
+        "where they stand",
+        choices={
+            "standard": "normalisation, activation, dropout; in both networks",
+            "split": "behind the activation, normalisation in the encoder alone and "
+            "dropout in the decoder alone",
+        },
+    )
     likelihood: str = option(
         "auto",
         "p(x|z); auto is bernoulli for images and gaussian for other data",
@@ -441,6 +450,11 @@ class TrainConfig(Options):
             return (
                 f"--{name} has no effect with --model {self.model}: leave it out, or "
                 f"choose a model that uses it ({', '.join(users)})."
+            )
+        if name == "layer_order" and not (self.batch_norm or self.dropout):
+            return (
+                "--layer_order has no effect without --batch_norm and --dropout: leave "
+                "it out, or set one of them."
             )
         return super().unused(name)
 

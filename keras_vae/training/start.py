@@ -10,7 +10,15 @@ from keras_vae.loading import load_model
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
 
-_SAME = ("encoder", "decoder", "hidden_units", "activation", "batch_norm", "latent_dim")
+_SAME = (
+    "encoder",
+    "decoder",
+    "hidden_units",
+    "activation",
+    "batch_norm",
+    "layer_order",
+    "latent_dim",
+)
 """Flags that say what the networks are."""
 
 Weights = dict[str, list[np.ndarray]]

@@ -66,6 +66,7 @@ def test_a_preset_leaves_out_what_the_model_does_not_use(monkeypatch):
         ({"gamma": 3.0}, "choose a model that uses it .*factor_vae"),
         ({"kl_warmup_epochs": 5}, "--kl_schedule to linear or cyclical"),
         ({"prior_components": 5}, "--prior to gaussian_mixture or vamp"),
+        ({"layer_order": "split"}, "without --batch_norm and --dropout"),
         ({"likelihood_scale": 0.1}, "--likelihood to gaussian_fixed"),
         (
             {"strategy": "one_device", "virtual_devices": 2},

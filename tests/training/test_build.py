@@ -1,0 +1,52 @@
+import keras
+import pytest
+
+from keras_vae import networks
+from keras_vae.training.build import build_model
+from keras_vae.training.config import TrainConfig
+
+
+def layers_of(network):
+    """Kind of each layer with its units, from the input on."""
+    shown = []
+    for layer in network.layers:
+        if layer.name.endswith("head") or not isinstance(
+            layer, keras.layers.InputLayer | keras.layers.Flatten | keras.layers.Reshape
+        ):
+            size = getattr(layer, "units", getattr(layer, "rate", ""))
+            kind = type(layer).__name__
+            if kind == "Activation":
+                size = layer.activation.__name__
+            shown.append(f"{kind} {size}".strip())
+    return [name for name in shown if name.split()[0] not in ("Split", "GetItem")]
+
+
+def test_the_small_tutorial_has_the_networks_of_the_tutorial():
+    config = TrainConfig.resolve({"preset": "tutorial_small"})
+    model = build_model(config, (28, 28, 1), 1000)
+    assert layers_of(model.encoder) == [
+        "Dense 20",
+        "Activation relu",
+        "BatchNormalization",
+        "Dense 20",  # mean and log variance of ten dimensions
+    ]
+    assert layers_of(model.decoder) == [
+        "Dense 20",
+        "Activation relu",
+        "RowDropout 0.2",
+        "Dense 784",
+    ]
+
+
+@pytest.mark.parametrize("name", networks.ENCODERS)
+@pytest.mark.parametrize("kind", ["batch", "layer"])
+def test_normalisation_stands_in_front_of_or_behind_the_activation(name, kind):
+    shape = (16, 1) if name == "conv1d" else (8, 8, 1)
+    for after in (False, True):
+        network = networks.ENCODERS[name](
+            shape, 2, normalization=kind, normalize_after=after
+        )
+        places = [layer.split()[0] for layer in layers_of(network)]
+        first = places.index("Activation")
+        assert ("Normalization" in places[first + 1]) == after
+        assert ("Normalization" in places[first - 1]) == (not after)
