@@ -1,4 +1,4 @@
-"""Pictures of examples that are no images: sequences and vectors drawn as lines.
+"""Pictures of examples that are no images: sequences as lines, vectors as bars.
 
 All cells share one set of axes, which is what makes them quick to draw. Sequences of
 many channels, as of spectra, are drawn as images.
@@ -15,6 +15,7 @@ from keras_vae.visualization.grids import Picture, require
 
 CELL = 160  # pixels of the longer side of a cell
 _MOST_LINES = 12  # channels of a sequence, beyond which it is drawn as an image
+_MOST_BARS = 12  # features of a vector, beyond which they are joined to a line
 
 # Okabe and Ito's colours, told apart by colour-blind eyes.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -27,7 +28,8 @@ def explained(shape: Sequence[int]) -> str:
         return "Cells: time to the right, channels upwards; black is lowest"
     ends = "from its lowest to its highest value"
     if len(shape) == 1:
-        return f"Cells: the {count} features from left to right, each {ends}"
+        bars = ", as a bar from the middle" if count <= _MOST_BARS else ""
+        return f"Cells: the {count} features from left to right, each {ends}{bars}"
     names = ("blue", "orange", "green", "pink", "yellow", "sky blue")[:count]
     colors = f" ({', '.join(names)})" if count > 1 else ""
     return f"Cells: time to the right; channels{colors} upwards, each {ends}"
@@ -44,10 +46,11 @@ def line_grid(
     """Draws sequences or vectors as lines, one cell per example.
 
     A vector's features, and each channel of a sequence, are shown between their own
-    lowest and highest value in `reference`, since their units may differ. Of more than
-    six channels the first six are drawn. Of more than twelve all are, as an image: time
-    to the right, channels upwards, the lowest value of all black and the highest white,
-    and the second of two series below the first.
+    lowest and highest value in `reference`, since their units may differ. Up to twelve
+    features are bars from the middle of that range, more are joined to a line. Of more
+    than six channels the first six are drawn. Of more than twelve all are, as an image:
+    time to the right, channels upwards, the lowest value of all black and the highest
+    white, and the second of two series below the first.
 
     Args:
         *series: One or two arrays of one shape, `(n, features)` or
@@ -78,7 +81,7 @@ def line_grid(
     require(titles is None or len(titles) == n, "titles", f"{n} texts", titles)
     known = arrays[0] if reference is None else np.asarray(reference, np.float32)
     if len(shapes[0]) == 3 and shapes[0][-1] > _MOST_LINES:
-        return _as_images(arrays, known, columns, titles)
+        return _as_images(arrays, known, columns, titles, scale)
     known = known.reshape(-1, known.shape[-1])
     finite = np.isfinite(known)
     low = known.min(axis=0, initial=np.inf, where=finite)
@@ -86,12 +89,14 @@ def line_grid(
     low, high = np.where(finite.any(axis=0), (low, high), 0.0)  # a diverged model's
     middle = (low + high) / 2
     span = np.where(high > low, high - low, np.maximum(np.abs(low), 1.0))
+    bars = len(shapes[0]) == 2 and shapes[0][1] <= _MOST_BARS
     lines = []
     for array in arrays:
         unit = np.clip((array - middle) / span + 0.5, -0.05, 1.05)
         unit = unit[..., np.newaxis] if unit.ndim == 2 else unit
-        lines.append(unit.repeat(2, axis=1) if unit.shape[1] == 1 else unit)
-    return _draw(lines, list(labels), columns, titles, scale)
+        flat = unit.shape[1] == 1 and not bars
+        lines.append(unit.repeat(2, axis=1) if flat else unit)
+    return _draw(lines, list(labels), columns, titles, scale, bars)
 
 
 def _as_images(
@@ -99,16 +104,17 @@ def _as_images(
     reference: NDArray[np.float32],
     columns: int,
     titles: Sequence[str] | None,
+    scale: float,
 ) -> Picture:
-    """Draws sequences of spectra as images."""
+    """Draws sequences of spectra as images, about as large as cells of lines."""
     known = reference[np.isfinite(reference)]
     low, high = (known.min(), known.max()) if known.size else (0.0, 1.0)
     span = high - low if high > low else 1.0
     images = [((array - low) / span).swapaxes(1, 2)[:, ::-1] for array in arrays]
+    larger = max(1, round(CELL * scale / max(images[0].shape[1:])))
     if len(images) == 2:
-        originals, reconstructions = images
-        return grids.reconstruction_grid(originals, reconstructions, columns=columns)
-    return grids.tile(images[0], columns=columns, titles=titles)
+        return grids.reconstruction_grid(*images, columns=columns, scale=larger)
+    return grids.tile(images[0], columns=columns, titles=titles, scale=larger)
 
 
 def _draw(
@@ -117,6 +123,7 @@ def _draw(
     columns: int,
     titles: Sequence[str] | None,
     scale: float,
+    bars: bool,
 ) -> Picture:
     """Draws `lines`, each `(n, steps, channels)` in [0, 1], in one set of axes."""
     # Imported here: whoever draws images only need not wait for matplotlib.
@@ -144,18 +151,31 @@ def _draw(
         + corners * np.stack([np.ones(n), height], axis=-1)[:, np.newaxis]
     )
     axes.add_collection(LineCollection(list(frames), colors="0.8", linewidths=0.8))
-    x = left[:, np.newaxis] + 0.03 + np.linspace(0.0, 0.84, steps)
+    places = np.linspace(0.0, 0.84, steps)
+    if bars:
+        places = 0.84 * (np.arange(steps) + 0.5) / steps
+        middles = np.stack([left + 0.03, top + height / 2], axis=-1)[:, np.newaxis]
+        rule = middles + np.array([(0.0, 0.0), (0.84, 0.0)])
+        axes.add_collection(LineCollection(list(rule), colors="0.8", linewidths=0.8))
+    x = left[:, np.newaxis] + 0.03 + places
     styles = [(4.0, 0.35), (1.3, 1.0)] if len(lines) > 1 else [(1.3, 1.0)]
+    if bars:
+        styles = [(1.5 * width, alpha) for width, alpha in styles]
     for unit, (linewidth, alpha) in zip(lines, styles, strict=True):
         for channel, color in zip(range(channels), COLORS, strict=False):
             share = 0.94 - 0.88 * unit[..., channel]
             y = top[:, np.newaxis] + height[:, np.newaxis] * share
+            drawn = np.stack([x, y], axis=-1)
+            if bars:
+                foot_y = np.broadcast_to((top + height / 2)[:, np.newaxis], y.shape)
+                ends = [np.stack([x, foot_y], axis=-1), drawn]
+                drawn = np.stack(ends, axis=2).reshape(-1, 2, 2)
+                # A dot at the end, so that a value in the middle is seen too.
+                size = (1.6 * linewidth) ** 2
+                axes.scatter(x, y, size, color, alpha=alpha, linewidths=0)
             axes.add_collection(
                 LineCollection(
-                    list(np.stack([x, y], axis=-1)),
-                    colors=color,
-                    linewidths=linewidth,
-                    alpha=alpha,
+                    list(drawn), colors=color, linewidths=linewidth, alpha=alpha
                 )
             )
     for i, title in enumerate(titles or ()):
