@@ -108,3 +108,9 @@ def with_input_noise(encoder: keras.Model, input_noise: str) -> keras.Model:
     layer = InputNoise(match[1], float(match[2]), seed=0, name="input_noise")
     noisy = layer(x)
     return keras.Model(x, encoder(noisy), name=f"noisy_{encoder.name}")
+
+
+def input_noise_of(encoder: Any) -> InputNoise | None:
+    """Returns the noise that an encoder adds to its input in training, or None."""
+    layers = getattr(encoder, "layers", ())
+    return next((layer for layer in layers if isinstance(layer, InputNoise)), None)

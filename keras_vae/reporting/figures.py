@@ -10,7 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from keras_vae.naming import lookup
-from keras_vae.reporting import example_figures, latent_figures, structure
+from keras_vae.reporting import (
+    example_figures,
+    latent_figures,
+    structure,
+    task_figures,
+)
 from keras_vae.reporting.catalogue import FIGURES as ABOUT
 from keras_vae.reporting.drawings import Animation, Drawing, Drawings
 from keras_vae.reporting.runs import Run, load_run
@@ -101,6 +106,9 @@ FIGURES: dict[str, Callable[[Subject], Drawings]] = {
     "interpolation": example_figures.interpolation,
     "all_pairs": example_figures.all_pairs,
     "expected_reconstruction": example_figures.expected_reconstruction,
+    "completions": task_figures.completions,
+    "denoising": task_figures.denoising,
+    "movement": task_figures.movement,
     "scatter": latent_figures.scatter,
     "tsne": latent_figures.tsne,
     "arrow": latent_figures.arrow,

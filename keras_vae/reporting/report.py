@@ -31,7 +31,13 @@ def _silent(line: str) -> None:
 
 
 SHOWN: dict[str, tuple[str, ...]] = {
-    "Examples": ("overview", "grids", "expected_reconstruction"),
+    "Examples": (
+        "overview",
+        "grids",
+        "completions",
+        "denoising",
+        "expected_reconstruction",
+    ),
     "Latent space": ("scatter", "kl_per_dimension", "manifold", "traversals"),
     "From one to another": ("interpolation", "arrow"),
     "Swiss roll": ("swiss_roll",),

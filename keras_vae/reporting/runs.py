@@ -74,7 +74,7 @@ class Run:
         spec = self.model.condition_spec
         if spec is None:
             return None
-        if self._completes():
+        if self.completes:
             return np.asarray(self.model.part_of(split.x))
         given = split.y if spec.dtype.is_integer else split.condition
         if self.model.infers_condition and (given is None or np.any(given < 0)):
@@ -88,7 +88,8 @@ class Run:
             )
         return given
 
-    def _completes(self) -> bool:
+    @property
+    def completes(self) -> bool:
         """Whether the model is given a part of x itself, and completes it."""
         from keras_vae.models.conditions import PARTS
 

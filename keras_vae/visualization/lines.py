@@ -113,7 +113,8 @@ def _as_images(
     images = [((array - low) / span).swapaxes(1, 2)[:, ::-1] for array in arrays]
     larger = max(1, round(CELL * scale / max(images[0].shape[1:])))
     if len(images) == 2:
-        return grids.reconstruction_grid(*images, columns=columns, scale=larger)
+        above, below = images
+        return grids.reconstruction_grid(above, below, columns=columns, scale=larger)
     return grids.tile(images[0], columns=columns, titles=titles, scale=larger)
 
 
@@ -171,8 +172,8 @@ def _draw(
                 ends = [np.stack([x, foot_y], axis=-1), drawn]
                 drawn = np.stack(ends, axis=2).reshape(-1, 2, 2)
                 # A dot at the end, so that a value in the middle is seen too.
-                size = (1.6 * linewidth) ** 2
-                axes.scatter(x, y, size, color, alpha=alpha, linewidths=0)
+                area = (1.6 * linewidth) ** 2
+                axes.scatter(x, y, area, color, alpha=alpha, linewidths=0)
             axes.add_collection(
                 LineCollection(
                     list(drawn), colors=color, linewidths=linewidth, alpha=alpha

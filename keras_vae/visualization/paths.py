@@ -21,6 +21,7 @@ def path_grid(
     arms: ArrayLike | None = None,
     columns: int | None = None,
     titles: Sequence[str] | None = None,
+    limits: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> Picture:
     """Draws paths in the plane, one cell each, all on one scale.
 
@@ -30,6 +31,8 @@ def path_grid(
         arms: `(n, joints, 2)`, the joints of an arm in one pose; drawn in grey.
         columns: Cells per row; by default five, or as many as there are rows.
         titles: One short text per path.
+        limits: The lowest and the highest place, (x, y) each, that a cell has room for;
+            None takes those of what is drawn and the origin.
 
     Returns:
         The picture, uint8 `(height, width, 3)`.
@@ -51,6 +54,8 @@ def path_grid(
     shown = np.concatenate([array.reshape(-1, 2) for array in (pen, *others)])
     shown = shown[np.isfinite(shown).all(axis=1)]  # a diverged model's
     low, high = shown.min(axis=0, initial=0.0), shown.max(axis=0, initial=0.0)
+    if limits is not None:
+        low, high = (np.asarray(place, np.float64) for place in limits)
     span = max(float((high - low).max()), 1e-9)
     row, column = np.divmod(np.arange(n), columns)
     middle = np.stack([column + 0.5, (row + 0.5) * (1 + top)], axis=-1)
