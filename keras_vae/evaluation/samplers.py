@@ -7,6 +7,7 @@ by exactly the difference of -E[log r] and -E[log p] (Hoffman and Johnson 2016, 
 surgery").
 """
 
+import contextlib
 import math
 import warnings
 from typing import Any
@@ -26,6 +27,7 @@ _COMPONENTS = 20
 _EXAMPLES_PER_PARAMETER_ROW = 10  # examples that a component needs for each dimension
 _MAX_FULL = 64  # latent dimensions up to which a component has a full covariance
 _SMALLEST_VARIANCE = 1e-4  # added, where the latents lie in fewer dimensions
+_SMALLEST_SHARE = 1e-8  # and at least so much of the largest variance
 _HELD_OUT = 10  # one in so many latents decides between Normal and mixture
 _SCORED = 2_000  # examples that the scores look at
 _SCORED_NUMBERS = 2**25  # and numbers in them
@@ -75,14 +77,14 @@ def fit_density(z: np.ndarray, components: int = 1) -> AggregateDensity:
     Args:
         z: (n, latent_dim), n >= 2.
         components: How many normals; with 1 it is a Normal. They have full covariances
-            up to 64 dimensions.
+            up to 64 dimensions. Latents of any scale are fitted in float64.
 
     Returns:
         The density, built.
 
     Raises:
-        ValueError: If there are fewer draws than components or than two, or z is not
-            finite.
+        ValueError: If there are fewer draws than components or than two, z is not
+            finite, or no such density has been found.
     """
     # Late, because it takes a second, and training reads this module when it starts.
     from sklearn.exceptions import ConvergenceWarning
@@ -95,11 +97,12 @@ def fit_density(z: np.ndarray, components: int = 1) -> AggregateDensity:
             f"{max(2, components)} rows of finite numbers. Received: shape {z.shape}"
             f"{'' if np.isfinite(z).all() else ' with NaN or infinity'}."
         )
+    z = z.astype(np.float64)
     covariance = "full" if z.shape[1] <= _MAX_FULL else "diagonal"
     mixture = GaussianMixture(
         components,
         covariance_type="full" if covariance == "full" else "diag",
-        reg_covar=_SMALLEST_VARIANCE,
+        reg_covar=max(_SMALLEST_VARIANCE, _SMALLEST_SHARE * z.var(axis=0).max()),
         tol=1e-2,
         random_state=0,
     )
@@ -127,27 +130,43 @@ def fit_aggregate(model: Any, x: Any, condition: Any = None) -> dict[str, Any]:
         condition: For conditional models, one row an example.
 
     Returns:
-        What was taken: `sampler` ("normal" or "gaussian_mixture") and
-        `sampler_components`.
-
-    Raises:
-        ValueError: If latents are not finite.
+        What was taken: `sampler` ("normal", "gaussian_mixture", or "none" where the
+        latents are not finite) and `sampler_components`.
     """
     x, condition = first_examples(x, condition, MAX_EXAMPLES)
     z = posterior_draws(model, x, condition, to_aggregate=True)
+    z = z[np.isfinite(z).all(axis=1)]
+    if not len(z):
+        # A model without a prior generates from its density, so N(0, I) stays with it.
+        model.set_aggregate(None if model.has_kl else AggregateDensity())
+        return {"sampler": "none", "sampler_components": 0}
     z = np.repeat(z, 2, axis=0) if len(z) == 1 else z  # a Normal around the only one
     kept_out = np.arange(len(z)) % _HELD_OUT == _HELD_OUT - 1
     known, held = (z[~kept_out], z[kept_out]) if kept_out.any() else (z, z)
     most = len(known) // (_EXAMPLES_PER_PARAMETER_ROW * z.shape[1])
-    candidates = [
-        fit_density(known, number) for number in {1, max(1, min(_COMPONENTS, most))}
-    ]
-    best = min(candidates, key=lambda density: nll_of(density, held))
+    scores: list[tuple[float, AggregateDensity]] = []
+    for number in {1, max(1, min(_COMPONENTS, most))}:
+        with contextlib.suppress(ValueError, np.linalg.LinAlgError):
+            density = fit_density(known, number)
+            nll = nll_of(density, held)
+            if np.isfinite(nll):
+                scores.append((nll, density))
+    best = min(scores, key=lambda pair: pair[0])[1] if scores else _independent(known)
     model.set_aggregate(best)
     return {
         "sampler": "normal" if best.components == 1 else "gaussian_mixture",
         "sampler_components": best.components,
     }
+
+
+def _independent(z: np.ndarray) -> AggregateDensity:
+    """Returns the Normal with the means and variances of rows of z, which always is."""
+    z = z.astype(np.float64)
+    density = AggregateDensity(1, "diagonal")
+    density.build((None, z.shape[1]))
+    variances = z.var(axis=0) + _SMALLEST_VARIANCE
+    density.assign(np.ones(1), z.mean(axis=0)[np.newaxis], variances[np.newaxis])
+    return density
 
 
 def nll_of(density: Any, z: np.ndarray) -> float:

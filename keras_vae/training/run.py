@@ -316,13 +316,15 @@ class _Run:
         metrics |= samplers.fit_aggregate(
             self.model, x, None if given is None else given[: len(x)]
         )
+        if metrics["sampler"] == "none":
+            self.say(messages.no_density())
         workers.as_chief(self.strategy, lambda: self._write(metrics))
 
     def _write(self, metrics: dict[str, Any]) -> str:
         """Leaves the trained model and what was measured of it in the folder."""
+        self._save_model()  # first: nothing that follows may cost the model
         pictures.write_final(self.folder, self.model, self.data)
         self._write_condition()
-        self._save_model()
         self.model.export(self.folder.saved_model)
         self.folder.require()
         self.folder.write_metrics(metrics)

@@ -94,6 +94,43 @@ def test_what_no_density_fits_is_refused():
             fit_density(z)
 
 
+@pytest.mark.parametrize("scale", [1e3, 1e8])
+@pytest.mark.parametrize("components", [1, 2])
+def test_latents_of_any_scale_and_few_dimensions_are_fitted(scale, components):
+    line = np.linspace(-1, 1, 300)[:, np.newaxis] * np.linspace(0.1, 1, 20)
+    z = (scale * line).astype(np.float32)
+    density = fit_density(z, components)
+    assert np.isfinite(nll_of(density, z))
+    drawn = density.sample(500, 0).numpy()
+    assert drawn.std(axis=0) == pytest.approx(z.std(axis=0), rel=0.2)
+
+
+@pytest.mark.parametrize("kind", [VAE, Autoencoder])
+def test_a_model_whose_latents_are_not_finite_is_exported_all_the_same(
+    kind, x, tmp_path
+):
+    model = make(kind)
+    model.ensure_built()
+    model.set_weights([
+        np.full_like(w, np.inf) if w.shape[:1] == (16,) else w
+        for w in model.get_weights()
+    ])  # fmt: skip
+    assert not np.isfinite(posterior_draws(model, x[:20])).any()
+    taken = fit_aggregate(model, x[:20])
+    assert taken == {"sampler": "none", "sampler_components": 0}
+    model.export(tmp_path / "saved")
+    assert "generate" in tf.saved_model.load(tmp_path / "saved").signatures
+
+
+def test_latents_that_are_not_finite_are_left_out(x, monkeypatch):
+    z = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    z[::5] = np.nan
+    monkeypatch.setattr(samplers, "posterior_draws", lambda *_, **__: z)
+    model = make()
+    assert fit_aggregate(model, x[:50])["sampler_components"] >= 1
+    assert model.aggregate.means.numpy()[0] == pytest.approx(0, abs=0.5)
+
+
 def test_the_mixture_is_taken_for_clusters_and_the_normal_for_a_normal(x):
     taken = {}
     for name, spread in (("clusters", 6.0), ("normal", 0.0)):
