@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 import keras
 
 from keras_vae.naming import lookup, nearest
+from keras_vae.networks import limit
 from keras_vae.networks.layers import RowDropout
 
 # He et al. 2015 make up for what the rectifier cuts off; softplus, ELU and SELU keep
@@ -94,6 +95,7 @@ class Blocks:
 
     def dense(self, x: Any, units: int, **kwargs: Any) -> Any:
         """A linear layer in front of an activation."""
+        limit.count(x.shape[-1] * units)
         return keras.layers.Dense(units, **self._layer("dense", kwargs))(x)
 
     def conv(self, x: Any, filters: int, strides: int = 1, **kwargs: Any) -> Any:
@@ -160,6 +162,7 @@ class Blocks:
 
     def encoder(self, x: Any, h: Any, latent_dim: int) -> keras.Model:
         """Ends an encoder: one Dense layer that is split in two."""
+        limit.count(h.shape[-1] * 2 * latent_dim)
         head = keras.layers.Dense(
             2 * latent_dim,
             kernel_initializer=self.last(),

@@ -6,6 +6,7 @@ from typing import Any, Unpack
 
 import keras
 
+from keras_vae.networks import limit
 from keras_vae.networks.blocks import (
     Blocks,
     Options,
@@ -147,6 +148,7 @@ def _decoder(
     blocks = Blocks("decoder", options)
     z = keras.Input((latent_dim,), name="z")
     h = _STACKS[network](blocks, z, widths[::-1])
+    limit.count(h.shape[-1] * math.prod(shape))
     params = keras.layers.Dense(
         math.prod(shape), kernel_initializer=blocks.last(), name="params"
     )(h)

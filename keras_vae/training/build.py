@@ -1,9 +1,12 @@
 """From a configuration and the shape of the data to a compiled model."""
 
+import contextlib
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.data.pipeline import num_batches
@@ -29,11 +32,12 @@ from keras_vae.models.semi_supervised import M2
 from keras_vae.models.stacked import M1M2
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
+from keras_vae.networks import limit
 from keras_vae.networks.noise import with_input_noise
 from keras_vae.optimizers import Adam
 from keras_vae.probability.likelihoods import LIKELIHOODS, GaussianFixed, Likelihood
 from keras_vae.probability.priors import PRIORS, Prior
-from keras_vae.training import choices
+from keras_vae.training import choices, memory, messages
 from keras_vae.training.config import TrainConfig
 
 _SEMI_SUPERVISED = {
@@ -81,8 +85,36 @@ def build_model(
         condition: What a conditional model is given.
 
     Raises:
-        ValueError: If the flags do not fit the data.
+        ValueError: If the flags do not fit the data, or the networks the memory.
     """
+    with _room_for_weights(config):
+        return _built(config, input_shape, num_examples, condition)
+
+
+@contextlib.contextmanager
+def _room_for_weights(config: TrainConfig) -> Iterator[None]:
+    """Refuses networks that main memory has no room for before they are made."""
+    copies = 4 + bool(config.weight_average)  # weights, gradients, two moments
+    size = 4 * copies * tf.distribute.get_strategy().num_replicas_in_sync
+    on_cpu = not tf.config.list_logical_devices("GPU")
+    room = memory.available() if on_cpu else None
+    weights = contextlib.nullcontext() if room is None else limit.at_most(room // size)
+    try:
+        with weights:
+            yield
+    except limit.TooManyWeights as error:
+        needed = size * error.weights
+        raise ValueError(messages.no_room(config, needed, room)) from None
+    except tf.errors.ResourceExhaustedError as error:
+        raise ValueError(messages.no_room(config)) from error
+
+
+def _built(
+    config: TrainConfig,
+    input_shape: tuple[int, ...],
+    num_examples: int,
+    condition: Condition | None,
+) -> VAE:
     kind, _ = lookup("model", config.model, MODELS)
     likelihood = _likelihood(config, input_shape)
     steps_per_epoch = num_batches(num_examples, config.examples_per_update)

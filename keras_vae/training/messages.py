@@ -159,6 +159,36 @@ def too_large(config: TrainConfig) -> str:
     )
 
 
+def no_room(config: TrainConfig, needed: int = 0, free: int | None = None) -> str:
+    """Of networks that are too large for the memory there is.
+
+    Args:
+        config: The flags.
+        needed: Bytes that their weights take in training, at least; 0: not known.
+        free: Bytes that are free.
+    """
+    sizes = ""
+    if free is not None:
+        sizes = (
+            f": training them takes {needed / 1e9:,.1f} GB and more, and "
+            f"{free / 1e9:,.1f} GB are free"
+        )
+    dense = {config.encoder, config.decoder} & {"mlp", "resmlp"}
+    advice = "--encoder conv (for images; conv1d for sequences), " if dense else ""
+    return (
+        f"The networks are too large for the memory there is{sizes}. Choose {advice}"
+        "smaller --hidden_units, or smaller examples."
+    )
+
+
+def no_density() -> str:
+    """Of a model to whose latents no density can be fitted."""
+    return (
+        "Note:   no density was fitted to the latents, which are not finite: there is "
+        "no generate.py --sampler aggregate."
+    )
+
+
 def summary(folder: RunFolder, metrics: dict[str, Any], config: TrainConfig) -> str:
     """Of a run that is complete: the figures, and what to do next."""
     part, reconstruction = metrics["part"], metrics["reconstruction_loss"]
