@@ -283,6 +283,11 @@ def _limits(metrics: Mapping[str, Any], model: Any) -> list[str]:
         limits.append(
             "There was no test part: the metrics are of what it was trained on."
         )
+    if metrics.get("part") == "validation":
+        limits.append(
+            "There was no test part: the metrics are of the validation part, by which "
+            "the best epoch was chosen."
+        )
     active = metrics.get("active_units", model.latent_dim)
     if active < model.latent_dim:
         limits.append(

@@ -120,9 +120,9 @@ def load(
 
     Args:
         name_or_path: A name of `DATASETS`; or an `.npz` (`x_train`, and if there
-            `y_train`, `x_test`, `y_test`, `condition_train`, `condition_test`; or one
-            array), an `.npy`, a `.csv` (see `tables.read_csv`), a folder of images (see
-            `folder.read_folder`).
+            `y_train` and `condition_train`, and the same of `_validation` and `_test`;
+            or one array), an `.npy`, a `.csv` (see `tables.read_csv`), a folder of
+            images (see `folder.read_folder`).
         data_kind: One of `DATA_KINDS`. Images of three axes are grey; sequences of two
             axes have one feature; vectors are flattened from any number of axes.
         label_column: Of a `.csv`, by name or by place counted from 0.

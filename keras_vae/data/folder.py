@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_vae.data.checks import DataError, require_size
 from keras_vae.data.image_files import Headers, find_images
+from keras_vae.data.parts import PARTS
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -249,11 +250,11 @@ def read_folder(path: Path) -> dict[str, Any]:
     folder = ImageFolder(path)
     steps = [Path(file).parts for file in folder.files]
     parts = {step[0] if len(step) > 1 else "" for step in steps}
-    if "train" not in parts or len(parts) == 1 or parts - _PARTS.keys():
+    if "train" not in parts or len(parts) == 1 or parts - PARTS.keys():
         return {"x_train": folder, **_labels("train", steps)}
     arrays: dict[str, Any] = {}
-    for part in sorted({_PARTS[name] for name in parts}):
-        rows = [row for row, step in enumerate(steps) if _PARTS[step[0]] == part]
+    for part in sorted({PARTS[name] for name in parts}):
+        rows = [row for row, step in enumerate(steps) if PARTS[step[0]] == part]
         arrays[f"x_{part}"] = folder.take(rows)
         arrays |= _labels(part, [steps[row][1:] for row in rows])
     return arrays
@@ -262,14 +263,6 @@ def read_folder(path: Path) -> dict[str, Any]:
 def _text(name: str) -> str:
     """A file's name as text that can be written: bytes that are no UTF-8 as escapes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-_PARTS = {
-    "train": "train",
-    "test": "test",
-    "validation": "validation",
-    "val": "validation",
-}
 
 
 def _labels(part: str, steps: Sequence[tuple[str, ...]]) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ model and can be used wherever Keras takes a schedule.
 
 import contextlib
 import contextvars
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,6 +46,15 @@ def weight_at(weight: Any, step: Any) -> Any:
     if isinstance(weight, Cyclical):
         return weight.value
     return weight(tf.constant(_FAR, tf.int64))
+
+
+def is_final(weight: Any, step: Any) -> bool:
+    """Whether a weight, a number or a schedule, has its final value at a step."""
+    if not callable(weight):
+        return True
+    with final_weights():
+        final = float(weight_at(weight, step))
+    return math.isclose(float(weight(step)), final, rel_tol=1e-3, abs_tol=1e-9)
 
 
 def _check_steps(argument: str, value: int) -> int:

@@ -30,7 +30,8 @@ def training_curves(subject: Subject) -> Drawings:
     place = subject.run.path / "history.csv"
     if not place.is_file():
         raise LeftOut(f"{place} is not there")
-    return {"curves": curves.training_curves(read_history(place))}
+    held_out, _ = subject.run.data.monitored
+    return {"curves": curves.training_curves(read_history(place), held_out)}
 
 
 def read_history(path: str | os.PathLike[str]) -> dict[str, list[float]]:

@@ -148,7 +148,8 @@ def _curves(run: Run) -> str:
             if column in ("epoch", name, f"val_{name}")
         }
         if name in panel and panel.get("epoch"):
-            parts.append(_figure(curves.training_curves(panel)))
+            held_out, _ = run.data.monitored
+            parts.append(_figure(curves.training_curves(panel, held_out)))
     if not parts:
         return ""
     return f'<div class="figures small">{"".join(parts)}</div>' + _progress(run)
@@ -163,8 +164,11 @@ def _progress(run: Run) -> str:
     for place in (found[0], found[len(found) // 2], found[-1]):
         epoch = int(place.stem.rpartition("_")[2])
         parts.append(_picture(place.read_bytes(), f"After epoch {epoch}"))
+    part, split = run.data.monitored
+    part = "training" if split is None else part
     return (
-        "<h3>Examples above their reconstructions, while it trained</h3>"
+        f"<h3>{part.capitalize()} examples above their reconstructions, while it "
+        "trained</h3>"
         f'<div class="figures small">{"".join(parts)}</div>'
     )
 

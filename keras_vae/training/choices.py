@@ -15,6 +15,19 @@ NETWORKS = {
 }
 
 
+DATASETS = (
+    "digits",
+    "mnist",
+    "fashion_mnist",
+    "shapes",
+    "shapes32",
+    "swiss_roll",
+    "motion",
+    "tones",
+)
+"""The names that `--dataset` takes; anything else is a path."""
+
+
 class ModelChoice(NamedTuple):
     """A model as `--model` offers it.
 

@@ -6,19 +6,20 @@ Nothing here imports TensorFlow.
 
 import dataclasses
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from keras_vae.training import choices
-from keras_vae.training.options import Options, checked, option, shown
+from keras_vae.data import parts
+from keras_vae.training import choices, rules
+from keras_vae.training.options import Options, checked, option
 
 LARGE = 1_000_000  # bounds counts and factors that no sensible run comes near
+_HELD_OUT = 0.1
+_LEAST = 10  # images, so that a tenth of them is one
 MOST_LAYERS = 100  # of a network; a thousand are more than Keras can follow
-
-_ADDRESS = re.compile(r"[^\s,:/]+:([0-9]{1,5})")
-_INPUT_NOISE = re.compile(r"(gaussian|masking):([0-9]*\.?[0-9]+)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,8 +51,9 @@ class TrainConfig(Options):
     )
     validation_fraction: float = option(
         0.0,
-        "part of the training data set aside to select by; 0.1 where early stopping "
-        "needs it",
+        "part of the training data set aside as validation part, to select by; 0.1 for "
+        "a folder of images without a test or validation part, and where early "
+        "stopping needs it",
         minimum=0,
         maximum=0.9,
     )
@@ -289,11 +291,17 @@ class TrainConfig(Options):
         False, "bit for bit the same result on the same device; slower"
     )
 
+    device: str = option(
+        "auto",
+        "what computes: cpu, gpu, or gpu:1 for the GPU of that number, counted from 0; "
+        "auto is every GPU, or the CPU where there is none",
+        group="Devices",
+        shapes_result=False,
+    )
     strategy: str = option(
         "auto",
         "which devices train; auto takes every GPU where there are two or more, and "
         "every worker where --workers or TF_CONFIG names several",
-        group="Devices",
         choices=("auto", "one_device", "mirrored", "multi_worker"),
     )
     virtual_devices: int = option(
@@ -344,6 +352,12 @@ class TrainConfig(Options):
     overwrite: bool = option(
         False, "throw away what the folder of the run holds", shapes_result=False
     )
+    stretch_schedule: bool = option(
+        False,
+        "go on with a complete run for more --epochs though its schedules, which are "
+        "as long as the run, take the learning rate up (or the capacity down) again",
+        shapes_result=False,
+    )
     init_from: str | None = option(None, "folder of a run whose networks are the start")
 
     def __post_init__(self) -> None:
@@ -361,59 +375,14 @@ class TrainConfig(Options):
                 f"--prior conditional has no condition with --model {self.model}: set "
                 "--model cvae, or another --prior."
             )
-        if self.early_stopping_patience and not self.validation_fraction:
-            raise ValueError(
-                "--early_stopping_patience needs data to select by that are not the "
-                "test data: set --validation_fraction, as in 0.1."
-            )
         if len(self.hidden_units or ()) > MOST_LAYERS:
             raise ValueError(
                 f"--hidden_units: expected at most {MOST_LAYERS} widths, got "
                 f"{len(self.hidden_units or ())}."
             )
-        if self.input_noise != "none":
-            self._check_input_noise()
-        self._check_workers()
-
-    def _check_workers(self) -> None:
-        if self.workers is None and self.worker_index is None:
-            return
-        if self.workers is None or self.worker_index is None:
-            raise ValueError(
-                "--workers and --worker_index go together: the addresses of all "
-                "workers, and which of them this process is."
-            )
-        for address in self.workers:
-            match = _ADDRESS.fullmatch(address)
-            if not match or not 0 < int(match[1]) < 2**16:
-                raise ValueError(
-                    "--workers: expected addresses as host:port with ports up to "
-                    f"65535, got {address!r}."
-                )
-        if len(set(self.workers)) < len(self.workers):
-            raise ValueError(
-                f"--workers: expected every address once, got {','.join(self.workers)}."
-            )
-        if self.worker_index >= len(self.workers):
-            raise ValueError(
-                f"--worker_index: expected less than {len(self.workers)}, the number "
-                f"of --workers, got {self.worker_index}."
-            )
-        if self.virtual_devices:
-            raise ValueError(
-                "--virtual_devices has no effect with --workers: leave one of them out."
-            )
-
-    def _check_input_noise(self) -> None:
-        match = _INPUT_NOISE.fullmatch(self.input_noise)
-        amount = float(match[2]) if match else 0.0
-        limit = 1.0 if match and match[1] == "masking" else LARGE
-        if not match or amount >= limit:
-            raise ValueError(
-                "--input_noise: expected none, gaussian:S with a standard deviation S "
-                f"below {LARGE:,}, or masking:P with a part P below 1, got "
-                f"{shown(self.input_noise)}."
-            )
+        rules.check_input_noise(self.input_noise, LARGE)
+        rules.check_workers(self.workers, self.worker_index, self.virtual_devices)
+        rules.check_device(self.device, self.virtual_devices)
 
     @classmethod
     def resolve(cls, given: Mapping[str, Any]) -> Self:
@@ -434,8 +403,7 @@ class TrainConfig(Options):
         )
         preset_values = choices.PRESETS[preset]
         values = {**choices.MODELS[model].defaults, **preset_values, **given}
-        if values.get("early_stopping_patience"):
-            values.setdefault("validation_fraction", 0.1)
+        values = {**held_out_by_default(values), **values}
         config = cls(**values)
         config.refuse_unused(given)
         idle = {name for name in preset_values if config.unused(name)}
@@ -455,6 +423,13 @@ class TrainConfig(Options):
             return (
                 "--layer_order has no effect without --batch_norm and --dropout: leave "
                 "it out, or set one of them."
+            )
+        if name == "stretch_schedule" and not (
+            self.learning_rate_schedule == "cosine" or self.capacity is not None
+        ):
+            return (
+                "--stretch_schedule has no effect with --learning_rate_schedule "
+                f"{self.learning_rate_schedule}: leave it out."
             )
         return super().unused(name)
 
@@ -526,3 +501,22 @@ class TrainConfig(Options):
             if field.metadata["shapes_result"]
         }
         return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def held_out_by_default(values: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the validation fraction where it is not given and must not be 0.
+
+    That is where early stopping has no data to select by; and for a folder of at least
+    ten images that brings no part along which is not trained on.
+
+    Args:
+        values: What is known of the flags, by name.
+    """
+    dataset = str(values.get("dataset", ""))
+    path = "" if dataset in choices.DATASETS else os.path.expanduser(dataset)
+    found = parts.held_out_parts(path)
+    if values.get("early_stopping_patience"):
+        return {} if "validation" in found else {"validation_fraction": _HELD_OUT}
+    if not found and os.path.isdir(path) and parts.holds_files(path, _LEAST):
+        return {"validation_fraction": _HELD_OUT}
+    return {}

@@ -31,6 +31,17 @@ def fitted(
     Raises:
         ValueError: If the data do not allow a flag that the user gave.
     """
+    if config.early_stopping_patience and data.validation is None:
+        raise ValueError(
+            "--early_stopping_patience needs data to select by that are not the test "
+            "data: set --validation_fraction, as in 0.1."
+        )
+    if config.validation_fraction and "validation_fraction" not in explicit:
+        aside = 0 if data.validation is None else len(data.validation)
+        say(
+            f"Note:   {aside:,} examples are held out to select by, as validation part "
+            "(--validation_fraction 0 trains on them too)."
+        )
     examples = len(data.train)
     if config.batch_size > examples:
         if "batch_size" in explicit:

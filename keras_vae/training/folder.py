@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_vae import files
+from keras_vae.training import extension
 from keras_vae.training.config import TrainConfig
 
 ROOT = Path("saved_models")
@@ -69,8 +70,8 @@ class RunFolder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the run here has come to its end."""
-        return self.is_run and self.metrics.is_file() and not self.checkpoint.exists()
+        """Whether the run here has come to its end; its figures are written last."""
+        return self.is_run and self.metrics.is_file()
 
     def read_config(self) -> TrainConfig:
         """Returns the configuration of the run here.
@@ -158,12 +159,9 @@ class RunFolder:
             else:
                 place.unlink(missing_ok=True)
 
-    def finish(self) -> None:
-        """Removes what a run resumes from: the run is complete."""
-        gone = self.path / ".checkpoint.gone"
-        if self.checkpoint.exists():
-            self.checkpoint.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+    def reopen(self) -> None:
+        """Makes a complete run one that is not: it goes on for more epochs."""
+        self.metrics.unlink(missing_ok=True)
 
 
 def find(config: TrainConfig, root: Path = ROOT) -> RunFolder:
@@ -196,6 +194,7 @@ def check(config: TrainConfig, folder: RunFolder) -> None:
     """Raises a ValueError if a configuration cannot train in a folder.
 
     It holds a run of another configuration, files that are no run's, or is no folder.
+    More epochs for a complete run are no other configuration.
     """
     path = folder.path
     if path.exists() and not path.is_dir():
@@ -210,6 +209,9 @@ def check(config: TrainConfig, folder: RunFolder) -> None:
             "a new or an empty one as --output_dir."
         )
     there = folder.read_config()
+    if extension.is_of(there, config) and not config.overwrite:
+        extension.check(path, there, config, folder.is_complete)
+        return
     differences = {} if config.overwrite else config.differences(there)
     if differences:
         named = ", ".join(

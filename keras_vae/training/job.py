@@ -11,7 +11,14 @@ from keras_vae.data import datasets
 from keras_vae.data.datasets import Data
 from keras_vae.data.digest import differences, digest
 from keras_vae.models import workers
-from keras_vae.training import fitting, labels, messages, rendezvous, strategies
+from keras_vae.training import (
+    extension,
+    fitting,
+    labels,
+    messages,
+    rendezvous,
+    strategies,
+)
 from keras_vae.training import folder as folders
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
@@ -23,9 +30,11 @@ def strategy(config: TrainConfig, tell: Say) -> tf.distribute.Strategy:
     """Returns what trains; of several workers, once all have come with these flags.
 
     Raises:
-        ValueError: If the flags of the workers differ, or say of no strategy.
+        ValueError: If the flags of the workers differ, or say of no strategy, or there
+            is no such device.
         WorkerMissing: If another worker did not start in time.
     """
+    strategies.use_device(config.device)
     named = config.strategy, config.workers or (), config.worker_index or 0
     addresses, index = strategies.job(*named)
     if addresses:
@@ -46,6 +55,8 @@ def folder(
     def find() -> str:
         found = folders.find(config)
         complete = found.is_complete and not config.overwrite
+        if complete and extension.is_of(found.read_config(), config):
+            complete = False
         return json.dumps([os.fspath(found.path), complete])
 
     path, complete = json.loads(workers.as_chief(strategy, find))

@@ -19,8 +19,8 @@ _COLLAPSED_KL = 0.1  # nats; below, the decoder gets nothing from z
 def complete(folder: RunFolder) -> str:
     """Of a run that is over."""
     return (
-        f"{folder.path} is complete. Choose another --output_dir, or --overwrite to "
-        "train it anew."
+        f"{folder.path} is complete. Give more --epochs to train it on, choose another "
+        "--output_dir, or --overwrite to train it anew."
     )
 
 

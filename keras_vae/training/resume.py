@@ -66,6 +66,7 @@ class KeepState(keras.callbacks.Callback):
     Args:
         folder: The run's, claimed.
         steps_per_epoch: Steps of an epoch.
+        epochs: Of the whole run. A state that was finished with fewer is not finished.
         others: Callbacks with a state of their own, by name.
         interrupt: Called with the signal's number once the state is saved; raises.
         writes: Whether this process writes files (a chief does).
@@ -76,6 +77,7 @@ class KeepState(keras.callbacks.Callback):
         self,
         folder: RunFolder,
         steps_per_epoch: int,
+        epochs: int,
         others: dict[str, Stateful] | None = None,
         interrupt: Callable[[int], None] | None = None,
         writes: bool = True,
@@ -85,8 +87,10 @@ class KeepState(keras.callbacks.Callback):
         self.rows: list[dict[str, float]] = []
         self.epoch = 0
         self.finished = False
+        self.extends = False
         self._folder = folder
         self._steps_per_epoch = steps_per_epoch
+        self._epochs = epochs
         self._others = others or {}
         self._interrupt = interrupt
         self._writes = writes
@@ -165,7 +169,9 @@ class KeepState(keras.callbacks.Callback):
                 raise checkpoint.damaged(folder, str(error)) from error
         self.epoch, self._done = state["epoch"], state["done"]
         self.rows, self._seconds = state["history"], state["seconds"]
-        self.finished = state["finished"]
+        asked = state.get("epochs", self._epochs)  # not there before 0.2
+        self.extends = state["finished"] and asked < self._epochs
+        self.finished = state["finished"] and not self.extends
         self._metrics = {k: v for k, v in arrays.items() if k.startswith("metric/")}
         return ""
 
@@ -186,6 +192,7 @@ class KeepState(keras.callbacks.Callback):
             )
         if not 0 <= state["done"] <= max(state["steps_per_epoch"], 0):
             raise ValueError(f"done is {state['done']}")
+        checkpoint.typed({"epochs": 1, **state}, {"epochs": (int,)})
         if state["seconds"] < 0:
             raise ValueError(f"seconds is {state['seconds']}")
 
@@ -234,6 +241,7 @@ class KeepState(keras.callbacks.Callback):
             state = {
                 "order": order.VERSION,
                 "epoch": self.epoch,
+                "epochs": self._epochs,
                 "done": self._done,
                 "steps_per_epoch": self._steps_per_epoch,
                 "finished": self.finished,

@@ -184,6 +184,7 @@ class _Run:
         keep = KeepState(
             self.folder,
             self.steps,
+            self.config.epochs,
             selection,
             self._interrupt,
             writes=workers.is_chief(self.strategy),
@@ -195,6 +196,9 @@ class _Run:
             callback.set_model(self.model)
         if resumes:
             keep.restore(self.say)
+            workers.as_chief(self.strategy, self._write_config)
+            if keep.extends and "best" in selection:
+                selection["best"].wait = 0  # patience begins anew
             self.say(messages.continuing(self.folder, keep, self.config))
         with _signals(keep):
             if not keep.finished:
@@ -209,8 +213,14 @@ class _Run:
         """Makes the folder ready; says something if there is a state to go on from."""
         if self.asked.overwrite:
             self.folder.clear()
+        if checkpoint.is_in(self.folder.checkpoint):
+            return "resumes"
+        return self._write_config()
+
+    def _write_config(self) -> str:
+        self.folder.reopen()
         files.write_text(self.folder.config, self.asked.to_json(self._environment()))
-        return "resumes" if checkpoint.is_in(self.folder.checkpoint) else ""
+        return ""
 
     @property
     def strategy(self) -> tf.distribute.Strategy:
@@ -326,14 +336,13 @@ class _Run:
         pictures.write_final(self.folder, self.model, self.data)
         self._write_condition()
         self.model.export(self.folder.saved_model)
-        self.folder.require()
-        self.folder.write_metrics(metrics)
         described = {
             **dataclasses.asdict(self.config),
             "environment": self._environment(),
         }
         model_card.write(self.folder.path, described, metrics, self.model, self.data)
-        self.folder.finish()
+        self.folder.require()
+        self.folder.write_metrics(metrics)  # last: it says that the run is complete
         self.say(messages.summary(self.folder, metrics, self.config))
         return ""
 

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_vae.models.schedules import is_final
 from keras_vae.training import checkpoint
 
 
@@ -19,8 +20,9 @@ class BestSoFar(keras.callbacks.Callback):
     Args:
         patience: Epochs without a better loss before training stops; 0: never.
         monitor: Name of the figure in the logs; lower is better.
-        scheduled: Whether weights of the loss follow a schedule. A state that 0.1.0
-            saved is then forgotten: its losses are those of the weights of the moment.
+        scheduled: Whether weights of the loss follow a schedule. Patience then begins
+            once they have their final values: what is trained at others may be worse
+            at those for a while.
     """
 
     def __init__(
@@ -40,9 +42,15 @@ class BestSoFar(keras.callbacks.Callback):
             self.best, self.best_epoch, self.wait = value, epoch + 1, 0
             self._weights = self.model.get_weights()
             return
+        if self.scheduled and not self._is_settled():
+            return
         self.wait += 1
         if self.patience and self.wait >= self.patience:
             self.model.stop_training = True
+
+    def _is_settled(self) -> bool:
+        weights = self.model.beta, getattr(self.model, "capacity", None)
+        return all(is_final(weight, self.model.step) for weight in weights)
 
     def choose(self) -> None:
         """Gives the model the best weights, if an epoch had any."""
@@ -52,12 +60,7 @@ class BestSoFar(keras.callbacks.Callback):
     def get_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Returns what a checkpoint keeps."""
         best = float(self.best) if np.isfinite(self.best) else None
-        state = {
-            "best": best,
-            "best_epoch": self.best_epoch,
-            "wait": self.wait,
-            "final_weights": True,
-        }
+        state = {"best": best, "best_epoch": self.best_epoch, "wait": self.wait}
         return state, {f"{i:04d}": w for i, w in enumerate(self._weights)}
 
     def set_state(self, state: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
@@ -73,8 +76,6 @@ class BestSoFar(keras.callbacks.Callback):
         found = [arrays[name].shape for name in sorted(arrays)]
         if found != (shapes if state["best_epoch"] else []):
             raise ValueError("the best weights are those of another model")
-        if self.scheduled and not state.get("final_weights"):
-            return
         self.best = np.inf if state["best"] is None else state["best"]
         self.best_epoch, self.wait = state["best_epoch"], state["wait"]
         self._weights = [arrays[name] for name in sorted(arrays)]

@@ -15,6 +15,41 @@ import tensorflow as tf
 from keras_vae import naming
 
 
+def use_device(name: str) -> None:
+    """Lets TensorFlow see only the devices that are meant.
+
+    Args:
+        name: "auto" for all; "cpu"; "gpu", which must be there; "gpu:1" for one of
+            them, counted from 0.
+
+    Raises:
+        ValueError: If there is no such GPU, or TensorFlow is already running on others.
+    """
+    if name == "auto":
+        return
+    gpus = tf.config.list_physical_devices("GPU")
+    kind, _, number = name.partition(":")
+    if kind == "cpu":
+        wanted = []
+    else:
+        wanted = gpus[int(number) :][:1] if number else gpus
+        if not wanted:
+            there = f"{len(gpus)}, counted from 0" if gpus else "none"
+            raise ValueError(
+                f"--device {name}: TensorFlow sees no such GPU here; there is "
+                f"{there}. Choose another, or --device cpu."
+            )
+    if wanted == tf.config.get_visible_devices("GPU"):
+        return
+    try:
+        tf.config.set_visible_devices(wanted, "GPU")
+    except RuntimeError as error:
+        raise ValueError(
+            f"It is too late for --device {name}: TensorFlow is already running on "
+            "other devices. Choose it before anything else that uses TensorFlow."
+        ) from error
+
+
 def one_device(virtual_devices: int = 0) -> tf.distribute.Strategy:
     """Returns the strategy that trains where TensorFlow puts things by itself.
 
@@ -70,7 +105,7 @@ def multi_worker(
             tf.train.ClusterSpec({"worker": list(workers)}),
             task_type="worker",
             task_id=index,
-            num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+            num_accelerators={"GPU": len(tf.config.get_visible_devices("GPU"))},
             rpc_layer="grpc",
         )
     elif job_size() > 0:
@@ -138,7 +173,7 @@ def auto(virtual_devices: int = 0) -> tf.distribute.Strategy:
     Raises:
         ValueError: As `mirrored`.
     """
-    if virtual_devices or len(tf.config.list_physical_devices("GPU")) > 1:
+    if virtual_devices or len(tf.config.get_visible_devices("GPU")) > 1:
         return mirrored(virtual_devices)
     return one_device()
 

@@ -18,12 +18,15 @@ PANELS = {
 """Columns of a history that are drawn, and what they are called."""
 
 
-def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
+def training_curves(
+    history: Mapping[str, Sequence[float]], held_out: str = "held out"
+) -> Figure:
     """Draws loss, reconstruction and KL over the epochs, training and held out.
 
     Args:
         history: Columns of equal length: `epoch`, some of `PANELS`, and the same with
             `val_` in front. What is not finite is left out.
+        held_out: What those with `val_` in front are of, as the legend has it.
 
     Raises:
         ValueError: If there is nothing to draw.
@@ -45,7 +48,7 @@ def training_curves(history: Mapping[str, Sequence[float]]) -> Figure:
             axes.set_title("KL", fontsize=style.TITLE)
         for column, label, color, dashes in (
             (name, "training", style.BLUE, "-"),
-            (f"val_{name}", "held out", style.ORANGE, "--"),
+            (f"val_{name}", held_out, style.ORANGE, "--"),
         ):
             if column not in history:
                 continue

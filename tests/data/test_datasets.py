@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_vae.data.datasets import DATASETS, Split, load, to_unit
+from keras_vae.data.datasets import DATASETS, Data, Split, load, to_unit
 
 RNG = np.random.default_rng(1)
 GREY = RNG.integers(0, 256, (12, 5, 7), np.uint8)
@@ -267,6 +267,37 @@ def test_a_folder_sets_validation_images_aside(tmp_path):
     assert [len(part) for part in parts] == [8, 2]
     assert sorted(parts[0] + parts[1]) == list(range(10))
     assert data.train.y is None
+
+
+def test_an_npz_may_have_a_validation_part(tmp_path):
+    arrays = {
+        f"{name}_{part}": GREY[:count] if name == "x" else np.arange(count)
+        for part, count in (("train", 4), ("validation", 3), ("test", 2))
+        for name in ("x", "y", "condition")
+    }
+    data = load(_npz(tmp_path, **arrays))
+    for split, count in ((data.train, 4), (data.validation, 3), (data.test, 2)):
+        assert len(split.x) == len(split.y) == len(split.condition) == count
+
+
+@pytest.mark.parametrize(
+    ("parts", "measured", "monitored"),
+    [
+        ((), "training", None),
+        (("test",), "test", "test"),
+        (("validation",), "validation", "validation"),
+        (("validation", "test"), "test", "validation"),
+    ],
+)
+def test_a_dataset_says_which_part_its_figures_are_of(parts, measured, monitored):
+    splits = {part: Split(GREY[:2]) for part in ("validation", "test")}
+    given = {part: splits[part] if part in parts else None for part in splits}
+    data = Data("mine", "images", (1, 1, 1), Split(GREY), **given)
+    assert data.measured[0] == measured
+    if monitored is not None:
+        assert data.monitored == (monitored, splits[monitored])
+    else:
+        assert data.monitored[1] is None
 
 
 def test_a_folder_may_have_parts(tmp_path):

@@ -3,6 +3,7 @@ import json
 import os
 import re
 
+import numpy as np
 import pytest
 
 from keras_vae.data import named
@@ -105,7 +106,8 @@ def test_a_flag_with_effect_is_taken(given):
         ({"binarize": "dynamc"}, "Did you mean 'dynamic'"),
         ({"input_noise": "gaussian"}, "--input_noise: expected none, gaussian:S"),
         ({"input_noise": "masking:1"}, "--input_noise: expected"),
-        ({"early_stopping_patience": 3}, "set --validation_fraction"),
+        ({"device": "gpu:one"}, "--device: expected auto, cpu, gpu"),
+        ({"device": "gpu", "virtual_devices": 2}, "--virtual_devices"),
         ({"model": "factor_vae"}, "--gamma must be set for --model factor_vae"),
     ],
 )
@@ -120,6 +122,50 @@ def test_early_stopping_sets_data_aside_unless_told_how_much():
     assert TrainConfig.resolve(stopping).validation_fraction == 0.1
     given = {**stopping, "validation_fraction": 0.2}
     assert TrainConfig.resolve(given).validation_fraction == 0.2
+
+
+def images_below(folder, count=10):
+    folder.mkdir(parents=True)
+    for index in range(count):
+        (folder / f"{index}.png").touch()
+    return str(folder)
+
+
+def test_a_folder_without_a_held_out_part_gets_one_by_default(tmp_path):
+    flat, few = images_below(tmp_path / "flat"), images_below(tmp_path / "few", 9)
+    classes = tmp_path / "classes"
+    for name in ("train", "cat", "test"):  # not all of them are parts
+        images_below(classes / name)
+    split = tmp_path / "split"
+    for name in ("train", "test"):
+        images_below(split / name)
+    fractions = {
+        path: TrainConfig.resolve({"dataset": str(path)}).validation_fraction
+        for path in (flat, few, classes, split, tmp_path / "none")
+    }
+    assert list(fractions.values()) == [0.1, 0, 0.1, 0, 0]
+    asked = {"dataset": flat, "validation_fraction": 0.0}
+    assert TrainConfig.resolve(asked).validation_fraction == 0
+
+
+@pytest.mark.parametrize("name", choices.DATASETS)
+def test_a_dataset_of_a_name_is_no_folder(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    images_below(tmp_path / name)
+    assert TrainConfig.resolve({"dataset": name}).validation_fraction == 0
+
+
+def test_early_stopping_takes_the_validation_part_that_is_there(tmp_path):
+    x = np.zeros((4, 2), np.float32)
+    for name, arrays in (("a", {"x_validation": x}), ("b", {"x_test": x})):
+        np.savez(tmp_path / f"{name}.npz", x_train=x, **arrays)
+    fractions = [
+        TrainConfig.resolve(
+            {"dataset": str(tmp_path / name), "early_stopping_patience": 3}
+        ).validation_fraction
+        for name in ("a.npz", "b.npz")
+    ]
+    assert fractions == [0, 0.1]
 
 
 def test_the_decoder_is_of_the_encoders_kind_unless_given():

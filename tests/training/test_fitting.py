@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,21 @@ def test_a_batch_size_that_was_asked_for_is_refused_instead():
     with pytest.raises(ValueError, match="--batch_size: expected at most 30.* got 31"):
         fitted(TrainConfig(batch_size=31), GREY, "batch_size")
     assert fitted(TrainConfig(batch_size=30), GREY, "batch_size")[0].batch_size == 30
+
+
+def test_what_is_held_out_without_being_asked_for_is_said():
+    aside = dataclasses.replace(GREY, validation=GREY.train)
+    config = TrainConfig(batch_size=10, validation_fraction=0.1)
+    (note,) = fitted(config, aside)[1]
+    assert "30 examples are held out" in note
+    assert fitted(config, aside, "validation_fraction")[1] == []
+
+
+def test_early_stopping_is_refused_without_data_to_select_by():
+    config = TrainConfig(batch_size=10, early_stopping_patience=3)
+    with pytest.raises(ValueError, match="--validation_fraction"):
+        fitted(config, GREY)
+    fitted(config, dataclasses.replace(GREY, validation=GREY.train))
 
 
 def test_only_images_are_augmented():

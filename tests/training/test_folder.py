@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+from keras_vae.training import checkpoint
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import FolderLost, RunFolder, find
 
@@ -54,20 +55,63 @@ def test_the_newest_unfinished_run_of_the_same_flags_is_continued(tmp_path):
     assert found(tmp_path, epochs=8) == f"{NAME}-4"
 
 
-def test_a_run_is_complete_with_its_figures_and_without_a_checkpoint(tmp_path):
+def test_a_run_is_complete_with_its_figures(tmp_path):
     assert RunFolder(make(tmp_path / "a", complete=True)).is_complete
-    assert not RunFolder(make(tmp_path / "b")).is_complete
-    both = make(tmp_path / "c", complete=True, checkpoint=True)
-    assert not RunFolder(both).is_complete
-    RunFolder(both).finish()
-    assert RunFolder(both).is_complete
+    assert not RunFolder(make(tmp_path / "b", checkpoint=True)).is_complete
+    both = RunFolder(make(tmp_path / "c", complete=True, checkpoint=True))
+    assert both.is_complete
+    both.reopen()
+    assert not both.is_complete and both.checkpoint.is_dir()
 
 
-def test_finishing_goes_on_where_it_was_interrupted(tmp_path):
-    path = make(tmp_path / "a", complete=True)
-    (path / ".checkpoint.gone").mkdir()
-    RunFolder(path).finish()
-    assert not (path / ".checkpoint.gone").exists()
+def finished(path, given, **state):
+    """A complete run with the checkpoint of its end."""
+    make(path, given, complete=True)
+    end = {"finished": True, "epoch": given["epochs"], "epochs": given["epochs"]}
+    checkpoint.save(path / "checkpoint", {}, {**end, **state})
+    return {**given, "output_dir": str(path)}
+
+
+CONSTANT = {"epochs": 7, "learning_rate_schedule": "constant"}
+
+
+def test_a_complete_run_may_be_given_more_epochs_and_nothing_else(tmp_path):
+    given = finished(tmp_path / "a", CONSTANT)
+    longer = {**given, "epochs": 9}
+    assert find(config(**longer)).path == tmp_path / "a"
+    for others in ({"epochs": 6}, {"beta": 2.0}):
+        with pytest.raises(ValueError, match="other flags"):
+            find(config(**{**longer, **others}))
+
+
+def test_what_has_not_come_to_its_end_is_to_be_finished_first(tmp_path):
+    given = finished(tmp_path / "a", CONSTANT, finished=False)
+    RunFolder(tmp_path / "a").reopen()
+    with pytest.raises(ValueError, match="not complete: give that first"):
+        find(config(**{**given, "epochs": 9}))
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_complete_run_of_0_1_0_cannot_go_on(tmp_path, checkpoint):
+    path = make(tmp_path / "a", CONSTANT, complete=True, checkpoint=checkpoint)
+    with pytest.raises(ValueError, match=r"no checkpoint.*0\.1\.0.*--overwrite"):
+        find(config(**{**CONSTANT, "epochs": 9, "output_dir": str(path)}))
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({}, "from 0.0005, along one of 20"),
+        ({"model": "capacity_vae", **CONSTANT}, "back to 17.5"),
+    ],
+)
+def test_a_schedule_starts_again_only_where_it_is_asked_for(tmp_path, flags, words):
+    given = finished(tmp_path / "a", {**flags, "epochs": flags.get("epochs", 10)})
+    longer = {**given, "epochs": 20}
+    with pytest.raises(ValueError, match=words) as caught:
+        find(config(**longer))
+    assert "--stretch_schedule" in str(caught.value)
+    assert find(config(**longer, stretch_schedule=True)).path == tmp_path / "a"
 
 
 def test_a_given_folder_may_be_new_empty_or_of_the_same_flags(tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -20,6 +21,7 @@ def test_a_run_leaves_the_folder_that_is_promised(train):
     assert str(folder.path) == "saved_models/digits-vae-z2"
     names = {path.name for path in folder.path.iterdir()} - {".lock"}
     assert names == {
+        "checkpoint",
         "config.json",
         "history.csv",
         "images",
@@ -62,6 +64,29 @@ def test_a_complete_run_is_left_alone_and_a_new_one_gets_a_number(train):
     assert "complete" in lines[-1]
     assert first.model.stat().st_mtime_ns == before
     assert train().path.name == "digits-vae-z2-2"
+
+
+def test_a_complete_run_goes_on_for_more_epochs_as_if_it_had_never_stopped(
+    train, weights
+):
+    given = {"learning_rate_schedule": "constant", "deterministic": True}
+    whole = train(**given, epochs=4, output_dir="whole")
+    for epochs in (2, 4):
+        folder = train(**given, epochs=epochs, output_dir="parts")
+        assert json.loads(folder.metrics.read_text())["epochs"] == epochs
+    np.testing.assert_array_equal(losses(folder), losses(whole))
+    ones, others = weights(whole.path), weights(folder.path)
+    for name, value in ones.items():
+        np.testing.assert_array_equal(value, others[name])
+
+
+def test_a_run_whose_continuation_was_killed_at_its_start_still_goes_on(train):
+    given = {"learning_rate_schedule": "constant", "output_dir": "run"}
+    folder = train(**given, epochs=2)
+    config = dataclasses.replace(folder.read_config(), epochs=3)
+    folder.reopen()
+    folder.config.write_text(config.to_json())
+    assert len(losses(train(**given, epochs=3))) == 3
 
 
 def test_other_flags_on_a_folder_are_refused(train):

@@ -2,7 +2,9 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from keras_vae.models.schedules import LinearWarmup
 from keras_vae.training.selection import BestSoFar
 
 
@@ -84,9 +86,14 @@ def test_the_state_before_the_first_epoch_is_nothing():
     assert model.weight == 0
 
 
-@pytest.mark.parametrize("scheduled", [False, True])
-def test_a_best_of_0_1_0_counts_unless_its_loss_followed_a_schedule(scheduled):
-    best = BestSoFar(3, scheduled=scheduled)
-    best.set_model(Model())
-    best.set_state({"best": 1.0, "best_epoch": 2, "wait": 1}, {"0000": np.ones(1)})
-    assert best.best == (np.inf if scheduled else 1.0)
+def test_patience_begins_once_a_schedule_has_come_to_its_final_weight():
+    best, model = BestSoFar(2, scheduled=True), Model()
+    best.set_model(model)
+    model.beta = LinearWarmup(4)
+    losses = [1.0, *9 * [2.0]]
+    for epoch, loss in enumerate(losses):
+        model.step = tf.constant(epoch + 1, tf.int64)
+        best.on_epoch_end(epoch, {"val_loss": loss})
+        if model.stop_training:
+            break
+    assert epoch + 1 == 5  # the second with the final weight

@@ -37,7 +37,7 @@ def test_one_device_is_one_replica_under_tensorflows_own_strategy():
 def test_auto_mirrors_where_there_are_two_gpus_or_more(monkeypatch, gpus, replicas):
     # Logical CPU devices stand in for the GPUs.
     cpus = tf.config.list_logical_devices("CPU")[: len(gpus)]
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: cpus)
     strategy = strategies.create("auto")
     assert strategy.num_replicas_in_sync == replicas
@@ -98,3 +98,42 @@ def test_the_flags_say_which_worker_this_is(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert strategies.job("auto", ["a:1", "b:2"], 1) == (["a:1", "b:2"], 1)
     assert strategies.job("auto") == ([], 0)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Makes a machine of so many GPUs; returns what was made visible."""
+
+    def make(count):
+        chosen = []
+        gpus = [f"GPU:{index}" for index in range(count)]
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+        monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: gpus)
+        monkeypatch.setattr(
+            tf.config, "set_visible_devices", lambda wanted, kind: chosen.append(wanted)
+        )
+        return chosen
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("auto", []), ("cpu", [[]]), ("gpu", []), ("gpu:1", [["GPU:1"]])],
+)
+def test_a_device_hides_the_others(machine, name, expected):
+    chosen = machine(2)
+    strategies.use_device(name)
+    assert chosen == expected
+
+
+@pytest.mark.parametrize(("name", "count"), [("gpu", 0), ("gpu:0", 0), ("gpu:2", 2)])
+def test_a_gpu_that_is_not_there_is_refused(machine, name, count):
+    machine(count)
+    with pytest.raises(ValueError, match=f"--device {name}.*--device cpu"):
+        strategies.use_device(name)
+
+
+def test_without_a_gpu_the_cpu_may_be_asked_for_at_any_time():
+    tf.constant(0)
+    strategies.use_device("cpu")

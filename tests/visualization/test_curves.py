@@ -18,7 +18,8 @@ def test_curves_have_a_panel_for_each_part_and_a_line_for_each_split():
         "val_loss": [3.5, 2.5, np.nan],
         "kl_loss": [0.1, 0.2, 0.3],
     }
-    loss, kl_panel = curves.training_curves(history).axes
+    loss, kl_panel = curves.training_curves(history, "test").axes
+    assert [line.get_label() for line in loss.lines] == ["training", "test"]
     assert (loss.get_title(), kl_panel.get_title()) == ("Loss", "KL")
     assert loss.get_ylabel() == "nats per example"
     np.testing.assert_array_equal(loss.lines[0].get_ydata(), history["loss"])

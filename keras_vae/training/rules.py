@@ -1,0 +1,69 @@
+"""What values of flags must be where no bounds can say it: patterns, and pairs."""
+
+import re
+from collections.abc import Sequence
+
+from keras_vae.training.options import shown
+
+_ADDRESS = re.compile(r"[^\s,:/]+:([0-9]{1,5})")
+_INPUT_NOISE = re.compile(r"(gaussian|masking):([0-9]*\.?[0-9]+)")
+_DEVICE = re.compile(r"auto|cpu|gpu(:[0-9]{1,3})?")
+
+
+def check_workers(
+    workers: Sequence[str] | None, index: int | None, virtual_devices: int
+) -> None:
+    """Raises a ValueError unless `--workers` and `--worker_index` go together."""
+    if workers is None and index is None:
+        return
+    if workers is None or index is None:
+        raise ValueError(
+            "--workers and --worker_index go together: the addresses of all "
+            "workers, and which of them this process is."
+        )
+    for address in workers:
+        match = _ADDRESS.fullmatch(address)
+        if not match or not 0 < int(match[1]) < 2**16:
+            raise ValueError(
+                "--workers: expected addresses as host:port with ports up to "
+                f"65535, got {address!r}."
+            )
+    if len(set(workers)) < len(workers):
+        raise ValueError(
+            f"--workers: expected every address once, got {','.join(workers)}."
+        )
+    if index >= len(workers):
+        raise ValueError(
+            f"--worker_index: expected less than {len(workers)}, the number "
+            f"of --workers, got {index}."
+        )
+    if virtual_devices:
+        raise ValueError(
+            "--virtual_devices has no effect with --workers: leave one of them out."
+        )
+
+
+def check_input_noise(noise: str, most: float) -> None:
+    """Raises a ValueError unless `--input_noise` is as its help says."""
+    match = _INPUT_NOISE.fullmatch(noise)
+    amount = float(match[2]) if match else 0.0
+    limit = 1.0 if match and match[1] == "masking" else most
+    if noise != "none" and (not match or amount >= limit):
+        raise ValueError(
+            "--input_noise: expected none, gaussian:S with a standard deviation S "
+            f"below {most:,}, or masking:P with a part P below 1, got {shown(noise)}."
+        )
+
+
+def check_device(device: str, virtual_devices: int) -> None:
+    """Raises a ValueError unless `--device` is as its help says."""
+    if not _DEVICE.fullmatch(device):
+        raise ValueError(
+            "--device: expected auto, cpu, gpu, or gpu:N for the GPU of number N from "
+            f"0, as in gpu:1, got {shown(device)}."
+        )
+    if virtual_devices and device.startswith("gpu"):
+        raise ValueError(
+            f"--virtual_devices are CPU devices and --device is {device}: leave one of "
+            "them out."
+        )
