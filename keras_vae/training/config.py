@@ -6,19 +6,15 @@ Nothing here imports TensorFlow.
 
 import dataclasses
 import json
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from keras_vae.data import parts
-from keras_vae.training import choices, rules
+from keras_vae.training import choices, defaults, rules
 from keras_vae.training.options import Options, checked, option
 
 LARGE = 1_000_000  # bounds counts and factors that no sensible run comes near
-_HELD_OUT = 0.1
-_LEAST = 10  # images, so that a tenth of them is one
 MOST_LAYERS = 100  # of a network; a thousand are more than Keras can follow
 
 
@@ -403,7 +399,7 @@ class TrainConfig(Options):
         )
         preset_values = choices.PRESETS[preset]
         values = {**choices.MODELS[model].defaults, **preset_values, **given}
-        values = {**held_out_by_default(values), **values}
+        values = {**defaults.held_out(values), **values}
         config = cls(**values)
         config.refuse_unused(given)
         idle = {name for name in preset_values if config.unused(name)}
@@ -451,72 +447,9 @@ class TrainConfig(Options):
         dataset = re.sub(r"[^\w.-]+", "_", stem).lstrip(".")[:80] or "data"
         return f"{dataset}-{self.model}-z{self.latent_dim}"
 
-    def to_json(self, environment: Mapping[str, Any] | None = None) -> str:
-        """Returns the text of a `config.json`: a key for each flag.
-
-        Args:
-            environment: What else is to be kept under that key (versions, devices);
-                `from_json` does not read it.
-        """
-        content = dataclasses.asdict(self)
-        if environment is not None:
-            content["environment"] = dict(environment)
-        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Returns the configuration that `to_json` made `text` of.
-
-        Raises:
-            ValueError: If it is not JSON, not an object, or holds an unknown key or a
-                value that is not allowed.
-        """
-        try:
-            content = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise ValueError(f"The configuration is not JSON: {error}.") from error
-        if not isinstance(content, dict):
-            raise ValueError(
-                "The configuration is not a JSON object with a key for each flag."
-            )
-        content.pop("environment", None)
-        cls.check_names(content)
-        return cls(**content)
-
     def shared(self) -> dict[str, Any]:
         """Returns what must be the same on all workers of a job, ready for JSON."""
         content: dict[str, Any] = json.loads(self.to_json())
-        for name in ("worker_index", "worker_timeout"):
+        for name in ("device", "worker_index", "worker_timeout"):
             del content[name]
         return content
-
-    def differences(self, other: "TrainConfig") -> dict[str, tuple[Any, Any]]:
-        """Returns what makes another run of it: name to this and the other value.
-
-        Where the files go makes no other run.
-        """
-        pairs = {
-            field.name: (getattr(self, field.name), getattr(other, field.name))
-            for field in dataclasses.fields(self)
-            if field.metadata["shapes_result"]
-        }
-        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def held_out_by_default(values: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the validation fraction where it is not given and must not be 0.
-
-    That is where early stopping has no data to select by; and for a folder of at least
-    ten images that brings no part along which is not trained on.
-
-    Args:
-        values: What is known of the flags, by name.
-    """
-    dataset = str(values.get("dataset", ""))
-    path = "" if dataset in choices.DATASETS else os.path.expanduser(dataset)
-    found = parts.held_out_parts(path)
-    if values.get("early_stopping_patience"):
-        return {} if "validation" in found else {"validation_fraction": _HELD_OUT}
-    if not found and os.path.isdir(path) and parts.holds_files(path, _LEAST):
-        return {"validation_fraction": _HELD_OUT}
-    return {}

@@ -13,6 +13,7 @@ Nothing here imports TensorFlow: a program's `--help` must answer at once.
 """
 
 import dataclasses
+import json
 import math
 import operator
 import typing
@@ -253,3 +254,47 @@ class Options:
         for name in given:
             if reason := self.unused(name):
                 raise ValueError(reason)
+
+    def to_json(self, environment: Mapping[str, Any] | None = None) -> str:
+        """Returns the text of a `config.json`: a key for each flag.
+
+        Args:
+            environment: What else is to be kept under that key (versions, devices);
+                `from_json` does not read it.
+        """
+        content = dataclasses.asdict(self)
+        if environment is not None:
+            content["environment"] = dict(environment)
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Returns the configuration that `to_json` made `text` of.
+
+        Raises:
+            ValueError: If it is not JSON, not an object, or holds an unknown key or a
+                value that is not allowed.
+        """
+        try:
+            content = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"The configuration is not JSON: {error}.") from error
+        if not isinstance(content, dict):
+            raise ValueError(
+                "The configuration is not a JSON object with a key for each flag."
+            )
+        content.pop("environment", None)
+        cls.check_names(content)
+        return cls(**content)
+
+    def differences(self, other: "Options") -> dict[str, tuple[Any, Any]]:
+        """Returns what makes another run of it: name to this and the other value.
+
+        Where the files go makes no other run.
+        """
+        pairs = {
+            field.name: (getattr(self, field.name), getattr(other, field.name))
+            for field in dataclasses.fields(self)
+            if field.metadata["shapes_result"]
+        }
+        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
