@@ -28,7 +28,8 @@ class ImageFolder:
     out, and so is a folder that a link leads to a second time. On opening only the
     headers are read. The images are grey, `(h, w, 1)`, if all files are, else colour,
     `(h, w, 3)`. Of 16 bits the upper 8 are taken, of an animation the first picture;
-    what is transparent is laid on black.
+    what is transparent is laid on black, and photographs are turned upright as their
+    EXIF orientation says.
 
     Args:
         path: The folder.
@@ -58,6 +59,7 @@ class ImageFolder:
         headers = Headers(self.root, self.files)
         self.shape = (headers.height, headers.width, 1 if headers.grey else 3)
         self._plain = headers.plain
+        self._orientations = headers.orientations
         self._paths: tf.Tensor | None = None
         self._reader: Any = None
         require_size(f"folder {self.root!r}", self.shape)
@@ -90,6 +92,7 @@ class ImageFolder:
         """Returns the folder with only these of its images, in this order."""
         part = copy.copy(self)
         part.files = tuple(self.files[int(row)] for row in rows)
+        part._orientations = self._orientations[np.asarray(rows, np.int64)]
         part._paths = part._reader = None
         return part
 
@@ -143,8 +146,8 @@ class ImageFolder:
             with tf.init_scope(), tf.device("CPU:0"):
                 self._paths = tf.constant(paths)
         return tf.map_fn(
-            self._decode,
-            tf.gather(self._paths, rows),
+            lambda file: self._upright(*file),
+            (tf.gather(self._paths, rows), tf.gather(self._orientations, rows)),
             parallel_iterations=_PARALLEL,
             fn_output_signature=tf.TensorSpec(self.shape, tf.uint8),
         )
@@ -181,14 +184,14 @@ class ImageFolder:
         import tensorflow as tf
 
         decode = tf.function(
-            self._decode,
-            input_signature=[tf.TensorSpec([], tf.string)],
+            self._upright,
+            input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.uint8)],
             autograph=False,
         )
         for row in range(len(self)) if rows is None else rows:
             path = os.path.join(self.root, self.files[int(row)])
             try:
-                decode(tf.constant(os.fsencode(path)))
+                decode(os.fsencode(path), self._orientations[int(row)])
             except tf.errors.NotFoundError:
                 return f"dataset: image {path!r} is no longer there; put it back."
             except tf.errors.OpError:
@@ -198,19 +201,36 @@ class ImageFolder:
                 )
         return None
 
-    def _decode(self, path: "tf.Tensor") -> "tf.Tensor":
+    def _upright(self, path: "tf.Tensor", orientation: "tf.Tensor") -> "tf.Tensor":
+        """Reads one file; its orientation is 1 to 8, as in EXIF."""
         import tensorflow as tf
 
-        height, width, channels = self.shape
-        contents = tf.io.read_file(path)
+        image = self._decode(tf.io.read_file(path))
+        if np.all(self._orientations == 1):
+            return tf.ensure_shape(image, self.shape)
+
+        def applied(to: tuple[int, ...], change: Any, image: "tf.Tensor") -> Any:
+            needed = tf.reduce_any(tf.equal(orientation, tf.constant(to, tf.uint8)))
+            return tf.cond(needed, lambda: change(image), lambda: image)
+
+        image = applied((5, 6, 7, 8), lambda im: tf.transpose(im, [1, 0, 2]), image)
+        image = applied((2, 3, 6, 7), lambda im: tf.reverse(im, [1]), image)
+        image = applied((3, 4, 7, 8), lambda im: tf.reverse(im, [0]), image)
+        return tf.ensure_shape(image, self.shape)
+
+    def _decode(self, contents: "tf.Tensor") -> "tf.Tensor":
+        """Returns the pixels as they are stored, in the channels that are wanted."""
+        import tensorflow as tf
+
+        channels = self.shape[-1]
         if self._plain:
             image = tf.io.decode_image(contents, channels, expand_animations=False)
-            return tf.ensure_shape(image, self.shape)
+            return tf.ensure_shape(image, (None, None, channels))
         image = tf.io.decode_image(contents, 0, expand_animations=False)
-        image = tf.ensure_shape(image, (height, width, None))
+        image = tf.ensure_shape(image, (None, None, None))
         transparent = tf.shape(image)[-1] % 2 == 0
         image = tf.cond(transparent, lambda: _on_black(image), lambda: image)
-        return tf.broadcast_to(image, self.shape)
+        return tf.broadcast_to(image, tf.concat([tf.shape(image)[:2], [channels]], 0))
 
 
 def broken_file(*examples: Any) -> DataError | None:

@@ -6,7 +6,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from PIL import Image, UnidentifiedImageError
+import numpy as np
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from keras_vae.data.checks import DataError, one_line
 
@@ -64,7 +65,8 @@ def _visible(name: str) -> bool:
 
 
 class _Header(NamedTuple):
-    size: tuple[int, int]
+    size: tuple[int, int]  # once it is upright
+    orientation: int
     grey: bool
     plain: bool  # the decoder makes it grey or coloured by itself
 
@@ -77,6 +79,8 @@ class Headers:
         width: Of every image, in pixels.
         grey: No image has colours.
         plain: The decoder of each gives the wanted channels by itself.
+        orientations: uint8 `(n,)`, how the stored pixels of each lie, as EXIF counts
+            it: 1 upright, 3 upside down, 6 and 8 on one side, the others mirrored.
 
     Raises:
         DataError: If a file is no usable image, or sizes differ.
@@ -85,12 +89,14 @@ class Headers:
     def __init__(self, root: str, files: Sequence[str]):
         first: tuple[str, tuple[int, int]] | None = None
         self.grey = self.plain = True
+        self.orientations = np.ones(len(files), np.uint8)
         with warnings.catch_warnings():
             # Of the size of an image; `require_size` has a limit of its own.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            for file in files:
+            for row, file in enumerate(files):
                 path = os.path.join(root, file)
                 header = _header(path)
+                self.orientations[row] = header.orientation
                 first = first or (path, header.size)
                 if header.size != first[1]:
                     raise DataError(
@@ -127,9 +133,10 @@ def _header(path: str) -> _Header:
                 )
             # BMP and GIF decoders refuse a wish for channels, others drop transparency.
             transparent = mode in ("LA", "PA", "RGBA") or "transparency" in image.info
-            return _Header(
-                image.size, grey, kind not in ("BMP", "GIF") and not transparent
-            )
+            plain = kind not in ("BMP", "GIF") and not transparent
+            orientation = _orientation(image)
+            size = image.size[::-1] if orientation >= 5 else image.size
+            return _Header(size, orientation, grey, plain)
     except DataError:
         raise
     except OSError as error:
@@ -142,6 +149,15 @@ def _header(path: str) -> _Header:
     raise DataError(
         f"dataset: image {path!r} cannot be read ({reason}); replace or remove it."
     )
+
+
+def _orientation(image: Any) -> int:
+    """Returns how the stored pixels lie, 1 to 8 as in EXIF; 1, upright, if not said."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # a damaged note beside the pixels is no reason to refuse them
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def _raw_mode(image: Any) -> str | None:

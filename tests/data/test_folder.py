@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from keras_vae.data.datasets import load
 from keras_vae.data.folder import ImageFolder
@@ -36,6 +36,21 @@ def test_a_folder_is_an_array_that_is_read_when_asked_for(folder):
     assert images[:0].shape == (0, 6, 5, 3)
     with pytest.raises(IndexError):
         images[20]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photographs_are_turned_upright(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    stored = PIXELS[0].swapaxes(0, 1) if orientation >= 5 else PIXELS[0]
+    Image.fromarray(stored).save(tmp_path / "1.png", exif=exif)
+    Image.fromarray(PIXELS[1]).save(tmp_path / "2.png")
+    images = ImageFolder(tmp_path)
+    with Image.open(tmp_path / "1.png") as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    np.testing.assert_array_equal(images[0], expected)
+    np.testing.assert_array_equal(images.take([1, 0])[:], [PIXELS[1], expected])
+    assert images.first_broken() is None
 
 
 def test_a_read_of_more_than_a_chunk_is_in_order(folder):
