@@ -183,9 +183,7 @@ def _shared_arguments(
 
 def _likelihood(config: TrainConfig, input_shape: tuple[int, ...]) -> Likelihood:
     image = len(input_shape) == 3
-    name = config.likelihood
-    if name == "auto":
-        name = "bernoulli" if image else "gaussian"
+    name = config.likelihood_of(input_shape)
     kind = lookup("likelihood", name, LIKELIHOODS)
     if kind is GaussianFixed:
         return GaussianFixed(scale=config.likelihood_scale, image=image)

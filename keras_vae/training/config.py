@@ -118,7 +118,7 @@ class TrainConfig(Options):
     )
     likelihood: str = option(
         "auto",
-        "p(x|z); auto is bernoulli for images and gaussian for other data",
+        "p(x|z); auto is bernoulli for grey or binarised images, gaussian for all else",
         choices=(
             "auto",
             "bernoulli",
@@ -379,6 +379,18 @@ class TrainConfig(Options):
         rules.check_input_noise(self.input_noise, LARGE)
         rules.check_workers(self.workers, self.worker_index, self.virtual_devices)
         rules.check_device(self.device, self.virtual_devices)
+
+    def likelihood_of(self, input_shape: tuple[int, ...]) -> str:
+        """Returns the name of the likelihood of examples of a shape.
+
+        Grey values may be taken as probabilities of ink. Colours are no probabilities,
+        and a Bernoulli's scale of errors is not theirs.
+        """
+        if self.likelihood != "auto":
+            return self.likelihood
+        grey = len(input_shape) == 3 and input_shape[-1] == 1
+        binary = len(input_shape) == 3 and self.binarize != "none"
+        return "bernoulli" if grey or binary else "gaussian"
 
     @classmethod
     def resolve(cls, given: Mapping[str, Any]) -> Self:

@@ -60,6 +60,13 @@ def fitted(
             )
         say(f"Note:   {data.kind} are not augmented, only images are.")
         config = dataclasses.replace(config, augment="none")
+    if config.likelihood == "auto" and data.kind == "images":
+        likelihood = config.likelihood_of(data.input_shape)
+        if likelihood != "bernoulli":
+            say(
+                f"Note:   colour images have a {likelihood} likelihood with a learned "
+                "scale; --likelihood names another."
+            )
     return config
 
 

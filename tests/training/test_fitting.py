@@ -51,6 +51,28 @@ def test_early_stopping_is_refused_without_data_to_select_by():
     fitted(config, dataclasses.replace(GREY, validation=GREY.train))
 
 
+@pytest.mark.parametrize(
+    ("shape", "given", "likelihood"),
+    [
+        ((8, 8, 1), {}, "bernoulli"),
+        ((8, 8, 3), {}, "gaussian"),
+        ((8, 8, 3), {"binarize": "threshold"}, "bernoulli"),
+        ((8, 8, 3), {"likelihood": "bernoulli"}, "bernoulli"),
+        ((8,), {}, "gaussian"),
+    ],
+)
+def test_the_automatic_likelihood_fits_the_data(shape, given, likelihood):
+    assert TrainConfig(**given).likelihood_of(shape) == likelihood
+
+
+def test_a_note_says_which_likelihood_colours_have():
+    colour = data(np.zeros((30, 4, 4, 3), np.uint8))
+    config = TrainConfig(batch_size=10)
+    assert "gaussian" in fitted(config, colour)[1][0]
+    chosen = TrainConfig(batch_size=10, likelihood="bernoulli")
+    assert fitted(chosen, colour)[1] == []
+
+
 def test_only_images_are_augmented():
     config = TrainConfig(augment="affine", batch_size=10)
     assert fitted(config, GREY, "augment") == (config, [])
