@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from keras_vae.naming import lookup
 from keras_vae.reporting import (
     example_figures,
@@ -55,44 +53,53 @@ def read_history(path: str | os.PathLike[str]) -> dict[str, list[float]]:
 def model_graph(subject: Subject) -> Drawings:
     """Draws the layers of the model."""
     model = subject.model
-    encoder = structure.blocks(model.encoder)
-    shifted = [
-        block._replace(inputs=tuple(place + 1 for place in block.inputs or ()) or (0,))
-        for block in encoder
-    ]
     told = ",c" if subject.condition is not None else ""
     # Where the encoder is of x alone, it has an output for each value of c.
     alone = getattr(model.encoder, "input_shape", None) == (None, *subject.shape)
     text = "x" if alone else f"x{told}"
     x = graph.Block(text, structure.shape_text(subject.shape))
     likelihood = graph.Block(f"p(x|z{told}): {type(model.likelihood).__name__}")
-    prior = ""
-    if subject.has_kl:
-        plain = subject.prior_is_standard
-        prior = "N(0, I)" if plain else type(model.prior).__name__
-    count = f"{model.count_params():,} weights{_condition(subject)}"
+    count = f"{structure.weights_text(model)}{_condition(subject)}"
     size = f"{subject.latent_dim} numbers" if subject.latent_dim > 1 else "a number"
     figure = graph.model_graph(
-        [x, *shifted],
+        [x, *structure.shifted(structure.blocks(model.encoder), 1)],
         [*structure.blocks(model.decoder), likelihood],
         f"q(z|x{told}): N(mean, variance)" if subject.has_kl else "mean",
-        prior,
+        _prior(subject),
         f"z, {size}{'; c' if told else ''}",
         f"{type(model).__name__} of {subject.run.data.name}, {count}",
+        noise="ε ~ N(0, I)" if subject.has_kl else "",
+        classifier=_classifier(subject),
+        loss=f"reconstruction loss: {style.MINUS}log p(x|z{told})",
     )
     return {"model_graph": figure}
 
 
+def _prior(subject: Subject) -> str:
+    """Says what the prior is; empty for a model without."""
+    if not subject.has_kl:
+        return ""
+    network = getattr(subject.model, "prior_network", None)
+    if network is not None:
+        return f"p(z|c): network of c, {structure.weights_text(network)}"
+    if subject.prior_is_standard:
+        return "p(z): N(0, I)"
+    return f"p(z): {type(subject.model.prior).__name__}"
+
+
+def _classifier(subject: Subject) -> str:
+    """Says what infers c where it is not given; empty for a model without."""
+    classifier = getattr(subject.model, "classifier", None)
+    if classifier is None:
+        return ""
+    return f"q(c|x): classifier, {structure.weights_text(classifier)}"
+
+
 def _condition(subject: Subject) -> str:
-    """Says what the model is given beside x and z, and what infers it."""
+    """Says what the model is given beside x and z."""
     if subject.condition is None:
         return ""
-    labels = np.issubdtype(subject.condition.dtype, np.integer)
-    text = f"; c is the {'label' if labels else 'condition'}"
-    classifier = getattr(subject.model, "classifier", None)
-    if classifier is not None:
-        text += f", inferred by a classifier of {classifier.count_params():,} weights"
-    return text
+    return f"; c is the {'label' if subject.is_given_labels else 'condition'}"
 
 
 def forward_reverse_kl(subject: Subject) -> Drawings:

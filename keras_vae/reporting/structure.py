@@ -15,11 +15,18 @@ def blocks(network: Any) -> list[Block]:
     """Returns the blocks of an encoder or a decoder, from input to output.
 
     A layer that only follows another one (an activation, a normalisation) is written
-    into that one's box. A network that is not a graph of layers is one box.
+    into that one's box. A network that stands behind other layers is opened. A network
+    that is not a graph of layers is one box.
 
     Args:
         network: A `keras.Model`.
     """
+    if chain := _behind_others(network):
+        front, inner = chain
+        found = [
+            _block([layer], (k - 1,) if k else ()) for k, layer in enumerate(front)
+        ]
+        return found + shifted(blocks(inner), len(front))
     try:
         found = list(_graph(network))
     except (AttributeError, KeyError, ValueError):  # a subclassed model has no graph
@@ -27,6 +34,26 @@ def blocks(network: Any) -> list[Block]:
     if not 1 <= len(found) <= _MOST:
         return [_whole(network)]
     return found
+
+
+def _behind_others(network: Any) -> tuple[list[Any], Any] | None:
+    """Takes a chain of layers that ends in a network apart; None for another."""
+    layers = [x for x in getattr(network, "layers", ()) if not _is(x, ("InputLayer",))]
+    networks = [layer for layer in layers if hasattr(layer, "layers")]
+    if len(layers) < 2 or networks != layers[-1:]:
+        return None
+    return layers[:-1], layers[-1]
+
+
+def shifted(found: list[Block], count: int) -> list[Block]:
+    """Returns blocks that stand behind `count` others, the first behind the last."""
+    return [
+        block._replace(
+            inputs=tuple(place + count for place in block.inputs or ())
+            or ((count - 1,) if count else ())
+        )
+        for block in found
+    ]
 
 
 def _graph(network: Any) -> Iterator[Block]:
@@ -82,6 +109,8 @@ def _words(layer: Any) -> list[str]:
     kind = type(layer).__name__
     if kind == "Activation":
         return [layer.activation.__name__]
+    if kind == "InputNoise":
+        return [f"{layer.kind} noise in training", f"{layer.amount:g}"]
     size = getattr(layer, "units", None) or getattr(layer, "filters", None)
     words = [kind if size is None else f"{kind} {size}"]
     strides = getattr(layer, "strides", ())
@@ -93,10 +122,15 @@ def _words(layer: Any) -> list[str]:
     return words
 
 
+def weights_text(network: Any) -> str:
+    """Returns how many weights a network has, as text."""
+    return f"{network.count_params():,} weights"
+
+
 def _whole(network: Any) -> Block:
     output = getattr(network, "output_shape", None)
     shape = output[-1] if isinstance(output, list) else output
-    text = f"{network.name}, {network.count_params():,} weights"
+    text = f"{network.name}, {weights_text(network)}"
     return Block(text, shape_text(shape[1:]) if shape else "", (), True)
 
 

@@ -32,6 +32,7 @@ _BOX = (2.35, 0.34)
 _STEP = 0.56
 _COLUMN = 4.3  # from the middle of one column to that of the other
 _TINTS = {True: "#d6e6f4", False: "#f1f1f1"}
+_LATENT = "#fbe3cf"
 
 
 def model_graph(
@@ -41,6 +42,10 @@ def model_graph(
     prior: str,
     latent: str,
     title: str,
+    *,
+    noise: str = "",
+    classifier: str = "",
+    loss: str = "",
 ) -> Figure:
     """Draws a variational autoencoder.
 
@@ -51,6 +56,9 @@ def model_graph(
         prior: What p(z) is; empty for a model without.
         latent: What stands in the box of z.
         title: What is shown.
+        noise: What z is drawn with; empty where it is not drawn.
+        classifier: What infers a label for the decoder; empty for a model without.
+        loss: What the output is compared with x by; empty to leave it out.
 
     Returns:
         The figure; it is as tall as the longer network needs.
@@ -64,33 +72,56 @@ def model_graph(
             f"one block each. Received: {len(encoder)} and {len(decoder)}."
         )
     tallest = max(len(encoder), len(decoder))
-    bottom = 1.5
+    low = 1.22 if prior or noise or classifier else 0.5
+    bottom = low + 0.78
     top = bottom + (tallest - 1) * _STEP
-    width, height = _COLUMN + _BOX[0] + 2.3, top + 0.95
+    width, height = _COLUMN + _BOX[0] + 2.3, top + 1.3
     figure = Figure((width, height), dpi=style.DPI, facecolor="white")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(0.0, width), ylim=(0.0, height))
     axes.set_axis_off()
     left, right = (width - _COLUMN) / 2, (width + _COLUMN) / 2
-    down = _spread(len(encoder), top, bottom)
-    up = _spread(len(decoder), bottom, top)
-    _column(axes, encoder, left, down, side=-1)
-    _column(axes, decoder, right, up, side=1)
-    middle, low = width / 2, 0.72
+    middle, half = width / 2, _BOX[1] / 2
+    _column(axes, encoder, left, _spread(len(encoder), top, bottom), side=-1)
+    _column(axes, decoder, right, _spread(len(decoder), bottom, top), side=1)
     _box(axes, left, low, Block(posterior), "white")
-    _box(axes, middle, low, Block(latent), "#fbe3cf", wide=1.35)
-    _arrow(axes, (left, bottom - _BOX[1] / 2), (left, low + _BOX[1] / 2))
+    _box(axes, middle, low, Block(latent), _LATENT, wide=1.35)
+    _arrow(axes, (left, bottom - half), (left, low + half))
     _arrow(axes, (left + _BOX[0] / 2, low), (middle - 0.7, low))
-    corner = (right, low)
-    axes.plot([middle + 0.68, corner[0]], [low, low], color=style.INK, linewidth=1)
-    _arrow(axes, corner, (right, bottom - _BOX[1] / 2))
+    axes.plot([middle + 0.68, right], [low, low], color=style.INK, linewidth=1)
+    _arrow(axes, (right, low), (right, bottom - half))
+    lowest = low - 0.72
+    if noise:
+        _box(axes, middle, lowest, Block(noise), _LATENT, wide=1.35)
+        _arrow(axes, (middle, lowest + half), (middle, low - half))
+    if classifier:
+        _box(axes, right, lowest, Block(classifier), _TINTS[True])
+        _arrow(axes, (right, lowest + half), (right, low))
     if prior:
-        note = f"KL(q ‖ p) to the prior p(z) = {prior}"
-        axes.text(middle, 0.22, note, ha="center", va="center", **_words(style.RED))
-    for x, name in ((left, "Encoder"), (right, "Decoder")):
-        axes.text(x, top + 0.36, name, ha="center", **_words(style.QUIET))
+        _box(axes, left, lowest, Block(prior), "white")
+        ends = [(left, low - half), (left, lowest + half)]
+        _compared(axes, ends, (left + 0.1, (low + lowest) / 2), "KL(q ‖ p)", "left")
+    if loss:
+        ends = [(x, y) for x in (left, right) for y in (top + half, top + 0.45)]
+        ends[2:] = ends[:1:-1]
+        _compared(axes, ends, (middle, top + 0.56), loss, "center")
+    for x, name, align in ((left, "Encoder", "right"), (right, "Decoder", "left")):
+        at = x - 0.12 if align == "right" else x + 0.12
+        axes.text(at, top + 0.29, name, ha=align, **_words(style.QUIET))
     axes.text(middle, height - 0.3, title, ha="center", **_words(style.INK, 2))
     return figure
+
+
+def _compared(
+    axes: Axes,
+    line: Sequence[tuple[float, float]],
+    at: tuple[float, float],
+    text: str,
+    align: str,
+) -> None:
+    """Joins two boxes by a term of the loss."""
+    axes.plot(*zip(*line, strict=True), color=style.RED, linewidth=1, linestyle="--")
+    axes.text(*at, text, ha=align, va="center", **_words(style.RED))
 
 
 def _spread(count: int, first: float, last: float) -> list[float]:

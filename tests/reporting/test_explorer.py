@@ -1,6 +1,7 @@
 """Explorer and graph of models that are told a condition; they never trained."""
 
 import contextlib
+import dataclasses
 import io
 import json
 import threading
@@ -11,10 +12,11 @@ import pytest
 from PIL import Image
 from werkzeug.serving import make_server
 
-from keras_vae import CVAE
+from keras_vae import CVAE, M2
 from keras_vae.reporting import figures
 from keras_vae.reporting.explorer import Explorer, application
 from keras_vae.reporting.runs import load_run
+from keras_vae.reporting.subject import Subject
 
 SHAPE = (6, 4, 1)
 LATENT = [[0.3, -0.5]]
@@ -45,6 +47,41 @@ def test_the_graph_of_the_model_shows_the_condition(explorer):
     x, kind = ("x,c", "label") if labelled else ("x", "condition")
     assert {x, "q(z|x,c): N(mean, variance)", "z, 2 numbers; c"} <= words
     assert any(text.endswith(f"weights; c is the {kind}") for text in words)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected", "absent"),
+    [
+        (
+            lambda: CVAE(2, SHAPE, condition="label", num_classes=3),
+            {"p(z): N(0, I)", "ε ~ N(0, I)", "KL(q ‖ p)"},
+            "q(c|x)",
+        ),
+        (
+            lambda: CVAE(
+                2, SHAPE, condition="label", num_classes=3, prior="conditional"
+            ),
+            {"p(z|c): network of c, 16 weights", "KL(q ‖ p)"},
+            "ConditionalNormal",
+        ),
+        (lambda: M2(2, SHAPE, num_classes=3), {"ε ~ N(0, I)"}, "ConditionalNormal"),
+    ],
+)
+def test_the_graph_names_the_prior_the_noise_and_the_loss(
+    explorer, model, expected, absent
+):
+    made = model()
+    made.ensure_built()
+    if made.condition.name != explorer._subject.model.condition.name:
+        pytest.skip("of labels")
+    subject = Subject(dataclasses.replace(explorer._subject.run, model=made))
+    figure = figures.model_graph(subject)["model_graph"]
+    words = {text.get_text() for text in figure.axes[0].texts}
+    assert expected <= words
+    assert any(text.startswith("reconstruction loss") for text in words)
+    assert not any(absent in text for text in words)
+    classifier = any(text.startswith("q(c|x): classifier") for text in words)
+    assert classifier == isinstance(made, M2)
 
 
 def test_the_condition_that_is_chosen_changes_the_picture(explorer):

@@ -2,6 +2,7 @@ import keras
 import pytest
 
 from keras_vae import networks
+from keras_vae.networks.noise import with_input_noise
 from keras_vae.reporting.structure import blocks, shape_text
 
 
@@ -61,3 +62,15 @@ def test_a_very_deep_network_is_one_block():
 def test_shapes_are_written_with_times_signs():
     assert shape_text((28, 28, 1)) == "28 × 28 × 1"
     assert shape_text((None, 3)) == "? × 3"
+
+
+def test_a_denoising_encoder_is_opened():
+    encoder = networks.mlp_encoder((6, 4, 1), 2, hidden_units=(8,), activation="tanh")
+    found = blocks(with_input_noise(encoder, "masking:0.25"))
+    assert [block.text for block in found] == [
+        "masking noise in training, 0.25",
+        "Flatten",
+        "Dense 8, tanh",
+        "Dense 4",
+    ]
+    assert [block.inputs for block in found] == [(), (0,), (1,), (2,)]

@@ -22,7 +22,7 @@ def texts(figure):
 
 def test_every_block_is_a_box_and_every_input_an_arrow():
     figure = model_graph(ENCODER, [Block("c"), Block("d")], **WORDS)
-    assert len(parts(figure, FancyBboxPatch)) == 4 + 2 + 2
+    assert len(parts(figure, FancyBboxPatch)) == 4 + 2 + 3
     # Within: 4 and 1; from x to q, to z, to the decoder: 3.
     assert len(parts(figure, FancyArrowPatch)) == 4 + 1 + 3
     assert {"x", "a", "b", "sum", "c", "d", "4", "VAE"} <= set(texts(figure))
@@ -44,6 +44,19 @@ def test_the_encoder_goes_down_and_the_decoder_up():
 def test_a_model_without_a_prior_says_nothing_of_the_kl():
     figure = model_graph(ENCODER, [Block("c")], **{**WORDS, "prior": ""})
     assert not any("KL" in text for text in texts(figure))
+
+
+def test_noise_classifier_and_loss_are_drawn_where_there_are_some():
+    more = {"noise": "e ~ N(0, I)", "classifier": "q(y|x)", "loss": "-log p(x|z)"}
+    plain = model_graph(ENCODER, [Block("c")], **WORDS)
+    figure = model_graph(ENCODER, [Block("c")], **WORDS, **more)
+    assert set(more.values()) <= set(texts(figure))
+    assert not set(more.values()) & set(texts(plain))
+    boxes, arrows = (
+        len(parts(figure, kind)) - len(parts(plain, kind))
+        for kind in (FancyBboxPatch, FancyArrowPatch)
+    )
+    assert (boxes, arrows) == (2, 2)
 
 
 def test_nothing_is_cut_off_even_where_networks_are_deep():
