@@ -76,12 +76,12 @@ def require_file(argument: str, path: str | os.PathLike[str], ending: str) -> No
 
     Args:
         argument: What the path is called in messages.
-        path: The file; folders above it are made.
+        path: The file, in a folder that is there.
         ending: What its name ends in.
 
     Raises:
-        ValueError: If the name has another ending, the place is a folder's, or it
-            cannot be written.
+        ValueError: If the name has another ending, the place is a folder's or in none
+            that is there, or it cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() != ending:
@@ -92,7 +92,11 @@ def require_file(argument: str, path: str | os.PathLike[str], ending: str) -> No
     if os.path.isdir(path):
         raise ValueError(f"{argument}: {path} is a folder; name a file.")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.exists():
+            raise ValueError(
+                f"{argument}: there is no folder {path.parent}; make it, or name "
+                "another place."
+            )
         _aside(path).touch()
         _aside(path).unlink()
     except OSError as error:

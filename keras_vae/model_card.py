@@ -4,7 +4,9 @@ After Mitchell et al. 2019, "Model cards for model reporting". It lies beside th
 and names files as they lie there, so that it stays true when the folder is moved.
 """
 
+import html
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,12 +83,12 @@ def text(
         for code in loading(name, model)
     ]
     parts = {
-        f"Model card: {name}": summary(config, metrics, model, data),
+        f"Model card: {escaped(name)}": escaped(summary(config, metrics, model, data)),
         "Data": _bullets(data_facts(config, data)),
         "Model": _bullets(model_facts(config, model)),
         "Training": _bullets(training_facts(config, metrics)),
         "Metrics": _metrics(config, metrics, model),
-        "Intended use": _use(data, model),
+        "Intended use": escaped(_use(data, model)),
         "Limits": _list(_limits(metrics, model)),
         "How to load": "\n\n".join(codes),
     }
@@ -95,6 +97,13 @@ def text(
         for place, (title, content) in enumerate(parts.items())
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Returns Markdown that shows a text as it is: on one line, without HTML."""
+    words = html.escape(" ".join(text.split()), quote=False)
+    marks = r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])"  # an underscore in a word is none
+    return re.sub(marks, lambda mark: f"\\{mark[0]}", words)
 
 
 def summary(
@@ -243,7 +252,9 @@ def _metrics(config: Mapping[str, Any], metrics: Mapping[str, Any], model: Any) 
             shown += f" of {config.get('latent_dim')}"
         rows.append(f"| {words} | {shown} {unit}".rstrip() + " |")
     count = metrics.get("num_examples")
-    head = f"{metrics.get('part', 'test')} part" + f", {count:,} examples" * bool(count)
+    head = f"{metrics.get('part', 'test')} part" + (
+        f", {count:,} examples" if count else ""
+    )
     table = [f"| On the {head} | |", "|---|---|", *rows]
     notes = ["Means over examples, summed over all elements of an example."]
     bernoulli = type(model.likelihood).__name__ == "Bernoulli"
@@ -301,7 +312,7 @@ def _shape(shape: Any) -> str:
 
 
 def _bullets(facts: Mapping[str, str]) -> str:
-    return _list([f"{name}: {value}" for name, value in facts.items()])
+    return _list([f"{name}: {escaped(value)}" for name, value in facts.items()])
 
 
 def _list(lines: list[str]) -> str:

@@ -444,7 +444,11 @@ def written_aside(path: Path) -> Iterator[IO[bytes]]:
         raise ValueError(f"--out: {path} is a folder; name a file.")
     aside = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.exists():
+            raise ValueError(
+                f"--out: there is no folder {path.parent}; make it, or name another "
+                "place."
+            )
         file = aside.open("wb")
     except OSError as error:
         raise ValueError(

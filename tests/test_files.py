@@ -115,6 +115,7 @@ def test_a_file_never_takes_the_place_of_a_folder(tmp_path):
         ("a.txt", "--out: expected the name of a file that ends in .csv"),
         ("folder.csv", "--out: .*folder.csv is a folder; name a file"),
         ("file/a.csv", "--out: .* cannot be written .*; name another place"),
+        ("gone/below/a.csv", "--out: there is no folder .*gone.below"),
         ("x" * 300 + ".csv", "cannot be written"),
     ],
 )

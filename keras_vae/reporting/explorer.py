@@ -1,13 +1,12 @@
 """A page in the browser to move about the latent space of a run.
 
 `Explorer` answers the page's questions and knows nothing of HTTP; `application` is the
-WSGI application around it; `serve` runs it on this machine. The page itself lies in
+WSGI application around it; `explore` runs it on this machine. The page itself lies in
 `pages/` and takes nothing from any network.
 """
 
 import contextlib
 import functools
-import json
 import math
 import os
 import re
@@ -21,26 +20,24 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from matplotlib.colors import to_hex
-from werkzeug.exceptions import BadRequest, HTTPException, NotFound, SecurityError
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
-from werkzeug.wrappers import Request, Response
 
-from keras_vae.reporting import pages
 from keras_vae.reporting.drawings import at_ends
+from keras_vae.reporting.questions import application
 from keras_vae.reporting.runs import Run, load_run
 from keras_vae.reporting.subject import Subject
+from keras_vae.training.options import shown
 from keras_vae.visualization import grids, lines, picture_files, style
 
 SLIDERS = 64
 """Latent dimensions with a slider, those of highest KL."""
 
 _REACH = 4.0  # of a slider to either side, in standard deviations
+_FURTHEST = 1_000_000  # standard deviations from the centre
 _EXAMPLES = 60  # to pick from
 _POINTS = 2_000  # on the map
 _SIDE = 336  # pixels of the longer side of a picture, where that enlarges it
 _MOST = 64  # pictures of one question
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
 Say = Callable[[str], None]
 
@@ -150,7 +147,9 @@ class Explorer:
             ValueError: If there is no such source.
         """
         if source not in self.state["sources"]:
-            raise ValueError(f"source: expected prior or aggregate, got {source!r}.")
+            raise ValueError(
+                f"source: expected prior or aggregate, got {shown(source)}."
+            )
         subject, model = self._subject, self._model
         seed = tf.constant(self._seeds.integers(2**31 - 1, size=2), tf.int32)
         with self._lock:
@@ -242,27 +241,34 @@ class Explorer:
         if isinstance(condition, list) and len(condition) == n:
             return np.concatenate([self._condition(one, 1) for one in condition])
         match condition:
+            case {"label": bool()} | {"example": bool()}:
+                pass
             case {"label": int(label)} if self._is_labelled():
-                return np.full(n, label, np.int32)
+                if 0 <= label < len(self._labels()):
+                    return np.full(n, label, np.int32)
             case {"example": int(place)} if 0 <= place < len(self._rows):
                 row = self._rows[place]
                 return np.repeat(given[row : row + 1], n, axis=0)
-        raise ValueError(f"condition: expected one of this model, got {condition!r}.")
+        raise ValueError(
+            f"condition: expected one of this model, got {shown(condition)}."
+        )
 
     # Decoding and drawing.
 
     def _checked(self, u: Any) -> np.ndarray:
         try:
             values = np.asarray(u, np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise ValueError("u: expected rows of numbers.") from error
         d = self._subject.latent_dim
-        whole = values.ndim == 2 and values.shape[1] == d and len(values) <= _MOST
-        if not whole or not len(values) or not np.isfinite(values).all():
+        whole = values.ndim == 2 and values.shape[1] == d
+        if not whole or not 1 <= len(values) <= _MOST:
             raise ValueError(
-                f"u: expected 1 to {_MOST} rows of {d} finite numbers, got shape "
+                f"u: expected 1 to {_MOST} rows of {d} numbers, got shape "
                 f"{values.shape}."
             )
+        if not np.all(np.abs(values) <= _FURTHEST):  # nor NaN
+            raise ValueError(f"u: expected numbers from -{_FURTHEST} to {_FURTHEST}.")
         return values
 
     def _decode(self, u: Any, condition: Any) -> np.ndarray:
@@ -293,72 +299,6 @@ def _plain(label: str) -> str:
     small = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
     text = re.sub(r"\$z_\{(\d+)\}\$", lambda dim: "z" + dim[1].translate(small), label)
     return text.replace("$", "")
-
-
-def application(explorer: Explorer, host: str = "127.0.0.1") -> Callable[..., Any]:
-    """Returns the WSGI application of an explorer.
-
-    On loopback it answers only who calls it by a name of this machine: so no page from
-    elsewhere can reach it by a name that it made point here.
-
-    Args:
-        explorer: What answers.
-        host: The address that it is bound to.
-    """
-    trusted = list(_LOOPBACK) if host in ("127.0.0.1", "localhost", "::1") else None
-
-    def answer(environ: Any, start_response: Any) -> Any:
-        request = Request(environ)
-        request.trusted_hosts = trusted
-        request.max_content_length = 2**22
-        try:
-            _ = request.host  # raises where it is not trusted
-            response = _respond(explorer, request)
-        except (ValueError, TypeError, KeyError) as error:
-            response = Response(str(error), 400)
-        except SecurityError:
-            response = Response("This page answers on this machine only.", 400)
-        except HTTPException as error:
-            response = Response(str(error.description), error.code)
-        response.headers["Content-Security-Policy"] = (
-            "default-src 'none'; script-src 'self'; style-src 'self'; "
-            "img-src 'self' blob: data:; connect-src 'self'"
-        )
-        response.headers["Cache-Control"] = "no-store"
-        return response(environ, start_response)
-
-    return answer
-
-
-def _respond(explorer: Explorer, request: Request) -> Response:
-    name = request.path.strip("/") or "explorer.html"
-    if request.method == "GET":
-        if name == "state":
-            return Response(json.dumps(explorer.state), mimetype="application/json")
-        if name == "thumbnails":
-            return Response(explorer.thumbnails(), mimetype="image/png")
-        if name in ("explorer.html", "explorer.css", "explorer.js"):
-            kind = _TYPES[name.rpartition(".")[2]]
-            return Response(pages.read(name), mimetype=kind)
-        raise NotFound("There is nothing here.")
-    # A page from elsewhere cannot send JSON here without asking, and is refused then.
-    if request.method != "POST" or not request.is_json:
-        raise BadRequest("A question is a POST of JSON.")
-    asked = request.get_json()
-    if not isinstance(asked, dict):
-        raise BadRequest("A question is a JSON object.")
-    condition = asked.get("condition")
-    if name == "decode":
-        u = asked["u"]
-        png = explorer.picture(u, condition, columns=len(u))
-        return Response(png, mimetype="image/png")
-    if name == "walk":
-        gif = explorer.walk(asked["a"], asked["b"], condition)
-        return Response(gif, mimetype="image/gif")
-    if name == "draw":
-        u = explorer.draw(asked["source"], condition)
-        return Response(json.dumps({"u": u}), mimetype="application/json")
-    raise NotFound("There is nothing here.")
 
 
 class _Quiet(WSGIRequestHandler):
@@ -427,8 +367,8 @@ def explore(
     """
     say(f"Loading {path}")
     with server(load_run(path), host, port) as made:
-        shown = f"[{host}]" if ":" in host else host
-        url = f"http://{shown}:{made.port}/"
+        name = f"[{host}]" if ":" in host else host
+        url = f"http://{name}:{made.port}/"
         say(f"Explorer of {path} at {url}\nCtrl-C ends it.")
         screen = any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
         if show and (screen or sys.platform in ("darwin", "win32")):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from werkzeug.serving import make_server
+from werkzeug.test import Client
 
 from keras_vae import CVAE, M2
 from keras_vae.reporting import figures
@@ -161,3 +162,55 @@ def serving(explorer):
     yield f"http://127.0.0.1:{made.port}/"
     made.shutdown()
     thread.join(10)
+
+
+NESTED = b'{"u": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+QUESTIONS = {
+    "nested deeply": ("decode", NESTED),
+    "nested conditions": (
+        "decode",
+        b'{"u": [[0, 0]], "condition": ' + b"[" * 900 + b"]" * 900 + b"}",
+    ),
+    "a number for rows": ("decode", b'{"u": 5}'),
+    "nothing": ("decode", b"{}"),
+    "nothing in rows": ("decode", b'{"u": []}'),
+    "rows of text": ("decode", b'{"u": [["a", "b"]]}'),
+    "rows of objects": ("decode", b'{"u": [[{}, {}]]}'),
+    "text": ("decode", b'{"u": "two"}'),
+    "numbers too large": ("decode", b'{"u": [[1e308, 0]]}'),
+    "integers too large": ("decode", b'{"u": [[1' + b"0" * 400 + b", 0]]}"),
+    "a label too large": (
+        "decode",
+        b'{"u": [[0, 0]], "condition": {"label": 1' + b"0" * 30 + b"}}",
+    ),
+    "a label that is not there": (
+        "decode",
+        b'{"u": [[0, 0]], "condition": {"label": 77}}',
+    ),
+    "a label that is a switch": (
+        "decode",
+        b'{"u": [[0, 0]], "condition": {"label": true}}',
+    ),
+    "a way without an end": ("walk", b'{"a": [0, 0]}'),
+    "a way between numbers": ("walk", b'{"a": 1, "b": 2}'),
+    "a draw from nowhere": ("draw", b"{}"),
+    "a draw from a list": ("draw", b'{"source": [[]]}'),
+    "no object": ("draw", b"[1]"),
+    "no JSON": ("draw", b"{"),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), QUESTIONS.values(), ids=QUESTIONS)
+def test_what_is_no_question_is_refused_in_a_plain_sentence(explorer, name, content):
+    client = Client(application(explorer))
+    answer = client.post(f"/{name}", data=content, content_type="application/json")
+    assert answer.status_code == 400
+    assert len(answer.text) < 400
+    for words in ("object of type", "Traceback", "int()", "recursion", "KeyError"):
+        assert words not in answer.text
+    assert answer.text.endswith(".") and len(answer.text.split()) > 3
+
+
+def test_no_other_page_can_frame_the_explorer(explorer):
+    headers = Client(application(explorer)).get("/").headers
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]

@@ -183,6 +183,7 @@ def test_large_examples_come_in_smaller_calls(program, examples, monkeypatch):
 
 
 def test_the_picture_is_the_grid_of_the_examples(generate, examples, tmp_path):
+    (tmp_path / "deep").mkdir()
     assert generate("images", out="deep/grid.png", num=10, seed=3) == 0
     with Image.open(tmp_path / "deep" / "grid.png") as image:
         assert image.mode == "L"
@@ -413,6 +414,11 @@ def test_a_place_that_cannot_be_written_is_refused(refused, tmp_path):
     (tmp_path / "folder.png").mkdir()
     assert "cannot be written" in refused(out="file/grid.png")
     assert "is a folder" in refused(out="folder.png")
+
+
+def test_no_folder_is_made(refused, tmp_path):
+    assert "there is no folder" in refused(out="gone/below/grid.png")
+    assert not (tmp_path / "gone").exists()
 
 
 def test_a_file_that_is_there_stays_when_the_program_fails(generate, tmp_path):

@@ -1,0 +1,93 @@
+"""The explorer's page over HTTP: its questions, their answers, and what is refused."""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.exceptions import BadRequest, HTTPException, NotFound, SecurityError
+from werkzeug.wrappers import Request, Response
+
+from keras_vae.reporting import pages
+
+if TYPE_CHECKING:
+    from keras_vae.reporting.explorer import Explorer
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+
+
+def application(explorer: "Explorer", host: str = "127.0.0.1") -> Callable[..., Any]:
+    """Returns the WSGI application of an explorer.
+
+    On loopback it answers only who calls it by a name of this machine: so no page from
+    elsewhere can reach it by a name that it made point here.
+
+    Args:
+        explorer: What answers.
+        host: The address that it is bound to.
+    """
+    trusted = list(_LOOPBACK) if host in ("127.0.0.1", "localhost", "::1") else None
+
+    def answer(environ: Any, start_response: Any) -> Any:
+        request = Request(environ)
+        request.trusted_hosts = trusted
+        request.max_content_length = 2**22
+        try:
+            _ = request.host  # raises where it is not trusted
+            response = _respond(explorer, request)
+        except ValueError as error:
+            response = Response(str(error), 400)
+        except RecursionError:
+            response = Response("The question is nested too deeply.", 400)
+        except SecurityError:
+            response = Response("This page answers on this machine only.", 400)
+        except HTTPException as error:
+            response = Response(str(error.description), error.code)
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; script-src 'self'; style-src 'self'; "
+            "img-src 'self' blob: data:; connect-src 'self'; "
+            "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+        )
+        response.headers["Cache-Control"] = "no-store"
+        return response(environ, start_response)
+
+    return answer
+
+
+def _respond(explorer: "Explorer", request: Request) -> Response:
+    name = request.path.strip("/") or "explorer.html"
+    if request.method == "GET":
+        if name == "state":
+            return Response(json.dumps(explorer.state), mimetype="application/json")
+        if name == "thumbnails":
+            return Response(explorer.thumbnails(), mimetype="image/png")
+        if name in ("explorer.html", "explorer.css", "explorer.js"):
+            kind = _TYPES[name.rpartition(".")[2]]
+            return Response(pages.read(name), mimetype=kind)
+        raise NotFound("There is nothing here.")
+    # A page from elsewhere cannot send JSON here without asking, and is refused then.
+    if request.method != "POST" or not request.is_json:
+        raise BadRequest("A question is a POST of JSON.")
+    asked = request.get_json(silent=True)
+    if not isinstance(asked, dict):
+        raise BadRequest("A question is a JSON object.")
+    condition = asked.get("condition")
+    if name == "decode":
+        u = _asked(asked, "u")
+        columns = len(u) if isinstance(u, list) else 1
+        png = explorer.picture(u, condition, columns)
+        return Response(png, mimetype="image/png")
+    if name == "walk":
+        gif = explorer.walk(_asked(asked, "a"), _asked(asked, "b"), condition)
+        return Response(gif, mimetype="image/gif")
+    if name == "draw":
+        u = explorer.draw(_asked(asked, "source"), condition)
+        return Response(json.dumps({"u": u}), mimetype="application/json")
+    raise NotFound("There is nothing here.")
+
+
+def _asked(asked: dict[str, Any], name: str) -> Any:
+    """Returns what a question says of this name."""
+    if name not in asked:
+        raise BadRequest(f"The question says nothing of {name}.")
+    return asked[name]
