@@ -80,10 +80,10 @@ class TensorBoard(keras.callbacks.Callback):
     Steps are epochs, the first of them 1. To TensorBoard each sub-folder of `log_dir`
     is a run:
 
-    - `train` and `validation`: the model's metrics, as `objective/loss`; `train` also
-      has `training/kl_weight`, `training/learning_rate` and
-      `training/images_per_second`, of training alone, without validation and callbacks.
-      (In the first epoch the graph is built.)
+    - `train` and `validation`: the model's metrics, as `objective/loss`, `validation`
+      being whatever `fit` validates on; `train` also has `training/kl_weight`,
+      `training/learning_rate` and `training/images_per_second`, of training alone,
+      without validation and callbacks. (In the first epoch the graph is built.)
     - `latents`, of the examples `x`: `z/active_units`; histograms of z drawn from the
       posterior, of its means and of its standard deviations; the projector's points,
       with labels and, for images, thumbnails.
