@@ -283,7 +283,7 @@ class Explorer:
             return self._lines(x, columns, _SIDE / lines.CELL if len(x) == 1 else 1.0)
         side = _SIDE if len(x) == 1 else _SIDE // 4
         scale = math.ceil(side / max(x.shape[1:3]))
-        return grids.tile(x, columns, gap=0 if len(x) == 1 else 1, scale=scale)
+        return grids.tile(x, columns, gap=0 if len(x) == 1 else None, scale=scale)
 
     def _lines(self, x: np.ndarray, columns: int, scale: float) -> grids.Picture:
         known = self._subject.train.x[:1000]

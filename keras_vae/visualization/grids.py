@@ -22,7 +22,7 @@ Picture = NDArray[np.uint8]
 
 CELL = 64  # an example is enlarged until its longer side has this many pixels,
 WIDEST = 1600  # as long as the whole picture does not grow beyond this many
-SEPARATOR = 6  # between blocks of rows, in pixels
+SEPARATOR = 6  # added between blocks of rows, in pixels
 LINES = 72  # grey level of the gaps: seen on black, quieter than any digit
 RED = (235, 50, 50)
 CAPTION = 16  # height of the strip above a cell that carries its title, in pixels
@@ -98,10 +98,25 @@ def _captions(titles: Sequence[str], width: int) -> Picture:
     return np.asarray(strip).reshape(len(titles), CAPTION, width, 1)
 
 
+def _captioned(cells: Picture, titles: Sequence[str]) -> Picture:
+    """Puts titles above cells, which become wider where the titles are."""
+    width, channels = cells.shape[2:]
+    needed = math.ceil(max(_font(11).getlength(title) for title in titles)) + 4
+    more = max(0, needed - width)
+    cells = np.pad(cells, ((0, 0), (0, 0), (more // 2, more - more // 2), (0, 0)))
+    strips = _captions(titles, width + more).repeat(channels, axis=-1)
+    return np.concatenate([strips, cells], axis=1)
+
+
+def cell_gap(height: int, width: int) -> int:
+    """Returns the pixels between cells of a size in pixels: a sixteenth, 1 to 8."""
+    return int(np.clip(round(max(height, width) / 16), 1, 8))
+
+
 def tile(
     images: ArrayLike,
     columns: int | None = None,
-    gap: int = 1,
+    gap: int | None = None,
     scale: int | None = None,
     background: int = LINES,
     titles: Sequence[str] | None = None,
@@ -111,7 +126,8 @@ def tile(
     Args:
         images: `(n, height, width, channels)` or `(n, height, width)`.
         columns: Cells per row; by default the layout is as square as it gets.
-        gap: Thickness in pixels of the lines between and around the cells.
+        gap: Thickness in pixels of the lines between and around the cells; by default
+            a sixteenth of a cell, so that what fills its cell does not touch the next.
         scale: Enlargement by a whole number, each pixel a sharp square; by default
             small images are enlarged until their longer side has 64 pixels.
         background: Grey level 0-255 of the lines and of cells without an image.
@@ -128,16 +144,16 @@ def tile(
     if columns is None:
         columns = math.ceil(math.sqrt(n))
     require(columns >= 1, "columns", "at least 1", columns)
-    require(gap >= 0, "gap", "0 or more pixels", gap)
+    require(gap is None or gap >= 0, "gap", "0 or more pixels", gap)
     require(scale is None or scale >= 1, "scale", "at least 1", scale)
     require(0 <= background <= 255, "background", "a grey level 0-255", background)
     rows = math.ceil(n / columns)
     scale = scale or _enlargement(height, width, rows, columns)
+    gap = cell_gap(height * scale, width * scale) if gap is None else gap
     cells = cells.repeat(scale, axis=1).repeat(scale, axis=2)
     if titles is not None:
         require(len(titles) == n, "titles", f"one per image, {n}", len(titles))
-        strips = _captions(titles, width * scale).repeat(channels, axis=-1)
-        cells = np.concatenate([strips, cells], axis=1)
+        cells = _captioned(cells, titles)
     _, height, width, _ = cells.shape
     # Each cell carries the lines above and left of it; the last two come at the end.
     grid = np.full(
@@ -323,7 +339,7 @@ def manifold(
     x: ArrayLike,
     y: ArrayLike,
     path: ArrayLike | None = None,
-    gap: int = 0,
+    gap: int | None = None,
     scale: int | None = None,
 ) -> Picture:
     """What a plane of latents decodes to, x to the right and y up.
@@ -335,7 +351,7 @@ def manifold(
         y: The lattice's coordinates upwards, ascending.
         path: Points `(m, 2)` in those coordinates, drawn as a red line with a dot where
             it starts and a ring where it ends.
-        gap: As in `tile`.
+        gap: As in `tile`, but by default half of it, since neighbours are alike.
         scale: As in `tile`.
 
     Raises:
@@ -347,6 +363,8 @@ def manifold(
     expected = f"one image per point of the {len(y)} by {len(x)} lattice"
     require(n == len(x) * len(y), "images", expected, f"{n} images")
     scale = scale or _enlargement(height, width, len(y), len(x))
+    if gap is None:
+        gap = math.ceil(cell_gap(height * scale, width * scale) / 2)
     upwards = cells.reshape(len(y), len(x), height, width, channels)[::-1]
     picture = tile(upwards.reshape(cells.shape), len(x), gap, scale)
     if path is None:
@@ -395,7 +413,7 @@ def _with_path(
 def montage_frames(
     images: ArrayLike,
     bounce: bool = True,
-    gap: int = 1,
+    gap: int | None = None,
     scale: int | None = None,
 ) -> list[Picture]:
     """Frames of a grid in which every cell walks its own way.

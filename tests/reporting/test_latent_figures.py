@@ -12,10 +12,13 @@ def test_the_centre_of_the_manifold_is_what_0_decodes_to(make_subject, picture_o
     middle = grids.to_uint8(subject.model.decode(np.zeros((1, 2))))[0, ..., 0]
     for name in ("manifold", "manifold_quantiles"):
         picture = picture_of(drawings[name])[..., 0]
-        height, width = picture.shape[0] // 25, picture.shape[1] // 25
-        cell = picture[12 * height : 13 * height, 12 * width : 13 * width]
-        scale = height // 6
-        np.testing.assert_array_equal(cell[::scale, ::scale], middle)
+        scale = picture.shape[0] // 25 // 6
+        down, right = (
+            length // 2 + (np.arange(count) - (count - 1) / 2) * scale
+            for length, count in zip(picture.shape, middle.shape, strict=True)
+        )
+        cell = picture[np.ix_(down.astype(int), right.astype(int))]
+        np.testing.assert_array_equal(cell, middle)
 
 
 def test_up_in_the_manifold_is_a_higher_second_latent(make_subject, cell_of, read_z):
@@ -132,7 +135,6 @@ def test_axes_of_many_latents_are_principal_components(make_subject):
     z = np.random.default_rng(0).normal(0, np.linspace(0.1, 1.0, 20), (300, 20))
     axes = latent_figures.scatter(make_subject(20, z=z))["scatter"].axes[0]
     assert axes.get_xlabel().startswith("principal component 1 of z (")
-    assert axes.get_xlim() == (-4.0, 4.0)
 
 
 def test_factors_colour_points_where_there_are_no_classes(make_subject):

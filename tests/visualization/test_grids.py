@@ -118,13 +118,37 @@ def test_enlargement_makes_each_pixel_a_sharp_square():
     [(8, 8, 8), (28, 28, 3), (31, 45, 2), (64, 64, 1), (100, 7, 1), (1, 1, 64)],
 )
 def test_small_images_are_enlarged_until_they_can_be_seen(height, width, factor):
-    picture = grids.tile(np.zeros((1, height, width)))
+    picture = grids.tile(np.zeros((1, height, width)), gap=1)
     assert picture.shape == (height * factor + 2, width * factor + 2, 1)
 
 
 def test_a_large_grid_is_enlarged_less():
     picture = grids.tile(np.zeros((625, 28, 28)), columns=25, gap=0)
     assert picture.shape == (1400, 1400, 1)
+
+
+@pytest.mark.parametrize("side", [8, 28, 64, 200])
+def test_images_that_fill_their_cells_do_not_touch(side):
+    images = np.ones((4, side, side, 1))
+    walks = images.reshape(2, 2, 1, side, side, 1)
+    pictures = [
+        grids.tile(images),
+        grids.reconstruction_grid(images, images),
+        grids.pairs_grid(images, images),
+        grids.interpolation_grid(images, columns=2),
+        grids.completion_grid(images, np.ones((1, side, side, 1)), images[:, None]),
+        grids.manifold(images, [0.0, 1.0], [0.0, 1.0]),
+        grids.montage_frames(walks)[0],
+    ]
+    for picture in pictures:
+        white = picture[..., 0] == 255
+        for lines in (white, white.T):
+            line = lines[lines.sum(axis=1).argmax()]  # one that crosses cells
+            edges = np.flatnonzero(np.diff(np.pad(line.astype(int), 1)))
+            starts, ends = edges[::2], edges[1::2]
+            assert len(starts) >= 2
+            assert set((ends - starts) % side) == {0}  # whole factors
+            assert (starts[1:] - ends[:-1]).min() >= max(1, (ends - starts)[0] / 50)
 
 
 def test_colour_stays_colour():
@@ -136,11 +160,23 @@ def test_colour_stays_colour():
 def test_titles_stand_above_their_images():
     images = np.zeros((3, 40, 64, 3))
     picture = grids.tile(images, columns=3, titles=["one", "", "three"])
-    strips = [cell(picture, 0, i, grids.CAPTION + 40, 64) for i in range(3)]
+    gap = grids.cell_gap(40, 64)
+    strips = [cell(picture, 0, i, grids.CAPTION + 40, 64, gap) for i in range(3)]
     assert strips[0][: grids.CAPTION].max() > 150
     assert strips[1].max() == 0
     assert strips[0][grids.CAPTION :].max() == 0
     assert (strips[0] != strips[2]).any()
+
+
+def test_titles_of_narrow_cells_do_not_run_together():
+    picture = grids.tile(np.zeros((4, 60, 6)), 4, titles=["t=0.25"] * 4)[..., 0]
+    gap = grids.cell_gap(60, 6)
+    width = (picture.shape[1] - gap) // 4
+    strip = picture[gap : gap + grids.CAPTION]
+    for k in range(4):
+        own = strip[:, k * width + gap : (k + 1) * width]
+        inked = np.flatnonzero((own > 100).any(axis=0))
+        assert inked[0] >= 1 and inked[-1] < own.shape[1] - 1
 
 
 @pytest.mark.parametrize(
@@ -227,7 +263,9 @@ def test_an_interpolation_is_one_row_or_a_square_with_its_t_above():
     short = grids.interpolation_grid(random_images(10), scale=1)
     assert short.shape == (4 + 2, 10 * 6 + 1, 1)
     titled = grids.interpolation_grid(random_images(81), np.linspace(0, 1, 81), scale=8)
-    assert titled.shape == (9 * (32 + grids.CAPTION + 1) + 1, 9 * 41 + 1, 1)
+    gap = grids.cell_gap(32, 40)
+    height = 9 * (32 + grids.CAPTION + gap) + gap
+    assert titled.shape == (height, 9 * (40 + gap) + gap, 1)
     assert grids.t_titles([0, 0.25, 1]) == ["t=0.00", "t=0.25", "t=1.00"]
 
 
@@ -239,7 +277,7 @@ def test_the_manifold_has_x_to_the_right_and_y_up():
     z = grids.lattice(x, y)
     assert z.tolist() == [[-1, -2], [0, -2], [1, -2], [-1, 2], [0, 2], [1, 2]]
     grey = (z[:, 0] + 1) / 10 + (z[:, 1] + 2) / 5
-    picture = grids.manifold(grey[:, None, None, None], x, y, scale=1)[..., 0]
+    picture = grids.manifold(grey[:, None, None, None], x, y, gap=0, scale=1)[..., 0]
     upper, lower = [0.8, 0.9, 1.0], [0.0, 0.1, 0.2]
     np.testing.assert_allclose(picture / 255, [upper, lower], atol=0.002)
 
@@ -248,7 +286,7 @@ def test_the_path_runs_in_red_through_the_lattice_points():
     ticks = np.array([-2.0, -0.5, 0.5, 2.0])  # unevenly apart, like quantiles
     images = np.full((16, 8, 8, 1), 0.5)
     path = [[-2.0, -2.0], [0.5, -2.0], [0.5, 2.0]]
-    picture = grids.manifold(images, ticks, ticks, path=path, scale=4).astype(int)
+    picture = grids.manifold(images, ticks, ticks, path, 0, scale=4).astype(int)
     assert picture.shape == (128, 128, 3)
     red = picture[..., 0] - picture[..., 1] > 60
     for column, row in [(0, 0), (1, 0), (2, 0), (2, 1), (2, 2)]:
@@ -262,7 +300,7 @@ def test_the_path_runs_in_red_through_the_lattice_points():
 def test_a_path_may_leave_the_lattice():
     ticks = np.array([-1.0, 0.0, 1.0])
     picture = grids.manifold(
-        np.zeros((9, 8, 8)), ticks, ticks, path=[[0, 0], [0, 40]], scale=2
+        np.zeros((9, 8, 8)), ticks, ticks, path=[[0, 0], [0, 40]], gap=0, scale=2
     )
     column = picture[:24, 24, 0]
     assert (column > 200).all()
