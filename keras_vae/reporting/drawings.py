@@ -73,7 +73,8 @@ def block(
 
 def framed(subject: Subject, picture: Picture, title: str, **labels: Any) -> Figure:
     """Frames a picture as `style.framed` does; under lines it says what they are."""
-    foot = "" if subject.is_image else lines.explained(subject.shape)
+    explained = "" if subject.is_image else lines.explained(subject.shape)
+    foot = ". ".join(filter(None, (explained, labels.pop("foot", ""))))
     return style.framed(picture, title, foot=foot, **labels)
 
 

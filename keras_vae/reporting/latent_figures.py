@@ -16,8 +16,9 @@ from keras_vae.reporting.drawings import (
     walk,
 )
 from keras_vae.reporting.subject import LeftOut, Subject
-from keras_vae.visualization import grids, latents, space, style
+from keras_vae.visualization import grids, latents, legends, space, style
 from keras_vae.visualization.grids import Picture
+from keras_vae.visualization.labels import marks
 
 _LATTICE = 25  # cells a side of the manifold,
 _WIDEST = 3200  # fewer where it would have more pixels than this,
@@ -26,8 +27,10 @@ _REACH = 2.0  # of manifold and walks, in standard deviations of the prior
 _STEPS = 31  # of a walk
 _TRAVERSAL = 3.0  # to either side, in standard deviations of the prior
 _COLUMNS = 11  # steps of a traversal
+_ROW_NAMES = 40  # of classes, beside their rows
 _ROWS = 20  # dimensions that are traversed
 _FRAMES = 10  # along the arrow
+_CAPTION = 9  # letters of a class name below a frame
 _NEIGHBOURS = 5
 _EMBEDDED = 1000  # examples that t-SNE lays out in the plane,
 _EMBEDDED_3D = 500  # and in space
@@ -41,7 +44,7 @@ def scatter(subject: Subject) -> Drawings:
     common: dict[str, Any] = {
         "title": title,
         "axes_labels": subject.map.labels,
-        "limits": subject.map_limits,
+        "limits": _rows_alone(subject),
     }
     factor = _factor(subject)
     if classes is None and factor is not None:
@@ -58,11 +61,18 @@ def scatter(subject: Subject) -> Drawings:
     return drawings
 
 
+def _rows_alone(subject: Subject) -> tuple[Any, Any] | None:
+    """Limits of a map: those of rows if it has any; all else follows the points."""
+    return (None, subject.map_limits[1]) if subject.latent_dim == 1 else None
+
+
 def _name_rows(subject: Subject, figure: Any) -> None:
     """Names the classes whose rows are what a single latent is spread over."""
-    if subject.latent_dim == 1 and len(subject.names) <= 20:
-        names = [style.plain(name) for name in subject.names]
-        figure.axes[0].set_yticks(range(len(names)), names)
+    if subject.latent_dim == 1 and subject.names:
+        texts = legends.class_marks(subject.names)
+        every = range(0, len(texts), -(-len(texts) // _ROW_NAMES))
+        shown = [style.plain(texts[row]) for row in every]
+        figure.axes[0].set_yticks(every, shown)
 
 
 def _of_map(subject: Subject, title: str) -> str:
@@ -100,7 +110,6 @@ def tsne(subject: Subject) -> Drawings:
         common: dict[str, Any] = {
             "title": title,
             "axes_labels": tuple(f"t-SNE {k} (standard deviations)" for k in (1, 2)),
-            "limits": ((-2.5, 2.5), (-2.5, 2.5)),
         }
         drawings[name] = (
             latents.scatter(points, **common)
@@ -130,7 +139,7 @@ def arrow(subject: Subject) -> Drawings:
         subject.names,
         title=f"From the mean of class {names[0]} to the mean of class {names[1]}",
         axes_labels=subject.map.labels,
-        limits=subject.map_limits,
+        limits=_rows_alone(subject),
         arrow=tips,
     )
     t = np.linspace(0.0, 1.0, _FRAMES)[:, np.newaxis]
@@ -138,18 +147,27 @@ def arrow(subject: Subject) -> Drawings:
     x = subject.decode(z, at_ends(*subject.pair, _FRAMES))
     # Where the class is given, z does not hold it: what is decoded is looked at.
     of_latents = subject.condition is None
-    seen = neighbours_say(subject, z if of_latents else x, of_latents)
+    seen, key = _captions(
+        subject, neighbours_say(subject, z if of_latents else x, of_latents)
+    )
     picture = cells(subject, x, _FRAMES)
     what = "latents" if of_latents else "examples"
     title = (
         f"Along the arrow from {names[0]} to {names[1]}, with the class of the "
         f"5 nearest training {what}{subject.given_at_ends}"
     )
-    frames = framed(
-        subject, picture, title, columns=[style.plain(name[:9]) for name in seen]
-    )
+    frames = framed(subject, picture, title, columns=seen, foot=key)
     _name_rows(subject, figure)
     return {"arrow": figure, "arrow_frames": frames}
+
+
+def _captions(subject: Subject, seen: list[str]) -> tuple[list[str], str]:
+    """Returns captions of frames, short ones for long names, and what these mean."""
+    if max(map(len, seen)) <= _CAPTION:
+        return seen, ""
+    short = dict(zip(subject.names, marks(subject.names), strict=True))
+    key = "; ".join(f"{short[name]} is {name}" for name in dict.fromkeys(seen))
+    return [short[name] for name in seen], f"Classes: {key}"
 
 
 def neighbours_say(

@@ -9,17 +9,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
-from keras_vae.visualization import style
+from keras_vae.visualization import labels as text
+from keras_vae.visualization import legends, palette, style
 from keras_vae.visualization.grids import require
 
-_SIZE = (6.5, 5.6)  # inches; the axes are about square beside a colour bar
+_SIZE = (5.6, 5.6)  # inches, without a legend or a colour bar
+_BAR = 0.7  # inches of a colour bar
+_TITLE = 370.0  # points of a line of the title
+_SHAPED = 10.0  # size of markers whose shape can be seen, in square points
 _MOST_GLYPHS = 1000  # markers that are text take a while each
-_NAME = 12  # letters of a class name that are written into a scatter
 
 
 def principal_plane(z: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -117,13 +119,17 @@ def scatter(
 ) -> Figure:
     """Draws latents as points, coloured by class, each class named at its mean.
 
+    Long names, and those of many classes, are replaced by short marks, which the legend
+    explains. More than ten classes have markers of several shapes.
+
     Args:
         points: `(n, 2)`.
         labels: `(n,)`, int from 0 to len(names) - 1, or -1 where an example has none.
         names: Of the classes.
         title: What is shown.
         axes_labels: Of both axes, with units.
-        limits: (low, high) of both axes; None takes -L to L, see `style.fixed_limit`.
+        limits: (low, high) of both axes. None, for both or for one of them, follows the
+            points, see `style.data_limits`.
         values: `(n,)`, numbers that colour the points instead of classes.
         values_label: What the values are, with units.
         arrow: `(2, 2)`, a point to start from and one to point at, drawn in red.
@@ -132,32 +138,70 @@ def scatter(
         The figure.
     """
     xy = np.asarray(points, np.float64)
-    figure = style.new_figure(*_SIZE)
-    axes = figure.add_subplot()
-    style.label_axes(axes, title, *axes_labels)
-    _limit(axes, xy, limits)
-    size = float(np.clip(9000 / max(len(xy), 1), 3, 22))
+    figure, axes, notes = _axes(xy, title, axes_labels, limits)
+    size = float(np.clip(12000 / max(len(xy), 1), 4, 26))
     look: dict[str, Any] = {"s": size, "linewidths": 0, "rasterized": True}
     if values is not None:
-        look |= {"c": np.asarray(values), "cmap": style.CONTINUOUS, "alpha": 0.8}
+        look |= {"c": np.asarray(values), "cmap": style.CONTINUOUS}
         drawn = axes.scatter(*xy.T, **look)
+        figure.set_figwidth(figure.get_figwidth() + _BAR)
         bar = figure.colorbar(drawn, ax=axes, pad=0.02)
         bar.set_label(values_label, fontsize=style.TEXT)
         bar.ax.tick_params(labelsize=style.TEXT - 1)
     elif labels is None:
-        axes.scatter(*xy.T, color=style.BLUE, alpha=0.5, **look)
+        axes.scatter(*xy.T, color=style.BLUE, alpha=0.8, **look)
     else:
         classes = np.asarray(labels)
-        colors = style.class_colors(len(names))
-        axes.scatter(*xy[classes < 0].T, color="0.85", zorder=1, **look)
-        known = np.flatnonzero(classes >= 0)
-        tint = [colors[label] for label in classes[known]]
-        axes.scatter(*xy[known].T, **{**look, "c": tint, "alpha": 0.7, "zorder": 2})
-        class_bar(figure, axes, colors, names)
-        _name_centres(axes, class_means(xy, classes, len(names)), names)
+        colors = palette.class_colors(len(names))
+        markers = palette.class_markers(len(names), every=size >= _SHAPED)
+        pale = 1.0 if arrow is None else 0.5
+        draw_classes(axes, xy, classes, colors, markers, size, pale)
+        marks = legends.class_marks(names)
+        shown = legends.explained(marks, names)
+        legends.class_legend(figure, colors, shown, markers)
+        means = class_means(xy, classes, len(names))
+        lost = legends.name_places(figure, axes, means, marks, arrow)
+        if lost:
+            notes.append(f"{lost} of {len(names)} names left out: too close")
     if arrow is not None:
-        _draw_arrow(axes, np.asarray(arrow, np.float64))
+        figure.draw_without_rendering()  # its length in points needs the layout
+        notes += _draw_arrow(axes, np.asarray(arrow, np.float64))
+    _write_notes(axes, notes)
     return figure
+
+
+def draw_classes(
+    axes: Any,
+    points: ArrayLike,
+    labels: ArrayLike,
+    colors: Sequence[Any],
+    markers: Sequence[palette.Marker],
+    size: float,
+    alpha: float = 1.0,
+) -> None:
+    """Draws points, those without a class in grey below the others.
+
+    Args:
+        axes: In the plane or in space.
+        points: `(n, 2 or 3)`.
+        labels: `(n,)`, int from 0, or -1 where a point has no class.
+        colors: One for each class.
+        markers: One for each class.
+        size: Of the markers, in square points.
+        alpha: Opacity of the markers.
+    """
+    xy, classes = np.asarray(points, np.float64), np.asarray(labels)
+    # A thin edge in white keeps markers apart where they lie on each other.
+    look: dict[str, Any] = {"linewidths": 0.3 if size > 8 else 0.0, "rasterized": True}
+    look |= {"edgecolors": "white", "alpha": alpha}
+    unknown = xy[classes < 0]
+    axes.scatter(*unknown.T, c=palette.UNKNOWN, s=size, zorder=1, **look)
+    for marker in dict.fromkeys(markers):
+        members = [place for place, other in enumerate(markers) if other == marker]
+        rows = np.flatnonzero(np.isin(classes, members))
+        tint = [colors[label] for label in classes[rows]]
+        look |= {"marker": marker.shape, "s": size * marker.factor}
+        axes.scatter(*xy[rows].T, c=tint, zorder=2, **look)
 
 
 def glyph_scatter(
@@ -171,153 +215,103 @@ def glyph_scatter(
 ) -> Figure:
     """Draws each example as the name of its class, as a digit for digits.
 
-    Arguments are those of `scatter`. Of names longer than two letters, the first two
-    are drawn, or the label where these are not told apart. Of more than 1,000 examples
-    that many are drawn, evenly chosen.
+    Arguments are those of `scatter`. Of names longer than two letters short marks are
+    drawn, see `labels.marks`. Of more than 1,000 examples that many are drawn, evenly
+    chosen.
     """
     xy, classes = np.asarray(points, np.float64), np.asarray(labels)
     keep = np.flatnonzero(classes >= 0)
     if len(keep) > _MOST_GLYPHS:
         title = f"{title} ({_MOST_GLYPHS:,} drawn)"
         keep = keep[np.linspace(0, len(keep) - 1, _MOST_GLYPHS).astype(int)]
-    figure = style.new_figure(*_SIZE)
-    axes = figure.add_subplot()
-    style.label_axes(axes, title, *axes_labels)
-    _limit(axes, xy[keep], limits)
-    colors = style.class_colors(len(names))
-    glyphs = _glyphs(names)
-    for label in range(len(names)):
-        here = keep[classes[keep] == label]
-        look: dict[str, Any] = {
-            "marker": f"$\\mathrm{{{glyphs[label]}}}$",
-            "s": 34 * max(1, len(glyphs[label])),
-            "color": colors[label],
-            "linewidths": 0.2,
-        }
-        axes.scatter(*xy[here].T, **look)
-    shown = [
-        name if glyph == name else f"{glyph}  {name}"
-        for glyph, name in zip(glyphs, names, strict=True)
-    ]
-    class_bar(figure, axes, colors, shown)
+    figure, axes, notes = _axes(xy[keep], title, axes_labels, limits)
+    colors = palette.class_colors(len(names))
+    marks = text.marks(names)
+    size = float(np.interp(len(keep), [200, 1000], [8.0, 6.0]))
+    glyphs = [legends.glyph(mark, size) for mark in marks]
+    for label, glyph in enumerate(glyphs):
+        here = xy[keep[classes[keep] == label]]
+        look: dict[str, Any] = {"color": colors[label], "linewidths": 0.15}
+        look |= {"marker": glyph, "s": legends.glyph_size(glyph)}
+        axes.scatter(*here.T, **look)
+    glyphs = [legends.glyph(mark, style.TEXT) for mark in marks]
+    if marks == list(names):
+        glyphs = []
+    legends.class_legend(figure, colors, names, glyphs=glyphs)
+    _write_notes(axes, notes)
     return figure
 
 
-def _glyphs(names: Sequence[str]) -> list[str]:
-    """One or two letters or a number for each class, all different."""
-    plain = ["".join(letter for letter in name if letter.isalnum()) for name in names]
-    short = [name[:2] for name in plain]
-    if all(short) and len(set(short)) == len(short):
-        return short
-    return [str(label) for label in range(len(names))]
-
-
-def _limit(axes: Axes, xy: NDArray[Any], limits: tuple[Any, Any] | None) -> None:
-    if limits is None:
-        bound = style.fixed_limit(xy)
-        limits = ((-bound, bound), (-bound, bound))
-    axes.set_xlim(*limits[0])
-    axes.set_ylim(*limits[1])
-    if limits[0] == limits[1]:
+def _axes(
+    xy: NDArray[np.float64],
+    title: str,
+    axes_labels: tuple[str, str],
+    limits: tuple[Any, Any] | None,
+) -> tuple[Figure, Axes, list[str]]:
+    """Makes a figure for points in the plane; returns its axes and notes on them."""
+    figure = style.new_figure(*_SIZE)
+    axes = figure.add_subplot()
+    style.label_axes(axes, title, *axes_labels, width=_TITLE)
+    given = limits or (None, None)
+    follow = style.data_limits(xy)
+    x, y = (own or other for own, other in zip(given, follow, strict=True))
+    axes.set_xlim(*x)
+    axes.set_ylim(*y)
+    spans = sorted(abs(high - low) for low, high in (x, y))
+    notes = []
+    if np.isclose(*spans):
         axes.set_aspect("equal")
+    elif limits is None:
+        notes.append("the axes differ in scale")
     inside = np.ones(len(xy), bool)
-    for column, ends in enumerate(limits):
+    for column, ends in enumerate((x, y)):
         low, high = sorted(ends)  # an axis may go downwards
         inside &= (xy[:, column] >= low) & (xy[:, column] <= high)
     if beyond := int(len(xy) - inside.sum()):
-        axes.text(
-            0.99,
-            0.01,
-            f"{beyond} of {len(xy):,} lie outside",
-            transform=axes.transAxes,
+        notes.append(f"{beyond} of {len(xy):,} lie outside")
+    return figure, axes, notes
+
+
+def _write_notes(axes: Axes, notes: Sequence[str]) -> None:
+    """Writes what a reader must know of the axes, small below them."""
+    if notes:
+        axes.annotate(
+            "; ".join(notes),
+            (1.0, 0.0),
+            (0.0, -4.2 * style.TEXT),
+            xycoords="axes fraction",
+            textcoords="offset points",
             ha="right",
-            va="bottom",
+            va="top",
             fontsize=style.TEXT - 2,
             color=style.QUIET,
         )
 
 
-def class_bar(
-    figure: Figure, axes: Axes, colors: list[Any], names: Sequence[str]
-) -> None:
-    """Adds a colour bar with a box for each class; of very many some have a name."""
-    from matplotlib.cm import ScalarMappable
-
-    edges = np.arange(len(names) + 1) - 0.5
-    mappable = ScalarMappable(
-        BoundaryNorm(edges, len(names)), ListedColormap(colors, "classes")
-    )
-    step = max(1, len(names) // 20)
-    ticks = range(0, len(names), step)
-    bar = figure.colorbar(mappable, ax=axes, ticks=list(ticks), pad=0.02)
-    bar.ax.set_yticklabels([style.plain(names[tick]) for tick in ticks])
-    bar.ax.tick_params(labelsize=style.TEXT - 1, length=0)
-    bar.ax.minorticks_off()
-    bar.ax.invert_yaxis()
-    bar.set_label("class", fontsize=style.TEXT)
-    bar.outline.set_linewidth(0.4)
-
-
-def _name_centres(axes: Axes, means: NDArray[Any], names: Sequence[str]) -> None:
-    known = np.flatnonzero(np.isfinite(means).all(axis=1))
-    if len(known) > 40:
-        return
-    low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
-    places = apart((means[known] - low) / (high - low), 0.045)
-    for place, label in zip(places, known, strict=True):
-        name = names[int(label)]
-        axes.annotate(
-            style.plain(name[:_NAME]),
-            tuple(low + place * (high - low)),
-            ha="center",
-            va="center",
-            fontsize=14 if len(name) <= 2 else 9,
-            fontweight="bold",
-            color=style.INK,
-            zorder=4,
-            annotation_clip=True,
-            path_effects=[withStroke(linewidth=3, foreground="white")],
-        )
-
-
-def apart(points: ArrayLike, least: float) -> NDArray[np.float64]:
-    """Moves points that are too near each other apart, as little as need be.
-
-    Args:
-        points: `(n, 2)`.
-        least: The distance that any two shall have at the end.
-    """
-    moved = np.array(points, np.float64)
-    for _ in range(100):
-        between = moved[:, np.newaxis] - moved
-        distance = np.linalg.norm(between, axis=-1)
-        np.fill_diagonal(distance, np.inf)
-        if distance.min(initial=np.inf) >= least:
-            break
-        # Equal points part along a direction of their own.
-        turn = np.arange(len(moved)) * 2.4
-        same = distance < 1e-9
-        between[same] = np.stack([np.cos(turn), np.sin(turn)], 1)[np.nonzero(same)[0]]
-        lack = np.maximum(0.0, 1.02 * least - distance) / 2
-        length = np.maximum(np.linalg.norm(between, axis=-1), 1e-12)
-        moved += (between * (lack / length)[..., np.newaxis]).sum(axis=1)
-    return moved
-
-
-def _draw_arrow(axes: Axes, ends: NDArray[np.float64]) -> None:
+def _draw_arrow(axes: Axes, ends: NDArray[np.float64]) -> list[str]:
+    """Draws an arrow over all else; returns a note where it has hardly a length."""
+    pixels = axes.transData.transform(ends)
+    length = float(np.linalg.norm(pixels[1] - pixels[0])) * 72 / style.DPI
+    width = float(np.clip(length / 12, 0.9, 2.4))
+    white = [withStroke(linewidth=width + 2.4, foreground="white")]
+    look: dict[str, Any] = {"color": style.RED, "edgecolors": "white", "s": 22}
+    axes.scatter(*ends[0], linewidths=0.8, zorder=5, **look)
     axes.annotate(
         "",
         xy=tuple(ends[1]),
         xytext=tuple(ends[0]),
-        zorder=3,
+        zorder=5,
         arrowprops={
             "arrowstyle": "-|>,head_length=0.7,head_width=0.35",
+            "mutation_scale": float(np.clip(length / 2.5, 6, 15)),
             "color": style.RED,
-            "linewidth": 2.2,
+            "linewidth": width,
             "shrinkA": 0,
-            "shrinkB": 9,  # else the name at the mean would hide the tip
+            "shrinkB": 0,
+            "path_effects": white,
         },
     )
+    return [] if length > 8 else ["both ends of the arrow lie on one place"]
 
 
 def kl_bars(kl: ArrayLike, order: ArrayLike, title: str, label: str) -> Figure:

@@ -10,15 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from keras_vae.visualization import grids
+from keras_vae.visualization import grids, palette
 from keras_vae.visualization.grids import Picture, require
 
 CELL = 160  # pixels of the longer side of a cell
 _MOST_LINES = 12  # channels of a sequence, beyond which it is drawn as an image
 _MOST_BARS = 12  # features of a vector, beyond which they are joined to a line
 
-# Okabe and Ito's colours, told apart by colour-blind eyes.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+COLORS = tuple(palette.COLORS.values())[:6]  # of the channels of a sequence
 
 
 def explained(shape: Sequence[int]) -> str:
@@ -30,7 +29,7 @@ def explained(shape: Sequence[int]) -> str:
     if len(shape) == 1:
         bars = ", as a bar from the middle" if count <= _MOST_BARS else ""
         return f"Cells: the {count} features from left to right, each {ends}{bars}"
-    names = ("blue", "orange", "green", "pink", "yellow", "sky blue")[:count]
+    names = tuple(palette.COLORS)[: min(count, len(COLORS))]
     colors = f" ({', '.join(names)})" if count > 1 else ""
     return f"Cells: time to the right; channels{colors} upwards, each {ends}"
 

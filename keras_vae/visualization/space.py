@@ -8,11 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from keras_vae.visualization import style
-from keras_vae.visualization.latents import class_bar
+from keras_vae.visualization import latents, legends, palette, style
 
-_SIZE = (6.6, 5.4)  # inches
-_REACH = 2.4
+_SIZE = (5.8, 5.4)  # inches
 
 
 def scatter_3d(
@@ -26,7 +24,7 @@ def scatter_3d(
     """Draws points in space, coloured by class.
 
     Args:
-        points: `(n, 3)`, in standard deviations; the axes go from -2.4 to 2.4.
+        points: `(n, 3)`; all axes have one scale, which holds all of them.
         labels: `(n,)`, int from 0, or -1 where an example has none.
         names: Of the classes.
         title: What is shown.
@@ -36,20 +34,23 @@ def scatter_3d(
     figure = style.new_figure(*_SIZE)
     axes: Any = figure.add_subplot(projection="3d")
     _style(axes, title, axes_labels)
-    colors = style.class_colors(len(names))
-    tint: Any = style.BLUE
-    if labels is not None:
-        tint = [colors[label] if label >= 0 else "0.85" for label in np.asarray(labels)]
-    axes.scatter(*xyz.T, c=tint, s=9, linewidths=0, alpha=0.75)
-    axes.set(**{f"{name}lim": (-_REACH, _REACH) for name in "xyz"})
-    if labels is not None:
-        class_bar(figure, axes, colors, names)
+    if labels is None:
+        axes.scatter(*xyz.T, color=style.BLUE, s=9, linewidths=0)
+    else:
+        colors = palette.class_colors(len(names))
+        markers = palette.class_markers(len(names), every=True)
+        latents.draw_classes(axes, xyz, np.asarray(labels), colors, markers, 14)
+        legends.class_legend(figure, colors, names, markers)
+    middle = (xyz.min(axis=0) + xyz.max(axis=0)) / 2
+    reach = max(float(np.ptp(xyz, axis=0).max()) / 2, 1e-6)
+    for name, at in zip("xyz", middle, strict=True):
+        axes.set(**{f"{name}lim": (at - reach, at + reach)})
     return figure
 
 
 def _style(axes: Any, title: str, labels: tuple[str, str, str]) -> None:
     """Writes title and labels on axes in space, before quiet walls."""
-    axes.set_title(title, fontsize=style.TITLE, color=style.INK)
+    axes.set_title(style.plain(title), fontsize=style.TITLE, color=style.INK)
     for axis, label in zip((axes.xaxis, axes.yaxis, axes.zaxis), labels, strict=True):
         axis.set_label_text(label, fontsize=style.TEXT)
         axis.set_tick_params(labelsize=style.TEXT - 2)

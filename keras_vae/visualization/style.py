@@ -5,9 +5,8 @@ any thread may draw.
 """
 
 import io
+import math
 import os
-import re
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,55 +19,32 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from keras_vae.naming import lookup
-from keras_vae.visualization import picture_files
+from keras_vae.visualization import labels, picture_files
 from keras_vae.visualization.grids import Picture
+from keras_vae.visualization.palette import class_colors as class_colors
 
 FORMATS = ("png", "svg", "pdf")
 """Endings of the files that `write_figure` makes."""
 
 INK = "#222222"
-QUIET = "#8a8a8a"
+QUIET = "#6e6e6e"
 RED = "#d1281f"
 BLUE = "#0072B2"
 ORANGE = "#D55E00"
 CONTINUOUS = "cividis"
 """Colour map of what has an order; it looks the same to colour-blind eyes."""
 
-# Ten colours that people with and without colour vision deficiency tell apart
-# (Petroff 2021, "Accessible color sequences for data visualization", table 1).
-_TEN_COLORS = (
-    "#3f90da",
-    "#ffa90e",
-    "#bd1f01",
-    "#94a4a2",
-    "#832db6",
-    "#a96b59",
-    "#e76300",
-    "#b9ac70",
-    "#717581",
-    "#92dadd",
-)
-
 TEXT = 9.0  # points
 TITLE = 11.0
 MINUS = "\N{MINUS SIGN}"
 
+_CRUSHED = 5.0  # times that one axis may span of the other before scales part
+
 DPI = 160  # of a figure that is drawn; what is made of pixels keeps them one to one
 _PIXEL_DPI = 100
-# In pixels: the height of a line of text, about the width of a letter, the margin.
+# In pixels: the height of a line of text, the margin.
 _LINE = 1.35 * TEXT * _PIXEL_DPI / 72
-_LETTER = 0.58 * TEXT * _PIXEL_DPI / 72
 _EDGE = 8
-
-
-def class_colors(n: int) -> list[Any]:
-    """Returns a colour for each of n classes.
-
-    Of more than ten classes neighbouring ones look alike; names must tell them apart.
-    """
-    if n <= len(_TEN_COLORS):
-        return list(_TEN_COLORS[:n])
-    return list(matplotlib.colormaps[CONTINUOUS](np.linspace(0.0, 1.0, n)))
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -83,11 +59,18 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def label_axes(axes: Axes, title: str = "", x: str = "", y: str = "") -> None:
+def label_axes(
+    axes: Axes,
+    title: str = "",
+    x: str = "",
+    y: str = "",
+    width: float = math.inf,
+) -> None:
     """Writes title and labels, and takes away what carries no information.
 
-    The labels may hold formulas.
+    The labels may hold formulas. A title wider than `width`, in points, is broken.
     """
+    title = labels.wrapped(title, width, TITLE)
     axes.set_title(plain(title), fontsize=TITLE, color=INK)
     axes.set_xlabel(x, fontsize=TEXT, color=INK)
     axes.set_ylabel(y, fontsize=TEXT, color=INK)
@@ -111,8 +94,9 @@ def framed(
     Args:
         picture: uint8 `(height, width, 1 or 3)`, as `grids` makes them.
         title: What it shows; broken into lines where the picture is narrow.
-        rows: Labels at the left, evenly spaced from the top down.
-        columns: Labels at the bottom, evenly spaced from left to right.
+        rows: Labels at the left, evenly spaced from the top down; may hold formulas.
+        columns: Labels at the bottom, evenly spaced from left to right; broken into
+            lines or shortened where they are wider than their column.
         x: What the columns are.
         y: What the rows are.
         foot: What else a reader must know, small at the bottom.
@@ -123,15 +107,18 @@ def framed(
     height, width = picture.shape[:2]
     # Large pictures are shown smaller, so their text is larger.
     grown = float(np.clip(max(height, width) / 900, 1.0, 1.8))
-    text: dict[str, Any] = {"fontsize": TEXT * grown, "color": INK}
-    line, letter = _LINE * grown, _LETTER * grown
-    left, right = _margins(width, rows, columns, letter, line * bool(y))
+    size = TEXT * grown
+    text: dict[str, Any] = {"fontsize": size, "color": INK}
+    line = _LINE * grown
+    columns = _fitted(columns, width * 72 / _PIXEL_DPI, size)
+    below = max(map(_lines, columns), default=0) if any(columns) else 0
+    left, right = _margins(width, rows, columns, size, line * bool(y))
     wide = left + width + right
-    letters = int((wide - 2 * _EDGE) / (letter * TITLE / TEXT))
-    title = _wrapped(title, max(letters, 12))
-    foot = _wrapped(foot, max(letters, 12))
+    room = (wide - 2 * _EDGE) * 72 / _PIXEL_DPI
+    title = plain(labels.wrapped(title, room, TITLE * grown))
+    foot = plain(labels.wrapped(foot, room, size))
     lowest = int(_EDGE + line * _lines(foot))
-    bottom = lowest + int(line * bool(columns) + line * bool(x))
+    bottom = lowest + int(line * below + line * bool(x))
     tall = bottom + height + int(_EDGE + _lines(title) * (line * TITLE / TEXT + 2))
     figure = Figure(
         (wide / _PIXEL_DPI, tall / _PIXEL_DPI), dpi=_PIXEL_DPI, facecolor="white"
@@ -146,7 +133,7 @@ def framed(
     figure.text(
         0.5,
         1.0 - _EDGE / tall,
-        plain(title),
+        title,
         ha="center",
         va="top",
         linespacing=1.15,
@@ -158,13 +145,29 @@ def framed(
     return figure
 
 
+def _fitted(columns: Sequence[str], width: float, size: float) -> list[str]:
+    """Labels of columns over a width in points, none of which reaches the next."""
+    places = [place for place, text in enumerate(columns) if text]
+    apart = min(np.diff(places), default=len(columns))
+    room = width * apart / max(len(columns), 1) - 3.0
+    return [plain(labels.fitted(text, room, size)) for text in columns]
+
+
+def _row_width(row: str, size: float) -> float:
+    return labels.text_width(row, size, formulas=True)
+
+
 def _margins(
-    width: int, rows: Sequence[str], columns: Sequence[str], letter: float, y: float
+    width: int, rows: Sequence[str], columns: Sequence[str], size: float, y: float
 ) -> tuple[int, int]:
     """Pixels left and right of a picture that its labels and a title need."""
-    widest = max((len(re.sub(r"[$_{}]", "", row)) for row in rows), default=0)
-    left = int(_EDGE + (widest * letter + 8 if rows else 0) + y)
-    beyond = letter * len(columns[-1]) - width / len(columns) if columns else 0
+    per_point = _PIXEL_DPI / 72
+    widest = max((_row_width(row, size) for row in rows), default=0) * per_point
+    left = int(_EDGE + (widest + 8 if rows else 0) + y)
+    beyond = 0.0
+    if columns:
+        last = max(labels.text_width(line, size) for line in columns[-1].split("\n"))
+        beyond = last * per_point - width / len(columns)
     right = _EDGE + max(0, round(beyond / 2))
     # A narrow picture gets room at both sides, for a title that is not in shreds.
     room = max(0, 230 - (left + width + right)) // 2
@@ -173,17 +176,6 @@ def _margins(
 
 def _lines(text: str) -> int:
     return text.count("\n") + 1 if text else 0
-
-
-def _wrapped(title: str, letters: int) -> str:
-    """Breaks a title into as few lines as it needs, of about equal length."""
-    lines = textwrap.wrap(title, letters)
-    for narrower in range(letters - 1, 0, -1):
-        other = textwrap.wrap(title, narrower, break_long_words=False)
-        if len(other) > len(lines):
-            break
-        lines = other
-    return "\n".join(lines)
 
 
 def _pixels(
@@ -235,6 +227,33 @@ def write_figure(path: str | os.PathLike[str], figure: Figure) -> Path:
     with matplotlib.rc_context(options):
         figure.savefig(buffer, format=ending, dpi=figure.dpi, metadata=metadata)
     return picture_files.write_bytes(path, buffer.getvalue())
+
+
+def data_limits(points: ArrayLike) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Returns (low, high) of both axes that show points `(n, 2)` well.
+
+    All points are inside, unless a few lie so far out that the others would be crushed.
+    Both axes have one scale, unless that would crush one of them.
+    """
+    xy = np.asarray(points, np.float64)
+    xy = xy[np.isfinite(xy).all(axis=1)]
+    if not len(xy):
+        return (-1.0, 1.0), (-1.0, 1.0)
+    low, high = xy.min(axis=0), xy.max(axis=0)
+    inner = np.quantile(xy, [0.01, 0.99], axis=0)
+    slack = 0.6 * (inner[1] - inner[0])
+    few = inner[1] > inner[0]  # else most points are one
+    low = np.where(few, np.maximum(low, inner[0] - slack), low)
+    high = np.where(few, np.minimum(high, inner[1] + slack), high)
+    middle, half = (low + high) / 2, (high - low) / 2
+    # A span below the precision of what was computed in float32 is none.
+    half = np.where(half > 1e-6 * np.maximum(np.abs(middle), 1e-3), half, 0.0)
+    half = np.where(half > 0, half, half.max() or 0.5)
+    if half.max() <= _CRUSHED * half.min():
+        half[:] = half.max()
+    half *= 1.06
+    (x0, y0), (x1, y1) = (middle - half).tolist(), (middle + half).tolist()
+    return (x0, x1), (y0, y1)
 
 
 def fixed_limit(values: ArrayLike) -> float:

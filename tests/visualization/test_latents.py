@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
-from keras_vae.visualization import latents, style
+from keras_vae.visualization import latents, palette, style
 
 AXES = {"title": "Latents", "axes_labels": ("$z_0$", "$z_1$")}
 
@@ -62,26 +63,54 @@ def test_each_class_is_named_at_its_mean(points):
         np.testing.assert_allclose(found[name], mean, atol=1e-6)
 
 
-def test_a_colour_bar_has_a_box_for_each_class(points):
+def test_a_legend_has_an_entry_for_each_class_beside_the_axes(points):
     figure = latents.scatter(points, np.arange(60) % 3, ("a", "b", "c"), **AXES)
-    bar = figure.axes[1]
-    assert [label.get_text() for label in bar.get_yticklabels()] == ["a", "b", "c"]
-    assert bar.yaxis_inverted()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b", "c"]
+    figure.draw_without_rendering()
+    assert legend.get_window_extent().x0 >= figure.axes[0].get_window_extent().x1
 
 
 def test_points_without_a_label_are_grey(points):
     labels = np.r_[np.zeros(50, int), np.full(10, -1)]
     grey, known = latents.scatter(points, labels, ("a",), **AXES).axes[0].collections
+    assert to_hex(grey.get_facecolor()[0]) == palette.UNKNOWN
     assert len(grey.get_offsets()) == 10
     assert len(known.get_offsets()) == 50
 
 
-def test_points_outside_of_the_fixed_range_are_counted():
-    points = np.zeros((1000, 2))
-    points[:3] = 50.0
-    axes = latents.scatter(points, **AXES).axes[0]
-    assert axes.get_xlim() == axes.get_ylim() == (-4.0, 4.0)
-    assert [text.get_text() for text in axes.texts] == ["3 of 1,000 lie outside"]
+def notes(axes):
+    return [text.get_text() for text in axes.texts if "outside" in text.get_text()]
+
+
+@pytest.mark.parametrize("spread", [1e-3, 0.1, 30.0])
+def test_axes_follow_the_points(points, spread):
+    axes = latents.scatter(5.0 + spread * points, **AXES).axes[0]
+    for (low, high), values in zip(
+        (axes.get_xlim(), axes.get_ylim()), spread * points.T + 5.0, strict=True
+    ):
+        assert low < values.min() and values.max() < high
+        assert high - low < 2 * np.ptp(values)
+    assert axes.get_aspect() == 1 and notes(axes) == []
+
+
+def test_points_far_out_do_not_crush_the_others_and_are_counted(points):
+    many = np.tile(points, (10, 1))
+    many[:2] = 500.0
+    axes = latents.scatter(many, **AXES).axes[0]
+    assert np.ptp(axes.get_xlim()) < 20
+    assert notes(axes) == ["2 of 600 lie outside"]
+
+
+def test_a_collapsed_dimension_has_a_scale_of_its_own(points):
+    axes = latents.scatter(points * [1.0, 1e-3], **AXES).axes[0]
+    assert np.ptp(axes.get_ylim()) < 0.02
+    assert "the axes differ in scale" in [text.get_text() for text in axes.texts]
+
+
+def test_latents_that_are_all_one_are_drawn():
+    axes = latents.scatter(np.full((20, 2), 3.0), **AXES).axes[0]
+    assert axes.get_xlim()[0] < 3.0 < axes.get_xlim()[1]
 
 
 def test_on_an_axis_that_goes_downwards_nothing_is_counted_as_outside():
@@ -97,11 +126,15 @@ def test_an_arrow_points_at_its_second_end(points):
     assert arrow.xyann == (0, 1)
 
 
-def test_glyphs_are_digits_or_short_names_that_differ():
-    assert latents._glyphs(("0", "1", "9")) == ["0", "1", "9"]
-    assert latents._glyphs(("Trouser", "Bag")) == ["Tr", "Ba"]
-    assert latents._glyphs(("Shirt", "Shoe", "Sh")) == ["0", "1", "2"]
-    assert latents._glyphs(("$%", "a_b")) == ["0", "1"]
+def test_letters_of_glyphs_have_one_size(points):
+    axes = latents.glyph_scatter(
+        points, np.arange(60) % 3, ("Ma", "Ill", "M"), **AXES
+    ).axes[0]
+    tall, short, one = (
+        drawn.get_paths()[0].get_extents().height * drawn.get_transforms()[0, 1, 1]
+        for drawn in axes.collections
+    )
+    assert tall == pytest.approx(one, rel=0.1) == pytest.approx(short, rel=0.1)
 
 
 def test_of_many_examples_some_glyphs_are_drawn():
@@ -120,17 +153,6 @@ def test_names_are_taken_as_they_are_not_as_formulas(points, names):
     for draw in (latents.scatter, latents.glyph_scatter):
         picture = style.as_picture(draw(points, labels, names, **AXES))
         assert picture.std() > 5
-
-
-def test_points_that_are_near_part_and_others_stay():
-    points = np.array([[0.0, 0.0], [0.0, 0.0], [0.01, 0.0], [1.0, 1.0]])
-    moved = latents.apart(points, 0.1)
-    distance = np.linalg.norm(moved[:, None] - moved, axis=-1)
-    assert distance[~np.eye(4, dtype=bool)].min() >= 0.1
-    np.testing.assert_array_equal(moved[3], [1.0, 1.0])
-    np.testing.assert_allclose(
-        moved[:3].mean(axis=0), points[:3].mean(axis=0), atol=0.1
-    )
 
 
 @pytest.mark.parametrize("n", [1, 2, 20, 200])

@@ -88,9 +88,24 @@ def test_ranges_are_a_few_fixed_ones(values, limit):
     assert style.fixed_limit(values) == limit
 
 
-@pytest.mark.parametrize("n", [1, 10, 11, 60])
-def test_every_class_has_a_colour_of_its_own(n):
-    assert len({str(color) for color in style.class_colors(n)}) == n
+@pytest.mark.parametrize("width", [30, 64, 200])
+def test_labels_of_columns_do_not_reach_each_other(width):
+    names = ["Herbaceous vegetation", "SeaLake", "a", "Forty letters without any space"]
+    picture = np.zeros((64, 4 * width, 1), np.uint8)
+    figure = style.framed(picture, "Title", columns=names)
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].get_xticklabels()]
+    for left, right in zip(boxes, boxes[1:], strict=False):
+        assert left.x1 < right.x0
+    assert min(box.y0 for box in boxes) >= 0
+
+
+def test_labels_with_none_beside_them_keep_their_length():
+    figure = style.framed(
+        np.zeros((64, 400, 1), np.uint8), "", columns=["long label", "", "", "b"]
+    )
+    labels = [text.get_text() for text in figure.axes[0].get_xticklabels()]
+    assert labels == ["long label", "", "", "b"]
 
 
 def test_a_foot_makes_room_below_the_picture():
