@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_vae.models.divergence import apply_if_finite
+from keras_vae.models.divergence import Update
 from keras_vae.models.schedules import weight_at
 from keras_vae.models.terms import Latent, Output, sum_over_dims
 from keras_vae.models.trainer import BatchPart, batch_part
@@ -417,8 +417,10 @@ class FactorVAE(VAE):
         ours = [v for v in self.trainable_variables if id(v) not in known]
         return [ours, theirs]
 
-    def after_gradients(self, output: Output, part: BatchPart) -> None:
-        """Trains the discriminator on the latents of this step."""
+    def other_updates(
+        self, output: Output, part: BatchPart
+    ) -> tuple[tf.Tensor, list[Update]]:
+        """The discriminator's loss on the latents of this step, and its update."""
         z = gathered(tf.stop_gradient(output.latent.z[0]))
         half = tf.shape(z)[0] // 2
         real, other = z[:half], z[half : 2 * half]
@@ -437,7 +439,7 @@ class FactorVAE(VAE):
             count = tf.cast(tf.maximum(2 * half, 1), tf.float32)
             loss = tf.reduce_sum(losses) / count
         gradients = tape.gradient(loss, variables)
-        apply_if_finite(self.discriminator_optimizer, loss, gradients, variables)
+        return loss, [Update(self.discriminator_optimizer, gradients, variables)]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""

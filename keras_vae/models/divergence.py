@@ -3,16 +3,19 @@
 A step whose loss or gradients are not finite on some replica changes no weight and is
 not counted in the model's `step`; `StepFunction` makes no further step then and raises
 `Diverged`. So the weights are those of the last step that was sound.
+
+Under "mixed_float16" gradients that overflow are no such end: the optimizer leaves its
+weights as they are and lowers the scale of the loss. The step counts, since its batch
+is over and a resumed run goes on behind it.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-_SMALL = 4096  # gradients up to this size are looked at whole
 _NO_SCALE = 1e-6  # a loss scale that low has been halved 30 times and more in vain
 
 _TERMS = {
@@ -53,69 +56,75 @@ def diagnosis(model: Any) -> Diverged:
     return Diverged(int(model.step.numpy()) + 1, ", ".join(terms))
 
 
-def apply_if_finite(
-    optimizer: keras.optimizers.Optimizer,
-    loss: tf.Tensor,
-    gradients: Sequence[Any],
-    variables: Sequence[keras.Variable],
-) -> tf.Tensor:
-    """Lets the optimizer update the weights if the loss and its gradients are finite.
+class Update(NamedTuple):
+    """What an optimizer is to do in a step."""
+
+    optimizer: keras.optimizers.Optimizer
+    """Built."""
+    gradients: Sequence[Any]
+    """One for each of the variables, or None."""
+    variables: Sequence[keras.Variable]
+
+
+def apply_if_finite(loss: tf.Tensor, updates: Sequence[Update]) -> tf.Tensor:
+    """Lets optimizers update the weights if all losses and gradients are finite.
 
     Called in a training step, by every replica; one that is not finite holds all back.
 
     Args:
-        optimizer: A built optimizer.
-        loss: The replica's loss, a scalar.
-        gradients: One for each of the variables, or None.
-        variables: What they are the gradients of.
+        loss: The replica's loss, a scalar; of several losses, the sum.
+        updates: Of each optimizer.
 
     Returns:
         Whether there was an update, a boolean scalar that is the same on all replicas.
     """
-    gradients = list(gradients)
     finite = tf.math.is_finite(loss)
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        finite &= tf.convert_to_tensor(optimizer.dynamic_scale) > _NO_SCALE
-        gradients = _overflow_told(optimizer, gradients)
-    else:
-        finite &= _are_finite(gradients)
+    gradients = []
+    for update in updates:
+        optimizer, given = update.optimizer, list(update.gradients)
+        if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+            finite &= tf.convert_to_tensor(optimizer.dynamic_scale) > _NO_SCALE
+            given = _overflow_told(optimizer, given)
+        else:
+            finite &= _are_finite(given)
+        gradients.append(given)
     finite = _everywhere(finite)
 
-    def update(gradients: Any) -> None:
-        optimizer.apply(gradients, variables)
+    def apply(gradients: Any) -> None:
+        for update, own in zip(updates, gradients, strict=True):
+            update.optimizer.apply(own, update.variables)
 
     if tf.__internal__.distribute.strategy_supports_no_merge_call():
-        _when(finite, lambda: update(gradients))
+        _when(finite, lambda: apply(gradients))
         return finite
 
-    def update_all(strategy: tf.distribute.Strategy, flags: Any, parts: Any) -> None:
+    def apply_all(strategy: tf.distribute.Strategy, flags: Any, parts: Any) -> None:
         # A branch in a replica cannot merge replicas, which updates do. So the branch
         # is here, where they are merged, and goes back to the replicas inside.
         flag = strategy.experimental_local_results(flags)[0]
         each = strategy.extended.call_for_each_replica
-        _when(flag, lambda: each(update, args=(parts,)))
+        _when(flag, lambda: each(apply, args=(parts,)))
 
     context = tf.distribute.get_replica_context()
-    context.merge_call(update_all, args=(finite, gradients))
+    context.merge_call(apply_all, args=(finite, gradients))
     return finite
 
 
 def _are_finite(gradients: list[Any]) -> tf.Tensor:
-    """Whether gradients are finite, by as few of their numbers as tell.
+    """Whether all numbers of all gradients are finite.
 
-    What is not finite in backpropagation makes a whole column of a kernel's gradient
-    so: its first row tells, at a thousandth of the price.
+    Their sum tells, for one reading of them; what is not finite never leaves a sum.
     """
-    numbers = [tf.zeros(1)]
+    sums = [tf.zeros(())]
     for gradient in gradients:
-        if gradient is None:
-            continue
-        sparse = isinstance(gradient, tf.IndexedSlices)
-        values = gradient.values if sparse else gradient
-        if values.shape.rank > 1 and not (values.shape.num_elements() or 1e9) <= _SMALL:
-            values = values[:1]
-        numbers.append(tf.cast(tf.reshape(values, [-1]), tf.float32))
-    return tf.math.is_finite(tf.reduce_sum(tf.concat(numbers, axis=0)))
+        if gradient is not None:
+            values = _numbers(gradient)
+            sums.append(tf.reduce_sum(tf.cast(values, tf.float32)))
+    return tf.math.is_finite(tf.add_n(sums))
+
+
+def _numbers(gradient: Any) -> tf.Tensor:
+    return gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
 
 
 def _overflow_told(
@@ -124,8 +133,9 @@ def _overflow_told(
     """Makes gradients that overflow on one replica do so on all.
 
     The optimizer leaves out steps whose scaled gradients overflow and lowers its scale,
-    but asks one replica only.
+    but asks one replica only, and takes sparse gradients for finite.
     """
+    gradients = [None if g is None else tf.convert_to_tensor(g) for g in gradients]
     if tf.distribute.get_replica_context().num_replicas_in_sync == 1:
         return gradients
     fine = _everywhere(tf.convert_to_tensor(optimizer.check_finite(gradients)))

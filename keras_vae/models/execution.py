@@ -130,14 +130,20 @@ class StepFunction:
             with tf.control_dependencies(parts):
                 step(batch)
 
+        # What calling layers changes: the averages of batch normalisation.
+        averages = [v for v in model.non_trainable_weights if "float" in v.dtype]
+
         def run(iterator: Any, steps: tf.Tensor) -> tf.Tensor:
             sound = tf.constant(True)
             for _ in tf.range(steps):
                 before = tf.convert_to_tensor(model.step.value)
+                running = [tf.identity(variable.value) for variable in averages]
                 strategy.run(step_on, args=(next(iterator),))
                 if trains:
                     sound = model.step.value > before
                     if not sound:  # what is not finite has not been used
+                        for variable, value in zip(averages, running, strict=True):
+                            variable.value.assign(value)
                         break
                     if model.after_step is not None:
                         model.after_step(model.step.value)

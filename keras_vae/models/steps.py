@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_vae.data.pipeline import as_unit
-from keras_vae.models.divergence import apply_if_finite
+from keras_vae.models.divergence import Update, apply_if_finite
 from keras_vae.models.inference import Inference
 from keras_vae.models.schedules import final_weights
 from keras_vae.models.terms import Output, maybe_empty, sum_over_dims, weighted_sum
@@ -37,9 +37,11 @@ class Steps(Inference):
         else:
             loss, gradients, output = self._gradients(inputs, x, weight, part)
             self._track(loss, x, output, weight, part)
-        finite = apply_if_finite(self.optimizer, loss, gradients, variables)
+        updates = [Update(self.optimizer, gradients, variables)]
         if output is not None:
-            self.after_gradients(output, part)
+            others, more = self.other_updates(output, part)
+            loss, updates = loss + others, updates + more
+        finite = apply_if_finite(loss, updates)
         self.step.assign_add(tf.cast(finite, tf.int64))
         return self.get_metrics_result()
 
@@ -213,8 +215,14 @@ class Steps(Inference):
             weight = tf.reshape(tf.cast(weight, tf.float32), [-1])
         return x, x, weight
 
-    def after_gradients(self, output: Output, part: BatchPart) -> None:
+    def other_updates(
+        self, output: Output, part: BatchPart
+    ) -> tuple[tf.Tensor | float, list[Update]]:
         """What else a model trains in a step (a discriminator, say): nothing here.
 
         Not called where a batch is cut up: a model that has it `couples_examples`.
+
+        Returns:
+            The loss of what else is trained, and its updates.
         """
+        return 0.0, []

@@ -211,7 +211,8 @@ def test_discriminator_learns_to_tell_dependent_from_permuted() -> None:
 
     @tf.function
     def step() -> None:
-        model.after_gradients(output, None)
+        _, (update,) = model.other_updates(output, None)
+        update.optimizer.apply(update.gradients, update.variables)
         model.step.assign_add(1)
 
     for _ in range(60):

@@ -109,24 +109,113 @@ def test_a_sound_training_goes_to_its_end():
     assert np.isfinite(history["loss"]).all()
 
 
-def test_a_large_kernel_s_gradient_is_looked_at():
-    wide = (600,)
+def group_lasso(kernel):
+    """Its gradient is not a number in rows that are 0, while its value is."""
+    return 1e-3 * tf.reduce_sum(tf.sqrt(tf.reduce_sum(tf.square(kernel), axis=1)))
 
-    @tf.custom_gradient
-    def spoil(x):
-        return x, lambda upstream: upstream * math.nan
 
+@tf.custom_gradient
+def spoil_one_row(x):
+    """Makes row 7 of the gradient not a number."""
+    rows = tf.one_hot(7, tf.shape(x)[0], on_value=math.nan, off_value=1.0)
+    return x, lambda upstream: upstream * rows[:, tf.newaxis]
+
+
+class SpoiledDense(keras.layers.Dense):
+    """Row 7 of its kernel's gradient is not a number."""
+
+    def call(self, x):
+        return x @ spoil_one_row(tf.convert_to_tensor(self.kernel)) + self.bias
+
+
+class SpoiledEmbedding(keras.layers.Embedding):
+    """The gradient is of the type `tf.IndexedSlices`, and one row is not a number."""
+
+    def call(self, indices):
+        rows = tf.nn.embedding_lookup(self.embeddings, tf.reshape(indices, [-1]))
+        return tf.reshape(spoil_one_row(rows), [-1, *indices.shape[1:], 4])
+
+
+def spoiled(kind, h):
+    """Adds a layer one row of whose gradient is not a number."""
+    if kind == "dense":
+        return SpoiledDense(128)(h)
+    if kind == "regularizer":
+        layer = keras.layers.Dense(128, kernel_regularizer=group_lasso)
+        y = layer(h)
+        layer.kernel.assign(layer.kernel * (np.arange(64) != 7)[:, np.newaxis])
+        return y
+    places = keras.layers.Lambda(lambda h: tf.cast(tf.abs(h[:, :4]) * 2, tf.int32) % 9)
+    y = SpoiledEmbedding(9, 4)(places(h))
+    return keras.layers.Concatenate()([h, keras.layers.Flatten()(y)])
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd", "mixed_float16"])
+@pytest.mark.parametrize("kind", ["dense", "regularizer", "embedding"])
+def test_one_row_that_is_not_finite_reaches_no_weight(kind, optimizer):
     inputs = keras.Input(SHAPE)
-    h = keras.layers.Dense(wide[0], use_bias=False)(inputs)
-    h = keras.layers.Dense(20, use_bias=False)(h)
-    h = keras.layers.Lambda(spoil)(h)
-    heads = [keras.layers.Dense(2, use_bias=False)(h) for _ in range(2)]
+    h = spoiled(kind, keras.layers.Dense(64)(inputs))
+    heads = [keras.layers.Dense(2)(h) for _ in range(2)]
     encoder = keras.Model(inputs, heads)
     vae = keras_vae.VAE(2, SHAPE, encoder=encoder, likelihood="gaussian_fixed", seed=0)
-    vae.compile()
+    if optimizer == "mixed_float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(keras_vae.Adam())
+    vae.compile(optimizer)
     vae.ensure_built()
     before = vae.get_weights()
     with pytest.raises(Diverged, match="gradient"):
+        vae.fit(X, epochs=50, batch_size=20, verbose=0)
+    changed = [
+        v.path
+        for v, then in zip(vae.weights, before, strict=True)
+        if v is not vae.step and not np.array_equal(v.numpy(), then)
+    ]
+    assert changed == []
+
+
+def test_the_averages_of_batch_normalisation_are_those_before():
+    vae = keras_vae.VAE(
+        2,
+        SHAPE,
+        encoder=networks.mlp_encoder(
+            SHAPE, 2, hidden_units=(8,), normalization="batch"
+        ),
+        likelihood="gaussian_fixed",
+        seed=0,
+    )
+    vae.compile()
+    vae.fit(X, batch_size=10, verbose=0)
+    before = vae.get_weights()
+    data = tf.data.Dataset.from_tensors(X[:10] * math.inf)
+    with pytest.raises((Diverged, ValueError)):
+        vae.fit(data, verbose=0)
+    for now, then in zip(vae.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("which", ["model", "discriminator"])
+def test_of_two_optimizers_none_makes_a_step_that_the_other_cannot(which):
+    class Failing(keras_vae.FactorVAE):
+        def latent_penalty(self, latent):
+            kernel = (
+                self.encoder if which == "model" else self.discriminator
+            ).trainable_weights[0]
+            return super().latent_penalty(latent) + group_lasso(kernel)
+
+        def other_updates(self, output, part):
+            loss, (update,) = super().other_updates(output, part)
+            if which == "discriminator":
+                bad = [g * math.nan for g in update.gradients]
+                update = update._replace(gradients=bad)
+            return loss, [update]
+
+    vae = Failing(2, SHAPE, likelihood="gaussian_fixed", discriminator_units=(8,))
+    vae.compile()
+    vae.ensure_built()
+    kernel = vae.encoder.trainable_weights[0]
+    kernel.assign(kernel * 0 if which == "model" else kernel)
+    before = vae.get_weights()
+    with pytest.raises(Diverged):
         vae.fit(X, verbose=0)
     for now, then in zip(vae.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
