@@ -33,10 +33,14 @@ _LEAVINGS = (
 
 
 _STRAY = re.compile(
-    r"epoch_\d+\.png|events\.out\.tfevents\..*|projector_config\.pbtxt"
-    r"|(latents|labels)\.tsv|thumbnails\.png"
+    r"history\.csv|metrics\.json|condition\.npy|model\.keras|model_card\.md"
+    r"|checkpoint/state(\.previous)?\.npz|saved_model/.*"
+    r"|(images|logs)/(.*/)?(epoch_\d+\.png|pseudo_inputs\.png|motion\.png"
+    r"|events\.out\.tfevents\..*|projector_config\.pbtxt|(latents|labels)\.tsv"
+    r"|thumbnails\.png|\.writable)"
+    r"|(.*/)?\.[^/]+\.\d+\.(partial(\.[^/]+)?|old)(/.*)?"
 )
-"""Files that are written while a run trains, other than its checkpoint and history."""
+"""Files that a run writes after its configuration, by their path in its folder."""
 
 
 class FolderLost(OSError):
@@ -146,9 +150,14 @@ class RunFolder:
 
     def _remove_strays(self) -> None:
         """Removes what the run wrote to the place after its folder had gone."""
-        found = [path for path in self.path.rglob("*") if not path.is_dir()]
-        if found and all(_STRAY.fullmatch(path.name) for path in found):
-            shutil.rmtree(self.path)
+        found = [
+            path.relative_to(self.path).as_posix()
+            for path in self.path.rglob("*")
+            if not path.is_dir()
+        ]
+        if all(_STRAY.fullmatch(path) for path in found):
+            # Whoever removes the folder may still be at it.
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def clear(self) -> None:
         """Throws away what the run left here, and nothing that is not a run's."""

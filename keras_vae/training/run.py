@@ -343,6 +343,7 @@ class _Run:
         model_card.write(self.folder.path, described, metrics, self.model, self.data)
         self.folder.require()
         self.folder.write_metrics(metrics)  # last: it says that the run is complete
+        self.folder.require()
         self.say(messages.summary(self.folder, metrics, self.config))
         return ""
 

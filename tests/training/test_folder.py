@@ -241,17 +241,54 @@ def test_a_folder_that_was_removed_is_noticed(tmp_path, back):
             folder.require()
 
 
-@pytest.mark.parametrize("name", ["epoch_0007.png", "holiday.png"])
-def test_what_was_written_after_the_folder_had_gone_goes_too(tmp_path, name):
+AFTERWARDS = [
+    "history.csv",
+    ".history.17.partial.csv",
+    "checkpoint/state.npz",
+    "checkpoint/.state.17.partial.npz",
+    "images/samples/epoch_0007.png",
+    "images/samples/.writable",
+    "images/motion.png",
+    "logs/train/events.out.tfevents.1.host",
+    "logs/latents/latents.tsv",
+    "model.keras",
+    "condition.npy",
+    "saved_model/variables/variables.index",
+    ".saved_model.17.partial/saved_model.pb",
+    "model_card.md",
+    "metrics.json",
+]
+
+
+@pytest.mark.parametrize("names", [[], *[[name] for name in AFTERWARDS], AFTERWARDS])
+def test_what_was_written_after_the_folder_had_gone_goes_too(tmp_path, names):
     folder = RunFolder(tmp_path / "a")
     with folder.claimed():
         folder.path.rename(tmp_path / "elsewhere")
-        (folder.images / "samples").mkdir(parents=True)
-        (folder.images / "samples" / name).write_text("")
+        folder.path.mkdir()
+        written(folder.path, names)
         with pytest.raises(FolderLost):
             folder.require()
     # So the same command finds no folder of files that are no run's.
-    assert folder.path.exists() == (name == "holiday.png")
+    assert not folder.path.exists()
+
+
+@pytest.mark.parametrize("name", ["images/holiday.png", "a/history.csv", "notes.txt"])
+def test_what_is_no_run_s_stays_after_the_folder_had_gone(tmp_path, name):
+    folder = RunFolder(tmp_path / "a")
+    with folder.claimed():
+        folder.path.rename(tmp_path / "elsewhere")
+        written(folder.path, [name, "history.csv"])
+        with pytest.raises(FolderLost):
+            folder.require()
+    assert (folder.path / name).exists()
+
+
+def written(folder, names):
+    """Writes files of these names below a folder."""
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
 
 
 def test_figures_are_kept_as_json(tmp_path):
