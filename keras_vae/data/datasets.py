@@ -1,7 +1,7 @@
 """What is trained on: by name or by path, with every check on the way in."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Split:
             `head(n)`, `take(rows)`, and `gather(rows)` for tensors.
         y: int32 `(n,)` labels from 0, -1 where an example has none; or None.
         condition: float32 `(n, ...)` or None; uint8 and uint16 are scaled to [0, 1].
-        factors: `(n, k)` numbers, the ground truth that a generator of data knows: the
+        factors: `(n, k)` numbers, the ground truth that is known of each example: the
             position along the swiss roll, the factors of `shapes`; or None.
     """
 
@@ -113,6 +113,9 @@ def load(
     *,
     data_kind: str = "auto",
     label_column: str | int | None = None,
+    drop_columns: Sequence[str | int] = (),
+    array_names: Mapping[str, str] | None = None,
+    features_per_step: int | None = None,
     validation_fraction: float = 0.0,
     seed: int = 0,
 ) -> Data:
@@ -126,6 +129,11 @@ def load(
         data_kind: One of `DATA_KINDS`. Images of three axes are grey; sequences of two
             axes have one feature; vectors are flattened from any number of axes.
         label_column: Of a `.csv`, by name or by place counted from 0.
+        drop_columns: Columns of a `.csv` that are left out, in the same way.
+        array_names: What an `.npz` calls an array, where that is another name:
+            `{"x_train": "images"}`.
+        features_per_step: Of sequences that come as one line of numbers an example: the
+            features of the first step, then those of the second, and so on.
         validation_fraction: Part of the training examples that is set aside, in [0, 1).
         seed: Of the choice of these examples.
 
@@ -148,7 +156,9 @@ def load(
             "Invalid value for argument `validation_fraction`. Expected a number in "
             f"[0, 1). Received: validation_fraction={validation_fraction}."
         )
-    name, arrays = _read(name_or_path, label_column)
+    name, arrays = _read(name_or_path, label_column, drop_columns, array_names)
+    if features_per_step is not None:
+        data_kind = _in_steps(name, arrays, data_kind, features_per_step)
     data = _assemble(name, arrays, data_kind)
     if validation_fraction == 0.0:
         return data
@@ -160,8 +170,30 @@ def load(
     return _hold_out(data, validation_fraction, seed)
 
 
+def _in_steps(name: str, arrays: Arrays, data_kind: str, features: int) -> str:
+    """Cuts the lines of numbers of all parts into steps; returns the kind of data."""
+    if features < 1 or data_kind not in ("auto", "sequences"):
+        raise ValueError(
+            "Invalid value for argument `features_per_step`. Expected at least 1, and "
+            f"sequences. Received: features_per_step={features}, "
+            f"data_kind={data_kind!r}."
+        )
+    for key in [key for key in arrays if key.startswith("x_")]:
+        x = arrays[key]
+        if x.ndim != 2 or x.shape[1] % features:
+            raise DataError(
+                f"features_per_step: {key} of {name!r} has shape {tuple(x.shape)}; "
+                f"expected (n, numbers) with a multiple of {features} numbers."
+            )
+        arrays[key] = x.reshape(len(x), -1, features)
+    return "sequences"
+
+
 def _read(
-    name_or_path: str | os.PathLike[str], label_column: str | int | None
+    name_or_path: str | os.PathLike[str],
+    label_column: str | int | None,
+    drop_columns: Sequence[str | int],
+    array_names: Mapping[str, str] | None,
 ) -> tuple[str, Arrays]:
     """Returns the name of a dataset and its arrays as they come."""
     if not isinstance(name_or_path, str | os.PathLike):
@@ -172,12 +204,17 @@ def _read(
     name = os.fsdecode(name_or_path)
     place = os.path.expanduser(name)  # as text: the Path of an empty text is here
     path = Path(place)
-    is_csv = path.suffix.lower() == ".csv"
-    if label_column is not None and (name in DATASETS or not is_csv):
-        raise ValueError(
-            "Invalid value for argument `label_column`. Expected none, as only a .csv "
-            f"has columns. Received: label_column={label_column!r} for {name!r}."
-        )
+    ending = "" if name in DATASETS else path.suffix.lower()
+    for argument, value, of in (
+        ("label_column", label_column, ".csv"),
+        ("drop_columns", drop_columns or None, ".csv"),
+        ("array_names", array_names or None, ".npz"),
+    ):
+        if value is not None and ending != of:
+            raise ValueError(
+                f"Invalid value for argument `{argument}`. Expected none, as only a "
+                f"{of} file has that. Received: {argument}={value!r} for {name!r}."
+            )
     if name in DATASETS:
         return name, DATASETS[name]()
     if os.path.isdir(place):
@@ -192,21 +229,21 @@ def _read(
         raise DataError(
             f"dataset: {name!r} is no regular file; give a file or a folder."
         )
-    if is_csv:
-        return path.stem, read_csv(path, label_column)
-    ending = path.suffix.lower()
+    if ending == ".csv":
+        return path.stem, read_csv(path, label_column, drop_columns)
+    if ending == ".npz":
+        return path.stem, read_npz(path, array_names)
+    if ending == ".npy":
+        return path.stem, read_npy(path)
     if ending in _SPREADSHEETS:
         raise DataError(f"dataset: {name!r} is a spreadsheet; save it as CSV.")
-    if ending not in _READERS:
-        raise DataError(
-            f"dataset: {name!r} ends in {ending!r}; expected a file that ends in .npz, "
-            ".npy or .csv, or a folder of images."
-        )
-    return path.stem, _READERS[ending](path)
+    raise DataError(
+        f"dataset: {name!r} ends in {ending!r}; expected a file that ends in .npz, "
+        ".npy or .csv, or a folder of images."
+    )
 
 
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods")
-_READERS: dict[str, Callable[[Path], Arrays]] = {".npz": read_npz, ".npy": read_npy}
 
 
 def _assemble(name: str, arrays: Arrays, data_kind: str) -> Data:
@@ -294,6 +331,10 @@ def _split(
     if others["condition"] is not None:
         where = f"condition_{part} of {name!r}"
         others["condition"] = _checked_condition(where, others["condition"])
+    if others["factors"] is not None:
+        others["factors"] = _checked_factors(
+            f"factors_{part} of {name!r}", others["factors"]
+        )
     if isinstance(x, np.ndarray):
         x = _shaped(check_examples(f"x_{part} of {name!r}", x), kind)
     else:
@@ -313,6 +354,17 @@ def _checked_condition(where: str, condition: np.ndarray) -> np.ndarray:
     if condition.ndim == 1:
         condition = condition[:, np.newaxis]
     return check_finite(where, to_unit(condition))
+
+
+def _checked_factors(where: str, factors: np.ndarray) -> np.ndarray:
+    """Returns `(n, k)`, integers where all numbers are whole."""
+    require_numbers(where, factors.dtype)
+    factors = factors[:, np.newaxis] if factors.ndim == 1 else factors
+    if factors.dtype.kind in "iu":
+        return factors
+    factors = check_finite(where, factors.astype(np.float64))
+    whole = np.all(factors == np.round(factors))
+    return factors.astype(np.int64) if whole else factors
 
 
 def _require_alike(name: str, part: str, split: Split, train: Split) -> None:

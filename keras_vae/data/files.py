@@ -9,7 +9,7 @@ import math
 import os
 import warnings
 import zipfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -22,22 +22,17 @@ from keras_vae.data.checks import (
     require_memory,
     require_numbers,
 )
+from keras_vae.naming import lookup, nearest
 
 Arrays = dict[str, Any]
 """`x_train`, and if there `y_train`, `condition_train`, `factors_train`, the same with
 `_test` and `_validation`, `label_names`, `factor_names`, and the `kind` of data where
 the axes alone do not say it."""
 
-NPZ_NAMES = (
-    "x_train",
-    "y_train",
-    "condition_train",
-    "x_validation",
-    "y_validation",
-    "condition_validation",
-    "x_test",
-    "y_test",
-    "condition_test",
+NPZ_NAMES = tuple(
+    f"{field}_{part}"
+    for part in ("train", "validation", "test")
+    for field in ("x", "y", "condition", "factors")
 )
 """The arrays of an `.npz` that have a meaning."""
 
@@ -60,27 +55,36 @@ def in_two(train: int, **arrays: np.ndarray) -> Arrays:
     }
 
 
-def read_npz(path: Path) -> Arrays:
+def read_npz(path: Path, array_names: Mapping[str, str] | None = None) -> Arrays:
     """Reads `x_train` and the other arrays of `NPZ_NAMES`, or the one array there is.
+
+    Args:
+        path: The file.
+        array_names: What the file calls an array of `NPZ_NAMES`, where it is another
+            name.
 
     Raises:
         DataError: If the arrays needed are not there, are cut off or damaged, hold
             objects or text where numbers belong, or do not fit into memory.
     """
+    for name in array_names or {}:
+        lookup("array_names", name, dict.fromkeys(NPZ_NAMES))
     with plainly(path), zipfile.ZipFile(path) as archive:
         entries = {
             info.filename.removesuffix(".npy"): info
             for info in archive.infolist()
             if info.filename.endswith(".npy")
         }
-        if "x_train" in entries:
-            wanted = {name: name for name in NPZ_NAMES if name in entries}
+        called = _called(path, array_names or {}, entries)
+        if called["x_train"] in entries:
+            wanted = {name: of for name, of in called.items() if of in entries}
         elif len(entries) == 1:
             wanted = {"x_train": next(iter(entries))}
         else:
             raise DataError(
                 f"dataset: {str(path)!r} has no array 'x_train'; it holds "
-                f"{listed(entries)}; save x_train, or a single array of any name."
+                f"{listed(entries)}; save x_train or a single array of any name, or "
+                "say what is what with array_names, as in x_train=images."
             )
         nbytes = 0
         for name in wanted.values():
@@ -94,6 +98,19 @@ def read_npz(path: Path) -> Arrays:
             with archive.open(entries[entry]) as stream:
                 arrays[name] = np.lib.format.read_array(stream, allow_pickle=False)
         return arrays
+
+
+def _called(
+    path: Path, array_names: Mapping[str, str], entries: Collection[str]
+) -> dict[str, str]:
+    """Returns what the file calls each array of `NPZ_NAMES`."""
+    for name, of in array_names.items():
+        if of not in entries:
+            raise DataError(
+                f"array_names: {str(path)!r} has no array {one_line(repr(of))} for "
+                f"{name}; it holds {listed(entries)}.{nearest(of, entries)}"
+            )
+    return {**dict(zip(NPZ_NAMES, NPZ_NAMES, strict=True)), **array_names}
 
 
 def read_npy(path: Path) -> Arrays:

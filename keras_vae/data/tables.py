@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -23,7 +23,11 @@ _VALUES = 2**20  # parsed together, as Python floats of eight times the memory
 _LINE = 2 * MAX_VALUES  # characters: a value and what separates it
 
 
-def read_csv(path: Path, label_column: str | int | None = None) -> Arrays:
+def read_csv(
+    path: Path,
+    label_column: str | int | None = None,
+    drop_columns: Sequence[str | int] = (),
+) -> Arrays:
     """Reads a table of numbers, one example a line, as float32 `x_train`.
 
     Values are separated by commas, semicolons or tabs, whichever the first line has
@@ -35,6 +39,8 @@ def read_csv(path: Path, label_column: str | int | None = None) -> Arrays:
         label_column: The column that holds labels: its name in the header, or its
             place counted from 0, from the end where negative. Its values become
             `y_train`: whole numbers, or text; an empty one means no label.
+        drop_columns: Columns that are left out, named or counted in the same way; they
+            may hold anything.
 
     Raises:
         DataError: If a value is not a finite number, the message naming its line and
@@ -46,7 +52,7 @@ def read_csv(path: Path, label_column: str | int | None = None) -> Arrays:
         require_memory(where, 2 * os.fstat(stream.fileno()).st_size)
         delimiter = max(",;\t", key=stream.readline(_LINE).count)
         stream.seek(0)
-        lines = _Lines(where, stream, delimiter, label_column)
+        lines = _Lines(where, stream, delimiter, label_column, drop_columns)
         blocks = list(lines.blocks())
     if not blocks:
         raise DataError(f"dataset: {where} has no line of numbers; add examples.")
@@ -70,6 +76,7 @@ class _Lines:
         stream: IO[str],
         delimiter: str,
         label_column: str | int | None,
+        drop_columns: Sequence[str | int],
     ):
         self._where = where
         self._rows = csv.reader(self._bounded(stream), delimiter=delimiter)
@@ -78,9 +85,10 @@ class _Lines:
         self._first = first
         self._names: list[str] | None = None
         self._label: int | None = None
+        self._kept: list[int] = []
         if first is not None:
             self._width = len(first.cells)
-            self._find_columns(first.cells, label_column)
+            self._find_columns(first.cells, label_column, drop_columns)
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Yields float32 `(rows, columns)`, and keeps the labels aside."""
@@ -110,35 +118,47 @@ class _Lines:
                 return _Line(self._rows.line_num, cells)
         return None
 
-    def _find_columns(self, cells: list[str], label_column: str | int | None) -> None:
-        """Decides whether the first line is a header, and where the label is."""
+    def _find_columns(
+        self,
+        cells: list[str],
+        label_column: str | int | None,
+        drop_columns: Sequence[str | int],
+    ) -> None:
+        """Decides whether the first line is a header, and which columns are used."""
         names = [cell.strip() for cell in cells]
-        place = _integer(label_column)
-        # A number is a place before it is a name, unless the first line is a header.
-        if label_column in names and (place is None or _is_header(names)):
-            self._names, self._label = names, names.index(str(label_column))
-        elif place is not None:
-            if not -len(cells) <= place < len(cells):
-                raise DataError(
-                    f"label_column: {self._where} has {len(cells)} columns; give a "
-                    f"number from 0 to {len(cells) - 1}, not {label_column}."
-                )
-            self._label = place % len(cells)
-        elif label_column is not None:
+        dropped = {self._place_of("drop_columns", c, names) for c in drop_columns}
+        if label_column is not None:
+            self._label = self._place_of("label_column", label_column, names)
+        unused = {*dropped, self._label}
+        self._kept = [i for i in range(len(names)) if i not in unused]
+        if not self._kept:
             raise DataError(
-                f"label_column: {self._where} has no column "
-                f"{one_line(repr(label_column))} in its first line, which is "
-                f"{listed(names)}; give a name from a header or a place counted from "
-                f"0.{nearest(str(label_column), names)}"
+                f"label_column or drop_columns: {self._where} has no column besides "
+                "the label and what is left out; add or keep the columns of numbers."
             )
-        features = [name for i, name in enumerate(names) if i != self._label]
-        if not features:
-            raise DataError(
-                f"label_column: {self._where} has no column besides the label; add the "
-                "columns of numbers."
-            )
-        if _is_header(features):
+        if _is_header([names[i] for i in self._kept]):
             self._names = names
+
+    def _place_of(self, argument: str, column: str | int, names: list[str]) -> int:
+        """Returns the place of a column; a name shows that there is a header."""
+        place = _integer(column)
+        # A number is a place before it is a name, unless the first line is a header.
+        if column in names and (place is None or _is_header(names)):
+            self._names = names
+            return names.index(str(column))
+        if place is None:
+            raise DataError(
+                f"{argument}: {self._where} has no column "
+                f"{one_line(repr(column))} in its first line, which is "
+                f"{listed(names)}; give a name from a header or a place counted from "
+                f"0.{nearest(str(column), names)}"
+            )
+        if not -len(names) <= place < len(names):
+            raise DataError(
+                f"{argument}: {self._where} has {len(names)} columns; give a "
+                f"number from 0 to {len(names) - 1}, not {column}."
+            )
+        return place % len(names)
 
     def _values(self, line: _Line) -> list[float]:
         cells = line.cells
@@ -149,15 +169,15 @@ class _Lines:
             )
         if self._label is not None:
             self.labels.append(cells[self._label].strip())
-            cells = cells[: self._label] + cells[self._label + 1 :]
+        cells = [cells[i] for i in self._kept]
         try:
             return list(map(float, cells))
         except ValueError:
             column = next(i for i, cell in enumerate(cells) if not _is_number(cell))
             raise DataError(
                 f"dataset: {self._place(line.number, column)} is "
-                f"{one_line(repr(cells[column]))}, not a number; replace it, or name a "
-                "column of text as label_column."
+                f"{one_line(repr(cells[column]))}, not a number; replace it, name a "
+                "column of labels as label_column, or leave it out with drop_columns."
             ) from None
 
     def _array(self, block: list[list[float]], numbers: list[int]) -> np.ndarray:
@@ -171,8 +191,7 @@ class _Lines:
         return values.astype(np.float32)
 
     def _place(self, line: int, column: int) -> str:
-        if self._label is not None and column >= self._label:
-            column += 1
+        column = self._kept[column]
         name = "" if self._names is None else f" ({one_line(self._names[column])!r})"
         return f"line {line}, column {column + 1}{name} of {self._where}"
 

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from keras_vae.evaluation import comparison, latents, summary
 from keras_vae.evaluation.likelihood import elbo_terms
 from keras_vae.evaluation.summary import Part
 from keras_vae.reporting.runs import Run, load_run
+from keras_vae.training.config import TrainConfig
 
 _TRAINING_EXAMPLES = 10_000  # that principal components and probes learn from
 
@@ -163,7 +165,8 @@ def encode_run(
     """Writes what a run's model makes of each example as a table.
 
     A row holds the example's place in its part, its label where it has one (-1 where
-    others have), `neg_elbo`, `reconstruction_loss` and `kl_loss` in nats,
+    others have), the label that m2 and m1m2 infer and its probability, `neg_elbo`,
+    `reconstruction_loss` and `kl_loss` in nats,
     `log_reconstruction_probability` (the score of An and Cho 2015), and the posterior's
     means and log variances.
 
@@ -193,6 +196,10 @@ def encode_run(
     columns: dict[str, Any] = {"row": np.arange(len(split))}
     if split.y is not None:
         columns["label"] = split.y
+    if run.model.infers_condition:
+        probability = run.model.predict_label(split.x)
+        columns["inferred_label"] = probability.argmax(axis=1)
+        columns["inferred_label_probability"] = probability.max(axis=1)
     if run.model.has_kl:
         columns |= {"neg_elbo": terms.neg_elbo, "kl_loss": terms.kl_loss}
     columns["reconstruction_loss"] = terms.reconstruction_loss
@@ -234,7 +241,7 @@ def _opened(path: str | os.PathLike[str], dataset: str | None) -> Run:
     run = load_run(path)
     if dataset is None:
         return run
-    data = datasets.load(dataset, data_kind=run.config.get("data_kind", "auto"))
+    data = datasets.load(dataset, **_data_options(run, dataset))
     if tuple(data.input_shape) != tuple(run.model.data_shape):
         raise ValueError(
             f"--dataset: the model in {run.path} takes examples of shape "
@@ -242,6 +249,16 @@ def _opened(path: str | os.PathLike[str], dataset: str | None) -> Run:
             f"{tuple(data.input_shape)}."
         )
     return dataclasses.replace(run, data=data)
+
+
+def _data_options(run: Run, dataset: str) -> dict[str, Any]:
+    """How other data are read: as the run's own, where they are a file of that kind."""
+    options = TrainConfig.from_json(json.dumps(run.config)).data_options
+    del options["validation_fraction"]
+    if Path(dataset).suffix != Path(run.config["dataset"]).suffix:
+        for name in ("label_column", "drop_columns", "array_names"):
+            del options[name]
+    return options
 
 
 def _part(run: Run, name: str, count: int | None = None) -> Part:

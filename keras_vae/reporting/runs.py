@@ -189,12 +189,9 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _data(path: Path, config: dict[str, Any]) -> Data:
-    options = ("data_kind", "label_column", "validation_fraction", "seed")
+    options = TrainConfig.from_json(json.dumps(config)).data_options
     try:
-        return datasets.load(
-            config["dataset"],
-            **{name: config[name] for name in options if name in config},
-        )
+        return datasets.load(config["dataset"], **options)
     except (ValueError, TypeError, OSError) as error:
         raise ValueError(
             f"--run: the data that {path} was trained on cannot be loaded: {error}"

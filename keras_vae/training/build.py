@@ -272,7 +272,7 @@ def _options(config: TrainConfig, network: str) -> dict[str, Any]:
     """The flags of the "encoder" or "decoder", as what makes networks takes them."""
     options: dict[str, Any] = {
         "activation": config.activation,
-        "initializer": config.initializer,
+        "initializer": _initializer(config),
         "dropout": config.dropout,
         "normalization": "batch" if config.batch_norm else None,
     }
@@ -282,6 +282,19 @@ def _options(config: TrainConfig, network: str) -> dict[str, Any]:
     if config.hidden_units is not None:
         options["hidden_units"] = config.hidden_units
     return options
+
+
+def _initializer(config: TrainConfig) -> Any:
+    """The name of Keras' initialiser, or one whose weights are the gain as large."""
+    if config.initializer is None or config.initializer_gain == 1.0:
+        return config.initializer
+    plain = keras.initializers.get(config.initializer)
+    if config.initializer == "orthogonal":
+        return keras.initializers.Orthogonal(gain=config.initializer_gain)
+    variance = config.initializer_gain**2
+    return keras.initializers.VarianceScaling(
+        plain.scale * variance, plain.mode, plain.distribution
+    )
 
 
 def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Optimizer:

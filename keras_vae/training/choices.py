@@ -28,6 +28,17 @@ DATASETS = (
 """The names that `--dataset` takes; anything else is a path."""
 
 
+INITIALIZERS = (
+    "glorot_uniform",
+    "glorot_normal",
+    "he_uniform",
+    "he_normal",
+    "lecun_uniform",
+    "lecun_normal",
+    "orthogonal",
+)
+
+
 class ModelChoice(NamedTuple):
     """A model as `--model` offers it.
 

@@ -45,6 +45,19 @@ class TrainConfig(Options):
     label_column: str | None = option(
         None, "name or number of the column of a .csv file that holds the label"
     )
+    drop_columns: tuple[str, ...] | None = option(
+        None, "names or numbers of columns of a .csv file to leave out, as in id,date"
+    )
+    array_names: tuple[str, ...] | None = option(
+        None,
+        "what an .npz calls its arrays, as in x_train=images,y_train=labels",
+    )
+    features_per_step: int | None = option(
+        None,
+        "numbers of each step, where an example of a sequence is one line of numbers",
+        minimum=1,
+        maximum=LARGE,
+    )
     validation_fraction: float = option(
         0.0,
         "part of the training data set aside as validation part, to select by; 0.1 for "
@@ -93,15 +106,14 @@ class TrainConfig(Options):
     initializer: str | None = option(
         None,
         "initialiser of the weights; the network's own if not given",
-        choices=(
-            "glorot_uniform",
-            "glorot_normal",
-            "he_uniform",
-            "he_normal",
-            "lecun_uniform",
-            "lecun_normal",
-            "orthogonal",
-        ),
+        choices=choices.INITIALIZERS,
+    )
+    initializer_gain: float = option(
+        1.0,
+        "factor on the standard deviation of the weights that --initializer draws",
+        above=0,
+        maximum=1_000,
+        only_with={"initializer": choices.INITIALIZERS},
     )
     dropout: float = option(
         0.0, "part of the hidden units dropped in training", minimum=0, below=1
@@ -376,9 +388,24 @@ class TrainConfig(Options):
                 f"--hidden_units: expected at most {MOST_LAYERS} widths, got "
                 f"{len(self.hidden_units or ())}."
             )
+        rules.check_array_names(self.array_names or ())
         rules.check_input_noise(self.input_noise, LARGE)
         rules.check_workers(self.workers, self.worker_index, self.virtual_devices)
         rules.check_device(self.device, self.virtual_devices)
+
+    @property
+    def data_options(self) -> dict[str, Any]:
+        """The arguments of `datasets.load` besides the name."""
+        named = dict(pair.split("=", 1) for pair in self.array_names or ())
+        return {
+            "data_kind": self.data_kind,
+            "label_column": self.label_column,
+            "drop_columns": self.drop_columns or (),
+            "array_names": named,
+            "features_per_step": self.features_per_step,
+            "validation_fraction": self.validation_fraction,
+            "seed": self.seed,
+        }
 
     def likelihood_of(self, input_shape: tuple[int, ...]) -> str:
         """Returns the name of the likelihood of examples of a shape.

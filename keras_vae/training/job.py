@@ -85,13 +85,9 @@ def load(
     loaded: list[Loaded] = []
 
     def read() -> str:
-        data = datasets.load(
-            config.dataset,
-            data_kind=config.data_kind,
-            label_column=config.label_column,
-            validation_fraction=config.validation_fraction,
-            seed=config.seed,
-        )
+        data = datasets.load(config.dataset, **config.data_options)
+        if config.drop_columns:
+            tell(f"Note:   columns left out: {', '.join(config.drop_columns)}.")
         found = digest(data)
         data = labels.few_labels(config, data)
         fitted = fitting.fitted(config, explicit, data, tell)

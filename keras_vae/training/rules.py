@@ -7,6 +7,7 @@ from keras_vae.training.options import shown
 
 _ADDRESS = re.compile(r"[^\s,:/]+:([0-9]{1,5})")
 _INPUT_NOISE = re.compile(r"(gaussian|masking):([0-9]*\.?[0-9]+)")
+_ARRAY_NAME = re.compile(r"[^=,]+=[^=,]+")
 _DEVICE = re.compile(r"auto|cpu|gpu(:[0-9]{1,3})?")
 
 
@@ -41,6 +42,16 @@ def check_workers(
         raise ValueError(
             "--virtual_devices has no effect with --workers: leave one of them out."
         )
+
+
+def check_array_names(pairs: Sequence[str]) -> None:
+    """Raises a ValueError unless `--array_names` is as its help says."""
+    for pair in pairs:
+        if not _ARRAY_NAME.fullmatch(pair):
+            raise ValueError(
+                "--array_names: expected pairs, as in x_train=images,y_train=labels, "
+                f"got {shown(pair)}."
+            )
 
 
 def check_input_noise(noise: str, most: float) -> None:

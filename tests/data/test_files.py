@@ -191,3 +191,31 @@ def test_an_encrypted_archive_is_refused(tmp_path):
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(ValueError, match="encrypted"):
         load(tmp_path / "a.npz")
+
+
+def test_arrays_of_other_names_are_found_by_a_map(tmp_path):
+    np.savez(tmp_path / "a.npz", images=X, labels=np.arange(10), more=X)
+    names = {"x_train": "images", "y_train": "labels"}
+    data = load(tmp_path / "a.npz", array_names=names)
+    np.testing.assert_array_equal(data.train.x[..., 0], X)
+    assert data.train.y.tolist() == list(range(10))
+
+
+@pytest.mark.parametrize("names", [{"x_train": "imgs"}, {"x_trian": "images"}])
+def test_a_map_to_what_is_not_there_is_refused(tmp_path, names):
+    np.savez(tmp_path / "a.npz", images=X)
+    with pytest.raises(ValueError, match="array_names.*Did you mean"):
+        load(tmp_path / "a.npz", array_names=names)
+
+
+def test_factors_of_a_file_are_whole_numbers_where_they_can_be(tmp_path):
+    factors = np.stack([np.arange(10), np.arange(10) % 3], axis=1).astype(float)
+    np.savez(tmp_path / "a.npz", x_train=X, factors_train=factors)
+    found = load(tmp_path / "a.npz").train.factors
+    assert found.dtype.kind == "i"
+    np.testing.assert_array_equal(found, factors)
+    np.savez(tmp_path / "b.npz", x_train=X, factors_train=factors + 0.5)
+    assert load(tmp_path / "b.npz").train.factors.dtype.kind == "f"
+    np.savez(tmp_path / "c.npz", x_train=X, factors_train=factors * np.nan)
+    with pytest.raises(ValueError, match="factors_train"):
+        load(tmp_path / "c.npz")

@@ -130,3 +130,37 @@ def test_a_table_beyond_the_memory_is_refused(tmp_path, monkeypatch):
 def test_a_series_a_line_is_a_sequence_on_request(tmp_path):
     data = load(_table(tmp_path, "1,2,3\n4,5,6\n"), data_kind="sequences")
     assert data.kind == "sequences" and data.input_shape == (3, 1)
+
+
+@pytest.mark.parametrize("dropped", [["id", "note"], ["0", "-1"], [0, "note"]])
+def test_columns_that_hold_anything_can_be_left_out(tmp_path, dropped):
+    path = _table(tmp_path, "id,a,kind,b,note\nx1,1,0,2,\nx2,3,1,4,why\n")
+    data = load(path, label_column="kind", drop_columns=dropped)
+    assert data.train.x.tolist() == [[1, 2], [3, 4]]
+    assert data.train.y.tolist() == [0, 1]
+
+
+def test_a_cell_that_is_no_number_is_found_in_its_own_column(tmp_path):
+    path = _table(tmp_path, "id,a,b\nx,1,2\ny,3,oops\n")
+    with pytest.raises(ValueError, match="line 3, column 3 .'b'.*drop_columns"):
+        load(path, drop_columns=["id"])
+
+
+@pytest.mark.parametrize("dropped", [["c"], [7], ["a", "b"]])
+def test_columns_that_are_not_there_or_all_there_are_cannot_be_left_out(
+    tmp_path, dropped
+):
+    with pytest.raises(ValueError, match="drop_columns"):
+        load(_table(tmp_path, "a,b\n1,2\n"), drop_columns=dropped)
+
+
+def test_sequences_of_several_features_are_lines_of_numbers(tmp_path):
+    path = _table(tmp_path, "1,2,3,4,5,6\n7,8,9,10,11,12\n")
+    data = load(path, features_per_step=2)
+    assert (data.kind, data.input_shape) == ("sequences", (3, 2))
+    assert data.train.x[0].tolist() == [[1, 2], [3, 4], [5, 6]]
+    for wrong in (4, 0):
+        with pytest.raises(ValueError, match="features_per_step"):
+            load(path, features_per_step=wrong)
+    with pytest.raises(ValueError, match="features_per_step"):
+        load(path, features_per_step=2, data_kind="vectors")

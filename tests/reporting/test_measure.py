@@ -136,3 +136,25 @@ def test_data_of_another_shape_are_refused(copy, tmp_path):
 def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(ValueError, match="--run: there is no folder"):
         evaluate_run(tmp_path / "nothing")
+
+
+@pytest.mark.slow
+def test_the_table_of_m2_has_the_labels_that_it_infers(tmp_path):
+    write_images(tmp_path / "noise.npz")
+    given = {
+        "dataset": str(tmp_path / "noise.npz"),
+        "model": "m2",
+        "num_labels": 0,
+        "epochs": 1,
+        "image_every": 0,
+        "output_dir": str(tmp_path / "run"),
+    }
+    run.train(TrainConfig.resolve(given))
+    encode_run(tmp_path / "run", tmp_path / "latents.csv")
+    with open(tmp_path / "latents.csv", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    x = load_run(tmp_path / "run").examples("test").x
+    probability = load_run(tmp_path / "run").model.predict_label(x)
+    found = [int(row["inferred_label"]) for row in rows]
+    assert found == probability.argmax(axis=1).tolist()
+    assert all(0 < float(row["inferred_label_probability"]) <= 1 for row in rows)

@@ -50,3 +50,15 @@ def test_normalisation_stands_in_front_of_or_behind_the_activation(name, kind):
         first = places.index("Activation")
         assert ("Normalization" in places[first + 1]) == after
         assert ("Normalization" in places[first - 1]) == (not after)
+
+
+@pytest.mark.parametrize("name", ["he_normal", "glorot_uniform", "orthogonal"])
+def test_the_gain_is_a_factor_on_the_weights_that_are_drawn(name):
+    def spread(gain):
+        keras.utils.set_random_seed(0)
+        given = {"initializer": name, "initializer_gain": gain, "hidden_units": (300,)}
+        model = build_model(TrainConfig.resolve(given), (10, 10, 1), 100)
+        (dense,) = [x for x in model.encoder.layers if getattr(x, "units", 0) == 300]
+        return float(keras.ops.std(dense.kernel))
+
+    assert spread(0.5) == pytest.approx(0.5 * spread(1.0), rel=0.02)
