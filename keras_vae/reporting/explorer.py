@@ -200,7 +200,10 @@ class Explorer:
         points = subject.on_map(subject.z, classes)[rows]
         known = np.zeros(len(rows), np.int64) if classes is None else classes[rows]
         colors = [style.BLUE] if classes is None else _colors(len(subject.names))
+        low, high = np.sort(subject.map_limits, axis=1).T  # rows go downwards
+        inside = ((points >= low) & (points <= high)).all(axis=1)
         return {
+            "outside": int(len(points) - inside.sum()),
             "points": np.round(points, 4).tolist(),
             "classes": known.tolist(),
             "colors": colors,

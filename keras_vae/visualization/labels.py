@@ -133,6 +133,7 @@ def placed(
     high: ArrayLike,
     obstacles: ArrayLike = (),
     reach: float = 64.0,
+    spared: ArrayLike = (),
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Finds places for labels that overlap neither each other nor the edge.
 
@@ -145,6 +146,7 @@ def placed(
         high: Its upper corner, `(2,)`.
         obstacles: Points that no label may cover, `(m, 2)`.
         reach: How far from its anchor a label may be.
+        spared: Points that no label covers if there is another place, `(l, 2)`.
 
     Returns:
         The middles, `(n, 2)`, and which of the labels have found a place, `(n,)`.
@@ -153,18 +155,31 @@ def placed(
     places = np.array(anchors, np.float64)
     found = np.zeros(len(places), bool)
     offsets = _spiral(reach)
-    points = np.reshape(np.asarray(obstacles, np.float64), (-1, 2))
+    points, seen = (
+        np.reshape(np.asarray(some, np.float64), (-1, 2))
+        for some in (obstacles, spared)
+    )
     for k, anchor in enumerate(places):
         tried = anchor + offsets
         inside = (tried - size[k] / 2 >= low) & (tried + size[k] / 2 <= high)
+        tried = tried[inside.all(axis=1)]
         middles = np.concatenate([places[found], points])
         least = np.concatenate([(size[found] + size[k]) / 2, points * 0 + size[k] / 2])
-        between = np.abs(tried[:, np.newaxis] - middles)
-        taken = (between < least).all(axis=-1).any(axis=1)
-        free = np.flatnonzero(inside.all(axis=1) & ~taken)
-        if len(free):
-            places[k], found[k] = tried[free[0]], True
+        tried = tried[~_near(tried, middles, least)]
+        clear = tried[~_near(tried, seen, size[k] / 2)]
+        if len(tried):
+            places[k], found[k] = (clear if len(clear) else tried)[0], True
     return places, found
+
+
+def _near(
+    tried: NDArray[np.float64],
+    middles: NDArray[np.float64],
+    least: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Which of some places `(n, 2)` are nearer to any middle than `least`, `(m, 2)`."""
+    between = np.abs(tried[:, np.newaxis] - middles)
+    return np.asarray((between < least).all(axis=-1).any(axis=1))
 
 
 def _spiral(reach: float) -> NDArray[np.float64]:

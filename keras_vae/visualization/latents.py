@@ -20,6 +20,7 @@ from keras_vae.visualization.grids import require
 _SIZE = (5.6, 5.6)  # inches, without a legend or a colour bar
 _BAR = 0.7  # inches of a colour bar
 _TITLE = 370.0  # points of a line of the title
+_SPARED = 200  # points that names do not cover where they are so few
 _SHAPED = 10.0  # size of markers whose shape can be seen, in square points
 _MOST_GLYPHS = 1000  # markers that are text take a while each
 
@@ -160,7 +161,8 @@ def scatter(
         shown = legends.explained(marks, names)
         legends.class_legend(figure, colors, shown, markers)
         means = class_means(xy, classes, len(names))
-        lost = legends.name_places(figure, axes, means, marks, arrow)
+        few = xy if len(xy) <= _SPARED else ()
+        lost = legends.name_places(figure, axes, means, marks, arrow, few)
         if lost:
             notes.append(f"{lost} of {len(names)} names left out: too close")
     if arrow is not None:

@@ -130,6 +130,7 @@ def name_places(
     places: ArrayLike,
     marks: Sequence[str],
     line: ArrayLike | None = None,
+    points: ArrayLike = (),
 ) -> int:
     """Writes marks at places of axes, none over another; a line joins those far off.
 
@@ -141,6 +142,7 @@ def name_places(
         places: `(n, 2)`, in data; what is NaN is left out.
         marks: `(n,)`, the texts.
         line: `(2, 2)`, ends of a line that no text shall lie on, in data, or None.
+        points: `(m, 2)`, in data, that no text shall lie on if that can be.
 
     Returns:
         How many marks found no place.
@@ -150,14 +152,14 @@ def name_places(
     ends = None if line is None else _in_points(axes, np.asarray(line, np.float64))
     known = np.flatnonzero(np.isfinite(data).all(axis=1))
     known = _at_ends(known, _in_points(axes, data[known]), ends)
-    points = _in_points(axes, data[known])
+    starts = _in_points(axes, data[known])
     texts = [marks[int(k)] for k in known]
     size = _mark_size(texts)
     boxes = [(labels.text_width(t, size, bold=True) + 4, 1.1 * size + 2) for t in texts]
     sizes = np.reshape(boxes, (-1, 2))
-    anchors, obstacles = points, np.zeros((0, 2))
+    anchors, obstacles = starts, np.zeros((0, 2))
     if ends is not None:
-        anchors, obstacles = _beyond(points, sizes, ends), _along(ends)
+        anchors, obstacles = _beyond(starts, sizes, ends), _along(ends)
     box = axes.get_window_extent()
     low, high = (np.asarray(corner) * 72.0 / style.DPI for corner in (box.min, box.max))
     moved, kept = labels.placed(
@@ -167,10 +169,11 @@ def name_places(
         high - 2,
         obstacles,
         _LOST if len(texts) <= _NAMES else _LOST / 2,
+        _in_points(axes, np.reshape(np.asarray(points, np.float64), (-1, 2))),
     )
-    kept &= ((points >= low - 1) & (points <= high + 1)).all(axis=1)
+    kept &= ((starts >= low - 1) & (starts <= high + 1)).all(axis=1)
     for k in np.flatnonzero(kept):
-        _write(axes, texts[k], size, data[known[k]], moved[k] - points[k])
+        _write(axes, texts[k], size, data[known[k]], moved[k] - starts[k])
     return int(len(texts) - kept.sum())
 
 

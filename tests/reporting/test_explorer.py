@@ -214,3 +214,10 @@ def test_what_is_no_question_is_refused_in_a_plain_sentence(explorer, name, cont
 def test_no_other_page_can_frame_the_explorer(explorer):
     headers = Client(application(explorer)).get("/").headers
     assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+
+
+def test_examples_outside_of_the_map_are_counted(make_subject):
+    z = np.zeros((300, 2))
+    z[0] = 40.0
+    assert Explorer(make_subject(z=z, labels=False).run).state["map"]["outside"] == 1
+    assert Explorer(make_subject(1).run).state["map"]["outside"] == 0

@@ -85,3 +85,12 @@ def test_labels_cover_no_obstacle():
     assert kept.all()
     for point in ([50.0, 50.0], [52.0, 70.0]):
         assert (np.abs(places - point).max(axis=1) >= 10).all()
+
+
+def test_labels_spare_points_where_there_is_room():
+    points = [[50.0, 50.0], [54.0, 46.0]]
+    sizes = np.full((1, 2), 20.0)
+    places, _ = labels.placed([[50.0, 50.0]], sizes, (0, 0), (99, 99), spared=points)
+    assert (np.abs(places - points).max(axis=1) >= 10).all()
+    _, kept = labels.placed([[50.0, 50.0]], sizes, (30, 30), (70, 70), spared=points)
+    assert kept.all()

@@ -169,7 +169,7 @@ function drawMap() {
   pen.globalAlpha = 0.65;
   const radius = (run.map.points.length > 800 ? 2 : 3) * scale;
   run.map.points.forEach((point, row) => {
-    pen.fillStyle = run.map.colors[run.map.classes[row]] || "#cccccc";
+    pen.fillStyle = run.map.colors[run.map.classes[row]] || "#949494";
     const [x, y] = inPixels(point);
     pen.beginPath();
     pen.arc(x, y, radius, 0, 2 * Math.PI);
@@ -247,7 +247,9 @@ function startMap() {
   const axes = run.map.axes.length === 2 ? ["→ ", "↑ "] : ["→ ", "rows: "];
   $("map-x").textContent = axes[0] + run.map.labels[0];
   $("map-y").textContent = axes[1] + run.map.labels[1];
-  run.map.names.slice(0, 40).forEach((name, k) => {
+  const beyond = run.map.outside, count = run.map.points.length;
+  if (beyond) $("outside").textContent = ` ${beyond} of ${count} examples lie outside.`;
+  run.map.names.forEach((name, k) => {
     const item = document.createElement("span");
     item.textContent = name;
     item.style.setProperty("--color", run.map.colors[k]);
