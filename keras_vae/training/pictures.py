@@ -22,7 +22,7 @@ class Conditions(NamedTuple):
 
     Attributes:
         of_examples: A row for each example, or None.
-        of_ends: The first two of them, of the ends of a way; or None.
+        of_ends: Those of the two examples that a way goes between; or None.
         of_samples: Arguments of `SampleImages`.
     """
 
@@ -31,16 +31,36 @@ class Conditions(NamedTuple):
     of_samples: dict[str, Any]
 
 
-def conditions(model: Any, x: np.ndarray, given: np.ndarray | None) -> Conditions:
+def ends(y: np.ndarray | None, count: int) -> tuple[int, int]:
+    """Returns rows of two examples to go between: the first, and one unlike it.
+
+    Args:
+        y: Classes of the examples, `(n,)`, or None.
+        count: How many examples there are to choose from, at least 1.
+    """
+    other = min(1, count - 1)
+    if y is None or np.ndim(y) != 1:
+        return 0, other
+    differ = np.flatnonzero(np.asarray(y)[:count] != y[0])
+    return 0, int(differ[0]) if len(differ) else other
+
+
+def conditions(
+    model: Any,
+    x: np.ndarray,
+    given: np.ndarray | None,
+    between: tuple[int, int] = (0, 0),
+) -> Conditions:
     """Chooses them: of labels each has a column of samples, of vectors those given.
 
     Args:
         model: The model, built.
         x: The examples that are shown.
         given: The conditions of more examples, these first; or None.
+        between: Rows of the examples that a way goes between, see `ends`.
     """
     if completes(model):
-        return Conditions(None, model.part_of(_two(x)), {})
+        return Conditions(None, model.part_of(x[list(between)]), {})
     labelled = isinstance(getattr(model, "condition", None), Label)
     if given is None and not labelled:
         return Conditions(None, None, {})
@@ -55,12 +75,7 @@ def conditions(model: Any, x: np.ndarray, given: np.ndarray | None) -> Condition
         samples = {"num": num, "condition": labels, "columns": columns}
     if given is None:  # a model that infers the labels
         return Conditions(None, None, samples)
-    return Conditions(given[: len(x)], _two(given), samples)
-
-
-def _two(rows: np.ndarray) -> np.ndarray:
-    """The first two rows; the only one there is stands for both."""
-    return rows[[0, min(1, len(rows) - 1)]]
+    return Conditions(given[: len(x)], given[list(between)], samples)
 
 
 def completes(model: Any) -> bool:

@@ -49,7 +49,10 @@ def watchers(
     split = held or data.train
     x = datasets.to_unit(split.x[:_EXAMPLES])
     given = all_known(targets(config, split))
-    conditions = pictures.conditions(model, x, None if given is None else given[:64])
+    first, last = pictures.ends(split.y, len(x))
+    conditions = pictures.conditions(
+        model, x, None if given is None else given[:64], (first, last)
+    )
     options: dict[str, Any] = {"every": config.image_every}
     if board is not None:
         options["log_dir"] = folder.logs / "images"
@@ -62,8 +65,8 @@ def watchers(
         ),
         InterpolationImages(
             folder.images / "interpolation",
-            x[0],
-            x[min(1, len(x) - 1)],
+            x[first],
+            x[last],
             condition=conditions.of_ends,
             **options,
         ),

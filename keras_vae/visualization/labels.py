@@ -179,7 +179,7 @@ def _near(
 ) -> NDArray[np.bool_]:
     """Which of some places `(n, 2)` are nearer to any middle than `least`, `(m, 2)`."""
     between = np.abs(tried[:, np.newaxis] - middles)
-    return np.asarray((between < least).all(axis=-1).any(axis=1))
+    return np.asarray(np.any(np.all(between < least, axis=-1), axis=1))
 
 
 def _spiral(reach: float) -> NDArray[np.float64]:

@@ -39,3 +39,20 @@ def test_the_pens_paths_are_drawn_for_models_told_the_figure_or_not(
     for weight in model.decoder.trainable_variables:
         weight.assign(weight.value + 0.1)
     assert (pictures.drawn_figures(model, data) != picture).any()
+
+
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [
+        ([2, 2, 2, 5, 7], (0, 3)),
+        ([1, 0], (0, 1)),
+        ([3, 3, 3], (0, 1)),
+        ([3, 3, 3, 3, 3, 3, 3, 3, 1], (0, 1)),
+        ([4], (0, 0)),
+        (None, (0, 1)),
+    ],
+)
+def test_a_way_goes_to_an_example_of_another_class(y, expected):
+    count = 5 if y is None else min(5, len(y))
+    y = None if y is None else np.array(y)
+    assert pictures.ends(y, count) == expected
