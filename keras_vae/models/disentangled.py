@@ -308,7 +308,9 @@ class InfoVAE(VAE):
     def latent_penalty(self, latent: Latent) -> tf.Tensor:
         """(1 - alpha) KL + (alpha + gamma - 1) MMD, (batch,)."""
         z = gathered(latent.z[0])
-        step = tf.cast(tf.convert_to_tensor(latent.step), tf.int32)
+        # Outside of `fit` calls are counted, and the steps stand still.
+        step = tf.convert_to_tensor(latent.step) + tf.convert_to_tensor(self.calls)
+        step = tf.cast(step, tf.int32)
         seed = tf.stack([self.seed % 2**31, step])
         draws = self.prior_sample(tf.shape(z)[0], seed)
         mmd = squared_mmd(z, tf.cast(draws, z.dtype))
@@ -412,10 +414,25 @@ class FactorVAE(VAE):
     @property
     def optimized_variables(self) -> list[list[keras.Variable]]:
         """What each of them trains."""
-        theirs = self.discriminator.trainable_variables
-        known = {id(variable) for variable in theirs}
-        ours = [v for v in self.trainable_variables if id(v) not in known]
-        return [ours, theirs]
+        return [self.trainable_variables, self.discriminator.trainable_variables]
+
+    # Keras takes these for what the model's own optimizer trains.
+
+    @property
+    def trainable_variables(self) -> list[keras.Variable]:
+        """As of any model, without the discriminator's."""
+        return self._without_discriminator(super().trainable_variables)
+
+    @property
+    def trainable_weights(self) -> list[keras.Variable]:
+        """As of any model, without the discriminator's."""
+        return self._without_discriminator(super().trainable_weights)
+
+    def _without_discriminator(
+        self, variables: list[keras.Variable]
+    ) -> list[keras.Variable]:
+        theirs = {id(variable) for variable in self.discriminator.variables}
+        return [v for v in variables if id(v) not in theirs]
 
     def other_updates(
         self, output: Output, part: BatchPart

@@ -34,7 +34,7 @@ from keras_vae.models.terms import (
 from keras_vae.models.trainer import add_to_mean
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
-from keras_vae.noise import RowNoise, current_noise, noise_scope
+from keras_vae.noise import RowNoise, noise_scope
 from keras_vae.probability.distributions import bound_log_var, widened
 
 
@@ -150,8 +150,9 @@ class M2(CVAE):
         x alone has no label. The `Output` is that of `figures`.
         """
         x, label = self.split_inputs(inputs)
-        noise = current_noise() or RowNoise(self.seed, self.step, domain="call")
-        output = self.figures(x, label, noise, training)
+        noise = self.noise_of_call(training)
+        with noise_scope(noise):
+            output = self.figures(x, label, noise, training)
         penalty = output.latent.penalty
         if sample_weight is None:
             sample_weight = tf.ones_like(penalty) / tf.cast(tf.shape(x)[0], tf.float32)

@@ -11,7 +11,9 @@ from keras_vae.models.inference import Inference
 from keras_vae.models.schedules import final_weights
 from keras_vae.models.terms import Output, maybe_empty, sum_over_dims, weighted_sum
 from keras_vae.models.trainer import BatchPart, add_to_mean, batch_part
-from keras_vae.noise import RowNoise, noise_scope
+from keras_vae.noise import RowNoise, current_noise, noise_scope
+
+_CALLS = 2**48  # beyond what any model is called
 
 
 class Steps(Inference):
@@ -19,10 +21,32 @@ class Steps(Inference):
 
     The noise of a training step is a function of the model's seed, its count of steps
     and the row in the global batch; that of evaluation, of the seed and the running
-    index of the example.
+    index of the example. Calls outside of them have that of `noise_of_call`.
     """
 
+    calls: keras.Variable
+    """Counts the calls that were no step of `fit`, in training mode."""
+
     derived_metrics = ("neg_elbo",)
+
+    def noise_of_call(self, training: bool | None) -> RowNoise:
+        """The noise of a call of the model: that of the step, where there is one.
+
+        Elsewhere, in a training loop of one's own or as a layer of a larger model, each
+        call draws afresh by a count of calls that is saved with the model, and each
+        replica for itself. A call with `training=False` draws the same each time.
+        """
+        noise = current_noise()
+        if noise is not None:
+            return noise
+        if training is False:
+            return RowNoise(self.seed, self.step, domain="call")
+        self.calls.assign_add(1)
+        context = tf.distribute.get_replica_context()
+        replica = 0 if context is None else context.replica_id_in_sync_group
+        number = tf.convert_to_tensor(self.calls)
+        number += tf.cast(replica, tf.int64) * _CALLS
+        return RowNoise(self.seed, number, domain="call/training")
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step of the optimizer on one batch; returns the metrics."""

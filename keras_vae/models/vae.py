@@ -24,7 +24,7 @@ from keras_vae.models.terms import (
     weighted_sum,
 )
 from keras_vae.naming import lookup
-from keras_vae.noise import RowNoise, copies_scope, current_noise
+from keras_vae.noise import RowNoise, copies_scope, noise_scope
 from keras_vae.probability.aggregate import AggregateDensity
 from keras_vae.probability.distributions import NormalByRow, bound_log_var, widened
 from keras_vae.probability.likelihoods import LIKELIHOODS, Likelihood
@@ -144,7 +144,9 @@ class VAE(Steps):
 
         Args:
             inputs: x, (batch, *input_shape); conditional models take (x, condition).
-            training: Whether networks are in training mode.
+            training: Whether networks are in training mode. False draws the same noise
+                at each call, else each call in a training loop of one's own draws
+                afresh.
             sample_weight: (batch,), the weight of each example's penalty in the loss;
                 by default the mean is taken.
 
@@ -152,16 +154,17 @@ class VAE(Steps):
             An `Output` of tensors.
         """
         x, condition = self.split_inputs(inputs)
-        noise = current_noise() or RowNoise(self.seed, self.step, domain="call")
-        condition = self.condition_on(x, condition, noise)
-        z_mean, z_log_var = self.infer(x, condition, training)
-        latent = self.sample_latent(z_mean, z_log_var, noise, condition)
-        penalty = self.latent_penalty(latent)
-        if sample_weight is None:
-            self.add_loss(tf.reduce_mean(penalty))
-        else:
-            self.add_loss(weighted_sum(penalty, sample_weight))
-        params = self.generate(latent.z, condition, training)
+        noise = self.noise_of_call(training)
+        with noise_scope(noise):
+            condition = self.condition_on(x, condition, noise)
+            z_mean, z_log_var = self.infer(x, condition, training)
+            latent = self.sample_latent(z_mean, z_log_var, noise, condition)
+            penalty = self.latent_penalty(latent)
+            if sample_weight is None:
+                self.add_loss(tf.reduce_mean(penalty))
+            else:
+                self.add_loss(weighted_sum(penalty, sample_weight))
+            params = self.generate(latent.z, condition, training)
         return Output(params, latent, condition)
 
     def infer(
@@ -369,6 +372,12 @@ class VAE(Steps):
             aggregation="only_first_replica",
             **counter,
         )
+        self.calls = self.add_weight(
+            name="calls",
+            dtype="int64",
+            aggregation="only_first_replica",
+            **counter,
+        )
         self.data_mean: Any = None
         self.data_scale: Any = None
         if len(self.data_shape) < 3 and not self.likelihood.unit_interval:
@@ -396,6 +405,15 @@ class VAE(Steps):
             self.aggregate.build((None, self.latent_dim))
         self.check_networks()
         self.built = True
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads the model's own variables; files of 0.1.0 have no count of calls."""
+        saved = [store[str(index)] for index in range(len(store.keys()))]
+        own = self._trainable_variables + self._non_trainable_variables
+        if len(saved) == len(own) - 1:
+            place = next(i for i, v in enumerate(own) if v is self.calls)
+            saved.insert(place, np.zeros((), np.int64))
+        super().load_own_variables({str(i): value for i, value in enumerate(saved)})
 
     def check_networks(self) -> None:
         """Calls the networks symbolically; raises a ValueError where a shape is off."""

@@ -1,0 +1,102 @@
+"""Noise of calls outside of `fit`: fresh in training, the same in inference."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_vae
+from keras_vae import networks
+
+SHAPE = (4,)
+X = np.random.default_rng(0).normal(size=(6, *SHAPE)).astype(np.float32)
+
+
+def make(kind=keras_vae.VAE, **options):
+    return kind(
+        2,
+        SHAPE,
+        encoder=networks.mlp_encoder(SHAPE, 2, hidden_units=(4,), dropout=0.5),
+        decoder=networks.mlp_decoder(2, SHAPE, hidden_units=(4,)),
+        likelihood="gaussian_fixed",
+        seed=0,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("options", [{"training": True}, {}])
+def test_each_call_in_training_draws_afresh(graph, options):
+    model = make()
+    draw = lambda: model(X, **options).latent.z  # noqa: E731
+    draw = tf.function(draw) if graph else draw
+    draws = [draw().numpy() for _ in range(3)]
+    assert not np.array_equal(draws[0], draws[1])
+    assert not np.array_equal(draws[1], draws[2])
+
+
+def test_inference_draws_the_same():
+    model = make()
+    first = model(X, training=False).latent.z
+    model(X, training=True)
+    np.testing.assert_array_equal(model(X, training=False).latent.z, first)
+    np.testing.assert_array_equal(model.elbo(X), model.elbo(X))
+
+
+class Outer(keras.Model):
+    """A model of which a VAE is a layer."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def call(self, x):
+        return self.inner(x).latent.z
+
+
+def test_as_a_layer_of_another_model_it_draws_afresh():
+    outer = Outer(make())
+    a, b = (np.array(outer(X, training=True)) for _ in range(2))
+    assert not np.array_equal(a, b)
+    a, b = (np.array(outer(X, training=False)) for _ in range(2))
+    np.testing.assert_array_equal(a, b)
+    outer.compile("sgd", "mse")
+    outer.fit(X, np.zeros((6, 2), np.float32), epochs=3, verbose=0)
+    assert int(outer.inner.calls.numpy()) == 5
+
+
+def test_a_loaded_model_goes_on_with_new_noise(tmp_path):
+    model = make()
+    model.compile()
+    model(X, training=True)
+    model.save(tmp_path / "model.keras")
+    loaded = keras_vae.load_model(tmp_path / "model.keras")
+    expected = model(X, training=True).latent.z
+    np.testing.assert_array_equal(loaded(X, training=True).latent.z, expected)
+
+
+def test_what_is_drawn_from_the_prior_is_fresh_too():
+    model = make(keras_vae.InfoVAE, alpha=1.0)
+    model.latent_penalty(model(X, training=True).latent)
+    latent = model(X, training=False).latent
+    first = model.latent_penalty(latent).numpy()
+    model(X, training=True)
+    assert not np.array_equal(model.latent_penalty(latent), first)
+
+
+@pytest.mark.slow
+def test_replicas_draw_each_for_itself(run_python):
+    code = """
+import numpy as np, tensorflow as tf
+from keras_vae.training import strategies
+strategy = strategies.mirrored(2)
+import keras_vae
+with strategy.scope():
+    vae = keras_vae.VAE(2, (4,), likelihood="gaussian_fixed", seed=0)
+    vae.build()
+call = tf.function(lambda: strategy.run(lambda: vae(tf.ones((3, 4)), training=True)))
+draws = [z.numpy() for _ in range(2) for z in call().latent.z.values]
+print(len({z.tobytes() for z in draws}), int(vae.calls.numpy()))
+"""
+    result = run_python("-c", code)
+    assert result.stdout == "4 2\n", result.stderr
