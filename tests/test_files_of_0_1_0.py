@@ -55,7 +55,10 @@ def test_an_old_model_is_worth_the_same(loaded):
         np.testing.assert_allclose(elbo, NUMBERS[name]["elbo"], rtol=1e-4)
     y = condition_of(name).get("condition")
     found = model.evaluate(X, y, verbose=0, return_dict=True)
-    known = NUMBERS[name]["evaluate"]
+    known = dict(NUMBERS[name]["evaluate"])
+    if name == "capacity_vae":  # 0.1.0 took the capacity of the moment, now the final
+        known["penalty_loss"] = model.gamma * (25.0 - known["kl_loss"])
+        known["loss"] = known["reconstruction_loss"] + known["penalty_loss"]
     assert {key: found[key] for key in known} == pytest.approx(known, rel=1e-3)
 
 
