@@ -351,7 +351,7 @@ def manifold(
         y: The lattice's coordinates upwards, ascending.
         path: Points `(m, 2)` in those coordinates, drawn as a red line with a dot where
             it starts and a ring where it ends.
-        gap: As in `tile`, but by default half of it, since neighbours are alike.
+        gap: As in `tile`.
         scale: As in `tile`.
 
     Raises:
@@ -364,7 +364,7 @@ def manifold(
     require(n == len(x) * len(y), "images", expected, f"{n} images")
     scale = scale or _enlargement(height, width, len(y), len(x))
     if gap is None:
-        gap = math.ceil(cell_gap(height * scale, width * scale) / 2)
+        gap = cell_gap(height * scale, width * scale)
     upwards = cells.reshape(len(y), len(x), height, width, channels)[::-1]
     picture = tile(upwards.reshape(cells.shape), len(x), gap, scale)
     if path is None:

@@ -140,7 +140,8 @@ def scatter(
     """
     xy = np.asarray(points, np.float64)
     figure, axes, notes = _axes(xy, title, axes_labels, limits)
-    size = float(np.clip(12000 / max(len(xy), 1), 4, 26))
+    known = len(xy) if labels is None else int((np.asarray(labels) >= 0).sum())
+    size = float(np.clip(12000 / max(known, 1), 4, 26))
     look: dict[str, Any] = {"s": size, "linewidths": 0, "rasterized": True}
     if values is not None:
         look |= {"c": np.asarray(values), "cmap": style.CONTINUOUS}
@@ -197,7 +198,8 @@ def draw_classes(
     look: dict[str, Any] = {"linewidths": 0.3 if size > 8 else 0.0, "rasterized": True}
     look |= {"edgecolors": "white", "alpha": alpha}
     unknown = xy[classes < 0]
-    axes.scatter(*unknown.T, c=palette.UNKNOWN, s=size, zorder=1, **look)
+    small = min(size, 4.0) if len(unknown) > len(xy) / 2 else size
+    axes.scatter(*unknown.T, c=palette.UNKNOWN, s=small, zorder=1, **look)
     for marker in dict.fromkeys(markers):
         members = [place for place, other in enumerate(markers) if other == marker]
         rows = np.flatnonzero(np.isin(classes, members))
@@ -254,9 +256,13 @@ def _axes(
     figure = style.new_figure(*_SIZE)
     axes = figure.add_subplot()
     style.label_axes(axes, title, *axes_labels, width=_TITLE)
-    given = limits or (None, None)
-    follow = style.data_limits(xy)
-    x, y = (own or other for own, other in zip(given, follow, strict=True))
+    x, y = style.data_limits(xy)
+    if limits is not None:  # an axis that follows the points has a scale of its own
+        alone = (
+            style.data_limits(column.repeat(2, axis=1))[0]
+            for column in np.hsplit(xy, 2)
+        )
+        x, y = (own or other for own, other in zip(limits, alone, strict=True))
     axes.set_xlim(*x)
     axes.set_ylim(*y)
     spans = sorted(abs(high - low) for low, high in (x, y))

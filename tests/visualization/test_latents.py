@@ -94,6 +94,13 @@ def test_axes_follow_the_points(points, spread):
     assert axes.get_aspect() == 1 and notes(axes) == []
 
 
+def test_a_strip_fills_its_axis_whatever_its_rows(points):
+    strip = latents.strip(points[:, 0], np.arange(60) % 10)
+    axes = latents.scatter(strip, limits=(None, (9.5, -0.5)), **AXES).axes[0]
+    assert np.ptp(axes.get_xlim()) < 1.3 * np.ptp(points[:, 0])
+    assert axes.get_ylim() == (9.5, -0.5)
+
+
 def test_points_far_out_do_not_crush_the_others_and_are_counted(points):
     many = np.tile(points, (10, 1))
     many[:2] = 500.0
