@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_vae.units import is_scaled
+from keras_vae.units import to_unit as to_unit
+
 MAX_VALUES = 2**24
 """Values in one example; beyond this even one dense layer outgrows a machine."""
 
@@ -23,20 +26,6 @@ _CHUNK = 2**22  # values looked at together: what a check adds to memory is this
 
 class DataError(ValueError):
     """Data that cannot be used. The message is a sentence that says where and why."""
-
-
-def to_unit(x: np.ndarray) -> np.ndarray:
-    """Returns `x` as float32: uint8 divided by 255, uint16 by 65,535, others as is."""
-    x = np.asarray(x)
-    if _is_pixel(x.dtype):
-        # A product, as in the pipeline, so that both give the same bits.
-        return x.astype(np.float32) * np.float32(1.0 / np.iinfo(x.dtype).max)
-    return x.astype(np.float32)
-
-
-def _is_pixel(dtype: np.dtype) -> bool:
-    """Whether numbers of `dtype`, of either byte order, stand for 0 to 1."""
-    return dtype.kind == "u" and dtype.itemsize <= 2
 
 
 def memory_limit() -> int:
@@ -105,7 +94,7 @@ def check_examples(where: str, x: np.ndarray) -> np.ndarray:
             f"dataset: {where} is uint8 with no value above 1, which divided by 255 is "
             "black; multiply it by 255, or save it as bool or float32."
         )
-    if _is_pixel(x.dtype):
+    if is_scaled(x.dtype):
         return np.ascontiguousarray(x, x.dtype.newbyteorder("="))
     return check_finite(where, x)
 

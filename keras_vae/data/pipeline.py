@@ -14,6 +14,7 @@ import tensorflow as tf
 from keras_vae.data.order import shuffled
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise
+from keras_vae.units import is_scaled
 
 BINARIZE = ("none", "threshold", "static", "dynamic")
 """What can be done to grey values: nothing; 1 from one half up; drawn once for each
@@ -257,7 +258,7 @@ def binarized_rows(grey: tf.Tensor, rows: tf.Tensor, seed: int) -> tf.Tensor:
 def as_unit(x: Any) -> tf.Tensor:
     """uint8 and uint16 scaled to [0, 1], other numbers as they are; float32."""
     x = tf.convert_to_tensor(x)
-    if x.dtype in (tf.uint8, tf.uint16):
+    if is_scaled(x.dtype.as_numpy_dtype):
         return tf.cast(x, tf.float32) * (1.0 / x.dtype.max)
     return tf.cast(x, tf.float32)
 

@@ -24,7 +24,7 @@ def chunks(
     condition is what the model's `bound_terms` and `log_weights` take.
 
     Raises:
-        ValueError: If there are no examples, or the condition does not fit them.
+        ValueError: If there are no examples, or they or the condition do not fit.
     """
     if not len(x):
         raise ValueError(
@@ -39,6 +39,7 @@ def chunks(
         last = min(first + rows, len(x))
         given = None if condition is None else tf.constant(condition[first:last])
         values = _rows(x, first, last)
+        model.check_input(values)
         # A random part of x that a model is given is the one that `evaluate` draws.
         noise = RowNoise(model.seed, 0, first, "evaluation")
         condition_of = model.bound_condition if bound else model.condition_on

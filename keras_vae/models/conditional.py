@@ -17,6 +17,7 @@ from keras_vae.models.conditions import (
     joined_shape,
     make_condition,
 )
+from keras_vae.models.given import as_data, check_numbers, is_array
 from keras_vae.models.inference import ADAPT_EXAMPLES
 from keras_vae.models.terms import call_on_rows
 from keras_vae.models.vae import VAE
@@ -241,11 +242,36 @@ class CVAE(VAE):
 
     def unpack(self, data: Any) -> tuple[Any, tf.Tensor, tf.Tensor | None]:
         """Takes the y of a batch as its condition."""
+        x, y, weight = self.parts_of(data)
+        x = pipeline.as_unit(x)
+        return (x if y is None else (x, self.given_condition(y))), x, weight
+
+    def parts_of(self, data: Any) -> tuple[Any, Any, tf.Tensor | None]:
+        """As `VAE.parts_of`; x may be the pair of x and y."""
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
         if isinstance(x, tuple | list):
             x, y = x
-        x, _, weight = super().unpack((x, None, weight))
-        return (x if y is None else (x, self.given_condition(y))), x, weight
+        if y is not None:
+            check_numbers("y", y)
+        x, _, weight = super().parts_of((x, None, weight))
+        return x, y, weight
+
+    def batch_fits(self, data: Any) -> tf.Tensor:
+        """As `VAE.batch_fits`, and whether y is a condition."""
+        x, y, _ = self.parts_of(data)
+        fits = super().batch_fits(data)
+        if y is None:
+            self.check_targets(None, 0)
+            return fits
+        rows = self.given_condition(y)
+        fits &= tf.equal(tf.shape(rows)[0], tf.shape(x)[0])
+        return fits & self.condition.fits(rows)
+
+    def check_batch(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> None:
+        """Raises the ValueError of a batch for which `batch_fits` is false."""
+        if y.shape != (0, 0):
+            self.check_targets(y.astype(self.condition.dtype), len(x))
+        super().check_batch(x, y, weight)
 
     def given_condition(self, y: Any) -> tf.Tensor:
         """The y of a dataset as the condition."""
@@ -255,6 +281,12 @@ class CVAE(VAE):
         """Returns the condition of n examples, a row for each; None as it came."""
         if condition is None:
             return None
+        return self.condition.check("condition", condition, n)
+
+    def needed_condition(self, condition: Any, n: int) -> np.ndarray:
+        """As `check_condition`; there has to be one."""
+        if condition is None:
+            raise self.condition.refused("condition", "None")
         return self.condition.check("condition", condition, n)
 
     def check_targets(self, y: Any, n: int) -> np.ndarray | None:
@@ -290,9 +322,10 @@ class CVAE(VAE):
         **kwargs: Any,
     ) -> Any:
         """Returns `reconstruct` of all examples. As `keras.Model.predict`."""
-        if isinstance(x, tuple | list):
+        if isinstance(x, tuple | list) and len(x) == 2:
             x, condition = x
-        if hasattr(x, "shape"):  # an array, or what is read when it is asked for
+        x = as_data(x, self.data_shape)
+        if is_array(x):
             self.ensure_built()
             given = [np.asarray(rows) for _, rows in self._examples(x, condition)]
             x = pipeline.batches(

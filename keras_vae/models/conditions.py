@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.data.checks import to_unit
 from keras_vae.data.pipeline import as_unit
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise
+from keras_vae.units import to_unit
 
 _SMALLEST_BOX = 0.2  # of a side, of the boxes that random masks are made of
 
@@ -64,6 +64,10 @@ class Condition:
         if rows.shape[1:] != self.shape:
             raise self.refused("y", f"shape {rows.shape}")
         return rows
+
+    def fits(self, rows: tf.Tensor) -> tf.Tensor:
+        """Whether what `read` returned passes `check`, a boolean scalar in a graph."""
+        return tf.reduce_all(tf.math.is_finite(rows))
 
     def code(self, rows: tf.Tensor) -> tf.Tensor:
         """Returns what networks are given, (batch, *code_shape)."""
@@ -130,6 +134,13 @@ class Label(Condition):
         if y.shape.rank not in (1, 2) or y.shape[1:].num_elements() not in (1, None):
             raise self.refused("y", f"shape {y.shape}")
         return tf.reshape(tf.cast(y, tf.int32), [-1])
+
+    def fits(self, rows: tf.Tensor) -> tf.Tensor:
+        """See `Condition.fits`."""
+        return self._from(rows, least=0)
+
+    def _from(self, rows: tf.Tensor, least: int) -> tf.Tensor:
+        return tf.reduce_all((rows >= least) & (rows < self.num_classes))
 
     def code(self, rows: tf.Tensor) -> tf.Tensor:
         """One-hot, (batch, num_classes); a label out of range is an error."""
@@ -259,6 +270,11 @@ class Mask(Part):
         if not np.isin(rows[..., -1], (0.0, 1.0)).all():
             raise self.refused(argument, "a last channel that is not 0 or 1")
         return rows
+
+    def fits(self, rows: tf.Tensor) -> tf.Tensor:
+        """See `Condition.fits`."""
+        mask = rows[..., -1]
+        return super().fits(rows) & tf.reduce_all((mask == 0.0) | (mask == 1.0))
 
     @property
     def beside_shape(self) -> tuple[int, ...]:

@@ -16,7 +16,9 @@ import keras
 import tensorflow as tf
 
 from keras_vae.models import workers
+from keras_vae.models.batch_check import BatchCheck, nothing_refused
 from keras_vae.models.divergence import diagnosis
+from keras_vae.models.given import without_optionals
 
 _AUTO_SECONDS = 0.25  # what a call should last; calls stay below half a second
 _AUTO_GROWTH = 8  # how much longer than the last call the next may be
@@ -42,6 +44,7 @@ class StepFunction:
         self._chunk = 1
         self._traced = False
         self._logs: dict[str, Any] = {}
+        self._batches = BatchCheck(model)
         self._run = self._make_run(step)
         self._steps: int | None = None
         self._left: int | None = None
@@ -62,6 +65,7 @@ class StepFunction:
 
         Raises:
             Diverged: If a step met what is not finite.
+            ValueError: If a batch does not fit the model; there is no step on it.
         """
         if self.resting:
             self.resting -= 1
@@ -71,8 +75,12 @@ class StepFunction:
         else:  # the one batch of `train_on_batch`
             iterator = iter(tf.data.Dataset.from_tensors(next(iterator)))
             steps = 1
+        self._batches.expect(iterator.element_spec)
         began = time.perf_counter()
-        if not self._run(iterator, tf.constant(steps)):
+        sound, refused = self._run(iterator, tf.constant(steps))
+        if len(refused):
+            self._batches.refuse(refused)
+        if not sound:
             raise diagnosis(self._model)
         self._logs = self._model.get_metrics_result()
         if self._steps_per_execution == "auto":
@@ -113,9 +121,13 @@ class StepFunction:
 
     def _make_run(
         self, step: Callable[[Any], Any]
-    ) -> Callable[[Any, tf.Tensor], tf.Tensor]:
-        """Returns what runs steps and says whether all of them could be made."""
-        model = self._model
+    ) -> Callable[[Any, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+        """Returns what runs steps.
+
+        It says whether all of them could be made, and gives the batch that does not fit
+        the model, if one came.
+        """
+        model, batches = self._model, self._batches
         strategy = model.distribute_strategy
         trains = step == model.train_step
         step = tf.autograph.experimental.do_not_convert(step)
@@ -133,12 +145,23 @@ class StepFunction:
         # What calling layers changes: the averages of batch normalisation.
         averages = [v for v in model.non_trainable_weights if "float" in v.dtype]
 
-        def run(iterator: Any, steps: tf.Tensor) -> tf.Tensor:
-            sound = tf.constant(True)
+        fits, packed = map(
+            tf.autograph.experimental.do_not_convert, (batches.fits, batches.packed)
+        )
+
+        def run(iterator: Any, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            sound, refused = tf.constant(True), nothing_refused()
             for _ in tf.range(steps):
+                tf.autograph.experimental.set_loop_options(
+                    shape_invariants=[(refused, tf.TensorShape([None]))]
+                )
+                batch = without_optionals(next(iterator))
+                if not fits(batch):
+                    refused = packed(batch)
+                    break
                 before = tf.convert_to_tensor(model.step.value)
                 running = [tf.identity(variable.value) for variable in averages]
-                strategy.run(step_on, args=(next(iterator),))
+                strategy.run(step_on, args=(batch,))
                 if trains:
                     sound = model.step.value > before
                     if not sound:  # what is not finite has not been used
@@ -147,7 +170,7 @@ class StepFunction:
                         break
                     if model.after_step is not None:
                         model.after_step(model.step.value)
-            return sound
+            return sound, refused
 
         if model.run_eagerly:
             return run

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_vae import networks
 from keras_vae.export import export
 from keras_vae.models.arguments import in_range
+from keras_vae.models.given import as_data, check_numbers, check_shape, is_array
 from keras_vae.models.terms import (
     BoundTerms,
     log_ratio,
@@ -50,7 +51,7 @@ class Inference(ChunkedTrainer):
             ValueError: If z does not have the model's latent dimension.
         """
         z = np.asarray(z)
-        _check_numbers("z", z)
+        check_numbers("z", z)
         z = z.astype(np.float32)
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
             raise ValueError(
@@ -86,7 +87,7 @@ class Inference(ChunkedTrainer):
         self.ensure_built()
         seed = fresh_seed() if seed is None else int(seed)
         key = np.asarray([seed & 0x7FFFFFFF, (seed >> 31) & 0x7FFFFFFF], np.int32)
-        condition = self.check_condition(condition, n)
+        condition = self.needed_condition(condition, n)
         z = self.prior_sample(int(n), tf.constant(key), condition).numpy()
         if not draw:
             return self.decode(z, condition)
@@ -181,7 +182,8 @@ class Inference(ChunkedTrainer):
             x: The training examples, an array or a dataset of batches.
             condition: Theirs, for priors that are made of conditional posteriors.
         """
-        if isinstance(x, np.ndarray):
+        x = as_data(x, self.data_shape)
+        if is_array(x):
             self.check_examples(x)
         self.ensure_built()
         count, total, squares = 0, 0.0, 0.0
@@ -219,10 +221,16 @@ class Inference(ChunkedTrainer):
         export(self, path)
 
     def check_examples(self, x: Any) -> None:
-        """Raises a ValueError where examples do not fit the model or its likelihood."""
+        """Raises a ValueError where the model cannot be trained on examples."""
         self._check_shape(x)
         if isinstance(x, np.ndarray | tf.Tensor):
             self.likelihood.check(np.asarray(x))
+
+    def check_input(self, x: Any) -> None:
+        """Raises a ValueError where examples do not fit the model or its likelihood."""
+        self._check_shape(x)
+        if isinstance(x, np.ndarray | tf.Tensor):
+            self.likelihood.check_support(np.asarray(x))
 
     def check_condition(self, condition: Any, n: int) -> Any:
         """Returns what `condition` means for n examples; refused by models without."""
@@ -234,16 +242,16 @@ class Inference(ChunkedTrainer):
             )
         return None
 
+    def needed_condition(self, condition: Any, n: int) -> Any:
+        """As `check_condition`, where x is generated from nothing but z."""
+        return self.check_condition(condition, n)
+
     def _check_shape(self, x: Any) -> None:
-        _check_numbers("x", x)
-        # What is read when it is asked for has the shape of one example.
-        shape = tuple(x.shape if hasattr(x, "gather") else x.shape[1:])
-        if shape != self.data_shape:
-            raise ValueError(
-                "Invalid value for argument `x`. Expected a batch of examples of the "
-                f"shape the model was made for, (n, {str(self.data_shape)[1:]}. "
-                f"Received: shape {(len(x), *shape)}."
-            )
+        if hasattr(x, "gather"):  # its shape is that of one example
+            check_shape((len(x), *x.shape), self.data_shape)
+        else:
+            check_numbers("x", x)
+            check_shape(x.shape, self.data_shape)
 
     @property
     def condition_spec(self) -> tf.TensorSpec | None:
@@ -333,7 +341,7 @@ class Inference(ChunkedTrainer):
         if checked:
             rows = self._examples(x, condition)
         else:
-            rows = self._chunks(x, self.check_condition(condition, len(x)))
+            rows = self._chunks(x, self.needed_condition(condition, len(x)))
         parts = [[out.numpy() for out in graph(part, given)] for part, given in rows]
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
@@ -351,25 +359,32 @@ class Inference(ChunkedTrainer):
         self, x: Any, condition: Any, limit: int | None
     ) -> Iterator[tuple[tf.Tensor, Any]]:
         """Yields batches of x as float32, and of the condition if one is given."""
+        x = as_data(x, self.data_shape)
         if hasattr(x, "gather"):
-            self._check_shape(x)
+            self.check_input(x)
             n = len(x) if limit is None else min(limit, len(x))
             chosen = np.arange(n) * max(1, len(x) // max(1, n))
             condition = self.check_condition(condition, len(x))
             condition = None if condition is None else condition[chosen]
             for rows, given in self._chunks(chosen, condition):
-                yield self.split_inputs(x.gather(tf.constant(rows)))[0], given
-        elif isinstance(x, tf.data.Dataset) or not hasattr(x, "shape"):
+                part = x.gather(tf.constant(rows))
+                self.check_input(part)
+                yield self.split_inputs(part)[0], given
+        elif is_array(x):
+            self.check_input(x)
+            for part, given in self._chunks(x, self.check_condition(condition, len(x))):
+                yield self.split_inputs(part)[0], given
+        else:
             _check_finite(x)
             for batch in x:
                 part, given, _ = keras.utils.unpack_x_y_sample_weight(batch)
-                self._check_shape(part)
-                given = None if given is None else self.given_condition(given)
-                yield self.split_inputs(part)[0], given
-        else:
-            self._check_shape(x)
-            for part, given in self._chunks(x, self.check_condition(condition, len(x))):
-                yield self.split_inputs(part)[0], given
+                self.check_input(part)
+                yield self.split_inputs(part)[0], self._of_batch(given, len(part))
+
+    def _of_batch(self, y: Any, n: int) -> Any:
+        """What the y of a dataset's batch is to the model, checked."""
+        given = None if y is None else self.given_condition(y)
+        return None if given is None else self.check_targets(np.asarray(given), n)
 
     def given_condition(self, y: Any) -> Any:
         """What the y of a dataset is to the model: nothing, where it takes none."""
@@ -384,15 +399,6 @@ class Inference(ChunkedTrainer):
             last = first + rows
             given = None if condition is None else condition[first:last]
             yield x[first:last], given
-
-
-def _check_numbers(argument: str, values: Any) -> None:
-    """Raises a ValueError for an array of text, objects or times."""
-    if isinstance(values, np.ndarray) and values.dtype.kind in "OSUMmc":
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected an array of real "
-            f"numbers. Received one of the type {values.dtype}: convert it to float32."
-        )
 
 
 def _check_finite(x: Any) -> None:

@@ -40,6 +40,10 @@ class PartialLabel(Label):
         checked = super().check(argument, known, n)
         return np.where(unknown, NO_LABEL, checked).astype(np.int32)
 
+    def fits(self, rows: tf.Tensor) -> tf.Tensor:
+        """See `Condition.fits`."""
+        return self._from(rows, least=NO_LABEL)
+
 
 def label_classifier(
     name: str, shape: tuple[int, ...], num_classes: int, **options: Any

@@ -3,10 +3,17 @@
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_vae.data.pipeline import as_unit
 from keras_vae.models.divergence import Update, apply_if_finite
+from keras_vae.models.given import (
+    check_numbers,
+    check_weights,
+    check_weights_shape,
+    weights_fit,
+)
 from keras_vae.models.inference import Inference
 from keras_vae.models.schedules import final_weights
 from keras_vae.models.terms import Output, maybe_empty, sum_over_dims, weighted_sum
@@ -233,11 +240,48 @@ class Steps(Inference):
 
     def unpack(self, data: Any) -> tuple[Any, tf.Tensor, tf.Tensor | None]:
         """Returns what `call` takes, x as float32, and the weights of the examples."""
-        x, _, weight = keras.utils.unpack_x_y_sample_weight(data)
+        x, _, weight = self.parts_of(data)
         x = as_unit(x)
-        if weight is not None:
-            weight = tf.reshape(tf.cast(weight, tf.float32), [-1])
         return x, x, weight
+
+    def parts_of(self, data: Any) -> tuple[Any, Any, tf.Tensor | None]:
+        """Returns x, the condition and the weights of a batch, or None for them.
+
+        All as they came, but for the weights, float32 (batch,).
+
+        Raises:
+            ValueError: If they are of a type or a shape that the model cannot take.
+        """
+        x, _, weight = keras.utils.unpack_x_y_sample_weight(data)
+        self._check_shape(x)
+        if weight is not None:
+            check_numbers("sample_weight", weight)
+            check_weights_shape(weight.shape)
+            weight = tf.reshape(tf.cast(weight, tf.float32), [-1])
+        return x, None, weight
+
+    # Whether a batch fits, before its step.
+
+    def batch_fits(self, data: Any) -> tf.Tensor:
+        """Whether `train_step` and `test_step` may see a batch, a boolean scalar."""
+        x, _, weight = self.parts_of(data)
+        x = as_unit(x)
+        fits = self.likelihood.fits(x)
+        if weight is not None:
+            fits &= weights_fit(weight, tf.shape(x)[0])
+        return fits
+
+    def batch_arrays(self, data: Any) -> list[tf.Tensor]:
+        """Returns what `check_batch` takes, float32; (0, 0) for what is not there."""
+        absent = tf.zeros([0, 0])
+        parts = self.parts_of(data)
+        return [absent if part is None else as_unit(part) for part in parts]
+
+    def check_batch(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> None:
+        """Raises the ValueError of a batch for which `batch_fits` is false."""
+        self.check_examples(x)
+        if weight.shape != (0, 0):
+            check_weights(weight, len(x))
 
     def other_updates(
         self, output: Output, part: BatchPart

@@ -13,9 +13,21 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.data import pipeline
-from keras_vae.models.arguments import auto_or_count
+from keras_vae.models.arguments import auto_or_count, in_range
 from keras_vae.models.execution import ChunkedCallbacks, StepFunction
+from keras_vae.models.given import (
+    as_data,
+    cardinality,
+    check_weights,
+    is_array,
+    refuse_class_weight,
+    refuse_losses,
+    split_off,
+    trainable_data,
+)
+from keras_vae.models.mistakes import warn_of_mistakes
 from keras_vae.models.pieces import checked_pieces, pieces_by_default
+from keras_vae.models.single_batches import SingleBatches
 from keras_vae.optimizers import OPTIMIZERS
 
 _BATCH_SIZE = 128
@@ -56,7 +68,7 @@ def batch_part(x: tf.Tensor) -> BatchPart:
     return BatchPart(before, count, tf.reduce_sum(sizes))
 
 
-class ChunkedTrainer(keras.Model):
+class ChunkedTrainer(SingleBatches):
     """A model with `train_step`, `test_step` and `step`, its own count of steps.
 
     Subclasses give `check_examples(x)` and define their state in `build`. `after_step`,
@@ -88,6 +100,10 @@ class ChunkedTrainer(keras.Model):
     def compile(
         self,
         optimizer: Any = "adam",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
         *,
         run_eagerly: bool = False,
         steps_per_execution: int | str = "auto",
@@ -95,13 +111,16 @@ class ChunkedTrainer(keras.Model):
         auto_scale_loss: bool = True,
         accumulate_steps: int = 1,
         parallel_pieces: int | str = "auto",
-        loss: Any = None,
     ) -> None:
         """Sets the optimizer and how steps are run.
 
         Args:
             optimizer: A name or a `keras.optimizers.Optimizer`; "adam" is
                 `keras_vae.Adam`.
+            loss: Not taken: the likelihood is the loss.
+            loss_weights: Not taken either.
+            metrics: Not taken: the terms of the loss are reported.
+            weighted_metrics: Not taken either.
             run_eagerly: Run steps without a graph, for debugging.
             steps_per_execution: Steps of one call of the graph, on any strategy, or
                 "auto": as many as last a quarter of a second.
@@ -117,20 +136,14 @@ class ChunkedTrainer(keras.Model):
                 Batch normalisation sees the examples of a piece alone, in either way,
                 and of what Keras sums over a batch (`activity_regularizer`) the loss
                 has the mean of the pieces; "auto" leaves such networks whole.
-            loss: Not taken: the likelihood is the loss.
 
         Raises:
-            ValueError: If `loss` is given, XLA cannot compile the step,
+            ValueError: If what is not taken is given, XLA cannot compile the step,
                 `steps_per_execution`, `accumulate_steps` or `parallel_pieces` is below
                 1, the model's objective takes the batch as a whole, or a batch is to be
                 cut in both ways.
         """
-        if loss is not None:
-            raise ValueError(
-                "Invalid value for argument `loss`. Expected None, since the model's "
-                f"likelihood is its loss. Received: loss={loss!r}. Choose with the "
-                "argument `likelihood` of the model instead."
-            )
+        refuse_losses(loss, loss_weights, metrics, weighted_metrics)
         if jit_compile is True and not self.supports_jit:
             raise ValueError(
                 "Invalid value for argument `jit_compile`. Expected False, since XLA "
@@ -274,26 +287,32 @@ class ChunkedTrainer(keras.Model):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
         validation_freq: int = 1,
+        class_weight: Any = None,
     ) -> keras.callbacks.History:
         """Trains. As `keras.Model.fit`, with these differences.
 
-        Arrays are checked whole before the first step, uint8 and uint16 are scaled to
-        [0, 1], and their order depends on the model's seed and the number of the epoch
-        alone, counted from the model's first step: a second call goes on with orders
-        not yet seen. Figures are weighted by examples, so partial batches count as what
-        they are. `batch_size` (default 128) is the global one; with a dataset it cuts
-        nothing, but says what its batches hold.
+        Arrays are checked whole before the first step, the batches of datasets and of
+        generators each before its own. uint8 and uint16 are scaled to [0, 1], all else
+        is taken as it is. The order of arrays depends on the model's seed and the
+        number of the epoch alone, counted from the model's first step: a second call
+        goes on with orders not yet seen. Figures are weighted by examples, so partial
+        batches count as what they are. `batch_size` (default 128) is the global one;
+        with a dataset it cuts nothing, but says what its batches hold.
 
         Raises:
-            ValueError: If arrays do not fit the model.
+            ValueError: If arrays or a batch do not fit the model; `class_weight` is
+                given.
         """
+        refuse_class_weight(class_weight)
+        x = trainable_data(as_data(x, self.data_shape))
         if validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = _split_off(
+            (x, y, sample_weight), validation_data = split_off(
                 x, y, sample_weight, validation_split
             )
         self.ensure_built()
-        size = batch_size or _BATCH_SIZE
-        if _is_array(x):
+        warn_of_mistakes(self)
+        size = _batch_size(batch_size)
+        if is_array(x):
             x, steps_per_epoch = self._training_data(
                 *(x, y, sample_weight),
                 batch_size=size,
@@ -303,13 +322,15 @@ class ChunkedTrainer(keras.Model):
             )
             y = sample_weight = None
         if validation_data is not None:
-            parts = keras.utils.unpack_x_y_sample_weight(validation_data)
-            if _is_array(parts[0]):
-                val_size = validation_batch_size or size
+            val_x, *others = keras.utils.unpack_x_y_sample_weight(validation_data)
+            val_x = trainable_data(as_data(val_x, self.data_shape))
+            validation_data = val_x if others == [None, None] else validation_data
+            if is_array(val_x):
+                val_size = _batch_size(validation_batch_size, size)
                 validation_data, validation_steps = self._evaluation_data(
-                    *parts, batch_size=val_size, steps=validation_steps
+                    val_x, *others, batch_size=val_size, steps=validation_steps
                 )
-        steps = steps_per_epoch or _cardinality(x)
+        steps = steps_per_epoch or cardinality(x)
         pieces = self.pieces_of_step
         self._rows_of_step = size
         self.make_train_function(force=self.pieces_of_step != pieces).expect(steps)
@@ -358,13 +379,14 @@ class ChunkedTrainer(keras.Model):
         of `derived_metrics` are left out.
         """
         self.ensure_built()
-        if _is_array(x):
-            size = batch_size or _BATCH_SIZE
+        x = trainable_data(as_data(x, self.data_shape))
+        if is_array(x):
+            size = _batch_size(batch_size)
             x, steps = self._evaluation_data(
                 x, y, sample_weight, batch_size=size, steps=steps
             )
             y = sample_weight = None
-        count = steps or _cardinality(x)
+        count = steps or cardinality(x)
         self.make_test_function().expect(count)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = ChunkedCallbacks(
@@ -401,8 +423,10 @@ class ChunkedTrainer(keras.Model):
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Returns `predict_step` of all examples. As `keras.Model.predict`."""
         self.ensure_built()
-        if _is_array(x):
-            size = batch_size or _BATCH_SIZE
+        x = trainable_data(as_data(x, self.data_shape))
+        if is_array(x):
+            self.check_input(x)
+            size = _batch_size(batch_size)
             x = pipeline.batches(x, batch_size=size, shuffle=False, repeat=False)
         return super().predict(x, **kwargs)
 
@@ -420,6 +444,7 @@ class ChunkedTrainer(keras.Model):
         """Returns batches from the model's next epoch on, and the steps of an epoch."""
         self.check_examples(x)
         y = self.check_targets(y, len(x))
+        weight = None if weight is None else check_weights(weight, len(x))
         rows = self.rows_of_epoch(y)
         shown = len(x) if rows is None else len(rows)
         steps = steps_per_epoch or pipeline.num_batches(shown, batch_size)
@@ -443,6 +468,7 @@ class ChunkedTrainer(keras.Model):
         """Returns batches in the order of x, and how many of them to take."""
         steps = steps or pipeline.num_batches(len(x), batch_size)
         self.check_examples(x)
+        weight = None if weight is None else check_weights(weight, len(x))
         batches = pipeline.distributed(
             self.distribute_strategy,
             x,
@@ -453,10 +479,6 @@ class ChunkedTrainer(keras.Model):
         )
         return batches, steps
 
-    def check_examples(self, x: Any) -> None:
-        """Raises a ValueError where examples do not fit the model."""
-        raise NotImplementedError
-
     def check_targets(self, y: Any, n: int) -> Any:
         """Returns the y of n examples as steps take it: as it came, here."""
         return y
@@ -466,29 +488,7 @@ class ChunkedTrainer(keras.Model):
         return None
 
 
-def _is_array(x: Any) -> bool:
-    return isinstance(x, np.ndarray | tf.Tensor) or hasattr(x, "gather")
-
-
-def _cardinality(x: Any) -> int | None:
-    if not isinstance(x, tf.data.Dataset):
-        return len(x) if hasattr(x, "__len__") else None
-    count = int(x.cardinality())
-    return count if count >= 0 else None
-
-
-def _split_off(x: Any, y: Any, weight: Any, fraction: float) -> tuple[Any, Any]:
-    """Returns the first part for training and the last `fraction` for validation."""
-    if not _is_array(x):
-        raise ValueError(
-            "Invalid value for argument `validation_split`. Expected 0 with data that "
-            "is no array. Received: "
-            f"validation_split={fraction!r}. Give `validation_data` instead."
-        )
-    first = len(x) - max(1, int(len(x) * fraction))
-
-    def cut(part: Any) -> tuple[Any, Any]:
-        return (None, None) if part is None else (part[:first], part[first:])
-
-    (x, val_x), (y, val_y), (weight, val_weight) = cut(x), cut(y), cut(weight)
-    return (x, y, weight), (val_x, val_y, val_weight)
+def _batch_size(batch_size: Any, default: int = _BATCH_SIZE) -> int:
+    if batch_size is None:
+        return default
+    return int(in_range("batch_size", batch_size, 1, whole=True))

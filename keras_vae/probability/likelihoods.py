@@ -6,7 +6,7 @@ whatever the compute dtype is, and in float64 for a decoder that gives float64.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -14,12 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.noise import RowNoise
+from keras_vae.probability import support
 from keras_vae.probability.functions import bounded, langevin, log_sinhc, softplus
 
-_CHUNK = 1 << 20  # elements of an array that are checked at a time
-_SCALED = (np.uint8, np.uint16)  # stored images, divided by 255 and 65,535 before use
-_RANGE_TOLERANCE = 1e-6  # rounding of data that was scaled or resized
-_GRID_TOLERANCE = 1e-3  # the same, in steps of 1/255
 _LOG_SCALE_LIMIT = 20.0  # keeps exp(log scale) and its square finite in float32
 _LOGISTIC_LOG_SCALE_FLOOR = -8.0  # a bin is then 12 scales wide: it can hold 0.994
 # Where a pixel is nearly always black, a bias at its mean leaves the sigmoid so flat
@@ -27,34 +24,6 @@ _LOGISTIC_LOG_SCALE_FLOOR = -8.0  # a bin is then 12 scales wide: it can hold 0.
 _INITIAL_MEANS = (0.05, 0.95)
 _INITIAL_IMAGE_SCALE = 0.25  # about the standard deviation of images in [0, 1]
 _INITIAL_LOGISTIC_SCALE = 0.1  # a logistic's standard deviation is 1.8 times its scale
-
-
-def _chunks(x: Any) -> Iterator[tuple[int, np.ndarray]]:
-    """Yields (first row, rows in float32), stored images scaled to [0, 1]."""
-    dtype = np.dtype(x.dtype)
-    rows = max(1, _CHUNK // max(1, math.prod(np.shape(x[:1])[1:])))
-    for first in range(0, len(x), rows):
-        with np.errstate(over="ignore"):  # what float32 cannot hold counts as infinite
-            values = np.asarray(x[first : first + rows]).astype(np.float32)
-        if dtype in _SCALED:
-            values /= np.float32(np.iinfo(dtype).max)
-        yield first, values
-
-
-def _range(x: Any) -> tuple[float, float]:
-    """Returns the least and the largest value; `ValueError` for NaN and infinity."""
-    low, high = math.inf, -math.inf
-    for first, values in _chunks(x):
-        # A NaN passes through min and max, so that no second array is needed.
-        chunk_low, chunk_high = float(values.min()), float(values.max())
-        if not (math.isfinite(chunk_low) and math.isfinite(chunk_high)):
-            bad = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
-            raise ValueError(
-                "`x` must be finite, but holds NaN or infinity (in float32) in row "
-                f"{first + int(bad.argmax())}: remove or replace such values."
-            )
-        low, high = min(low, chunk_low), max(high, chunk_high)
-    return low, high
 
 
 class Likelihood(keras.layers.Layer):
@@ -122,7 +91,7 @@ class Likelihood(keras.layers.Layer):
         return self._draw(tf.cast(numbers, parameters[0].dtype), *parameters)
 
     def check(self, x: np.ndarray) -> None:
-        """Reads the whole array, a chunk at a time.
+        """Asks whether the model can be trained on data, reading the whole array.
 
         Args:
             x: (n, *input_shape), as stored: uint8 and uint16 are taken to be divided by
@@ -131,20 +100,18 @@ class Likelihood(keras.layers.Layer):
         Raises:
             ValueError: If the data cannot come from this likelihood.
         """
-        dtype = np.dtype(x.dtype)
-        if dtype.kind not in "buif":
-            raise ValueError(f"`x` must hold numbers, but its dtype is {dtype}.")
-        if dtype in _SCALED:
-            return
-        low, high = _range(x)
-        outside = low < -_RANGE_TOLERANCE or high > 1.0 + _RANGE_TOLERANCE
-        if self.unit_interval and outside:
-            bytes_ = 0.0 <= low and high <= 255.0
-            remedy = "divide by 255" if bytes_ else "scale it to [0, 1]"
-            raise ValueError(
-                f"`x` must lie in [0, 1] for the likelihood {type(self).__name__}, but "
-                f"goes from {low:g} to {high:g}: {remedy}, or take a Gaussian one."
-            )
+        self.check_support(x)
+
+    def check_support(self, x: np.ndarray) -> None:
+        """As `check`, of examples that say nothing of the rest, one alone maybe."""
+        support.check_range(x, type(self).__name__, self.unit_interval)
+
+    def fits(self, x: tf.Tensor) -> tf.Tensor:
+        """Whether a batch, float32 as `check` has it, passes; a boolean scalar.
+
+        Made for graphs, where it costs little beside a training step.
+        """
+        return support.in_range(x, self.unit_interval)
 
     def initial_bias(self, mean: np.ndarray, input_shape: Sequence[int]) -> np.ndarray:
         """The decoder's output bias at which its mean is that of the data.
@@ -237,17 +204,11 @@ class ContinuousBernoulli(Likelihood):
     def check(self, x: np.ndarray) -> None:
         """See `Likelihood.check`; data that are all 0 or 1 are refused too."""
         super().check(x)
-        at_ends = np.zeros(2, np.int64)
-        for _, values in _chunks(x):
-            found = [np.count_nonzero(values == end) for end in (0.0, 1.0)]
-            if sum(found) < values.size:
-                return
-            at_ends += found
-        if at_ends.all():  # an array of one value, a black image say, tells nothing
-            raise ValueError(
-                "`x` must hold grey values for the likelihood ContinuousBernoulli, but "
-                "all are 0 or 1: take Bernoulli for binarised data."
-            )
+        support.check_grey(x, type(self).__name__)
+
+    def fits(self, x: tf.Tensor) -> tf.Tensor:
+        """See `Likelihood.fits`."""
+        return super().fits(x) & support.is_grey(x)
 
     def _parameters(self, params: tf.Tensor) -> list[tf.Tensor]:
         (logits,) = self._numbers(params)
@@ -398,21 +359,14 @@ class DiscretizedLogistic(Likelihood):
     numbers_per_element = 2
     unit_interval = True
 
-    def check(self, x: np.ndarray) -> None:
+    def check_support(self, x: np.ndarray) -> None:
         """See `Likelihood.check`; data off the grid k/255 are refused too."""
-        super().check(x)
-        if np.dtype(x.dtype) == np.uint8:
-            return
-        for first, values in _chunks(x):
-            levels = values * np.float32(255.0)
-            off = np.abs(levels - np.rint(levels)) > _GRID_TOLERANCE
-            if off.any():
-                row = first + int(np.argwhere(off)[0, 0])
-                raise ValueError(
-                    "`x` must hold multiples of 1/255 for the likelihood "
-                    f"DiscretizedLogistic, but holds {values[off][0]:g} in row {row}: "
-                    "use 8-bit images, or take a Gaussian likelihood."
-                )
+        super().check_support(x)
+        support.check_levels(x, type(self).__name__)
+
+    def fits(self, x: tf.Tensor) -> tf.Tensor:
+        """See `Likelihood.fits`."""
+        return super().fits(x) & support.on_levels(x)
 
     def _parameters(self, params: tf.Tensor) -> list[tf.Tensor]:
         # In steps of 1/255, so that the bins' edges k +- 1/2 are exact and shared.

@@ -4,11 +4,14 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
+import tensorflow as tf
 
+from keras_vae.data.augment import AUGMENTATIONS, Augment
 from keras_vae.data.datasets import Data
 from keras_vae.data.held_out import held_out
+from keras_vae.models.mistakes import channels_first
 from keras_vae.models.vae import VAE
-from keras_vae.probability.likelihoods import Bernoulli
+from keras_vae.probability.likelihoods import Bernoulli, DiscretizedLogistic
 from keras_vae.training.config import TrainConfig
 
 _SHOWN = 1_000  # binarised examples that are shown to the likelihood
@@ -67,7 +70,21 @@ def fitted(
                 f"Note:   colour images have a {likelihood} likelihood with a learned "
                 "scale; --likelihood names another."
             )
+    swapped = channels_first(data.input_shape)
+    if swapped is not None:
+        say(f"Note:   {swapped}")
     return config
+
+
+def augmentation(config: TrainConfig, model: VAE) -> Augment | None:
+    """Returns how training images are changed, None for not at all.
+
+    For a likelihood of the 256 grey levels the changed images have these again.
+    """
+    augment = AUGMENTATIONS[config.augment]
+    if augment is None or not isinstance(model.likelihood, DiscretizedLogistic):
+        return augment
+    return lambda images, noise: tf.round(255.0 * augment(images, noise)) / 255.0
 
 
 def check_devices(config: TrainConfig, replicas: int) -> None:

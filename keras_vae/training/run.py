@@ -17,13 +17,12 @@ import tensorflow as tf
 import keras_vae
 from keras_vae import files, model_card
 from keras_vae.data import pipeline
-from keras_vae.data.augment import AUGMENTATIONS
 from keras_vae.data.datasets import Data, Split
 from keras_vae.data.folder import broken_file
 from keras_vae.data.held_out import held_out
 from keras_vae.evaluation import samplers
 from keras_vae.evaluation.latents import active_units
-from keras_vae.models import workers
+from keras_vae.models import mistakes, workers
 from keras_vae.models.divergence import Diverged
 from keras_vae.models.vae import VAE
 from keras_vae.training import (
@@ -257,6 +256,7 @@ class _Run:
             )
         )
 
+    @mistakes.said()
     def _fit(self, keep: KeepState, selection: dict[str, Any]) -> None:
         held_out, monitored = self.data.monitored
         held = None if monitored is None else self._held_out(monitored)
@@ -278,7 +278,7 @@ class _Run:
             seed=self.config.seed,
             start_step=int(self.model.step.numpy()),
             binarize=self.config.binarize,
-            augment=AUGMENTATIONS[self.config.augment],
+            augment=fitting.augmentation(self.config, self.model),
             rows=labels.rows_of_epoch(self.config, self.data.train),
         )
         validation: dict[str, Any] = {}

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from keras_vae.data.checks import to_unit
 from keras_vae.data.pipeline import batches, num_batches
+from keras_vae.units import to_unit
 
 DTYPES = ("uint8", "uint16", "float32", "float64")
 SHAPES = st.lists(st.integers(1, 5), min_size=1, max_size=3).map(tuple)

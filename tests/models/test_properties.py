@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from keras_vae import VAE, networks
-from keras_vae.data.checks import to_unit
 from keras_vae.noise import RowNoise
 from keras_vae.probability.likelihoods import LIKELIHOODS
+from keras_vae.units import to_unit
 
 DTYPES = ("uint8", "uint16", "float32", "float64")
 SHAPES = st.one_of(
