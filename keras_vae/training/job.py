@@ -33,6 +33,7 @@ def strategy(config: TrainConfig, tell: Say) -> tf.distribute.Strategy:
         ValueError: If the flags of the workers differ, or say of no strategy, or there
             is no such device.
         WorkerMissing: If another worker did not start in time.
+        WorkerLost: If TensorFlow cannot connect the workers.
     """
     strategies.use_device(config.device)
     named = config.strategy, config.workers or (), config.worker_index or 0
@@ -40,7 +41,12 @@ def strategy(config: TrainConfig, tell: Say) -> tf.distribute.Strategy:
     if addresses:
         tell(messages.waits())
         rendezvous.meet(addresses, index, config.shared(), config.worker_timeout, tell)
-    return strategies.create(named[0], config.virtual_devices, *named[1:])
+    try:
+        return strategies.create(named[0], config.virtual_devices, *named[1:])
+    except tf.errors.OpError as error:
+        if not addresses:
+            raise
+        raise workers.WorkerLost(messages.not_connected(index, error)) from error
 
 
 def folder(

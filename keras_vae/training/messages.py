@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_vae.data.checks import one_line
 from keras_vae.data.datasets import Data
 from keras_vae.models import workers
 from keras_vae.models.divergence import Diverged
@@ -35,6 +36,15 @@ def follows(strategy: tf.distribute.Strategy) -> str:
     return (
         f"Worker {workers.index(strategy)} of {len(addresses)}: worker 0 "
         f"({addresses[0]}) writes the files and says how it goes."
+    )
+
+
+def not_connected(index: int, error: tf.errors.OpError) -> str:
+    """Of workers that came and then could not be connected."""
+    reason = one_line(error)
+    return (
+        f"TensorFlow could not connect worker {index} to the others ({reason}), so it "
+        "has stopped. Start the same command on every worker again."
     )
 
 
