@@ -43,8 +43,8 @@ FLAGS = {
     "for all examples or --num rows; uint8 is divided by 255, uint16 by 65,535",
     "sampler": "prior, or aggregate: the density fitted to the training latents",
     "draw": "draw from the likelihood instead of giving its mean",
-    "format": "png: a grid of images; npz: the array x, float32 (num, ...); by default "
-    "what the ending of --out says",
+    "format": "png: a grid of images, or of sequences drawn as lines; npz: the array "
+    "x, float32 (num, ...); by default what the ending of --out says",
 }
 DEFAULTS = {"num": "64", "sampler": "prior"}
 FORMATS = ("png", "npz")
@@ -57,6 +57,9 @@ NUMBERS_PER_CALL = 2**22
 
 CELL = 64  # an image is enlarged until its longer side has this many pixels,
 WIDEST = 1600  # as long as the whole picture does not grow beyond this many
+SEQUENCE = (128, 96)  # width and height of a sequence drawn as lines
+# Okabe and Ito's colours, told apart by colour-blind eyes.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LINES = 72  # grey level of the lines between images
 
 
@@ -393,11 +396,53 @@ def tile(cells: np.ndarray) -> np.ndarray:
     return np.pad(picture, ((0, 1), (0, 1), (0, 0)), constant_values=np.uint8(LINES))
 
 
+def drawn_sequences(x: np.ndarray) -> np.ndarray:
+    """Sequences (n, time, channels) as uint8 images, time to the right, upwards more.
+
+    A line for each channel between its lowest and highest value of all examples; of
+    more than six channels spectra instead, from the lowest value, black, to white.
+    """
+    from PIL import Image, ImageDraw
+
+    spectra = x.shape[-1] > len(COLORS)
+    axes = None if spectra else (0, 1)
+    low, high = x.min(axis=axes), x.max(axis=axes)
+    unit = (x - low) / np.where(high > low, high - low, 1.0)
+    if spectra:
+        return to_uint8(unit.swapaxes(1, 2)[:, ::-1, :, np.newaxis])
+    fine = 2  # drawn twice as large and reduced, which smooths the lines
+    width, height = SEQUENCE[0] * fine, SEQUENCE[1] * fine
+    across = np.linspace(0.05 * width, 0.95 * width, x.shape[1])
+    if x.shape[1] == 1:  # a single moment is seen as a level line
+        across, unit = np.array([0.05, 0.95]) * width, unit.repeat(2, axis=1)
+    cells = []
+    for example in unit:
+        cell = Image.new("RGB", (width, height), "white")
+        pen = ImageDraw.Draw(cell)
+        for level, color in zip(example.T, COLORS, strict=False):
+            upwards = (0.95 - 0.9 * level) * height
+            points = [
+                (float(a), float(b)) for a, b in zip(across, upwards, strict=True)
+            ]
+            pen.line(points, fill=color, width=2 * fine, joint="curve")
+        cells.append(np.asarray(cell.reduce(fine)))
+    return np.stack(cells)
+
+
+def picture_size(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Height and width in pixels of an example in a picture, before enlargement."""
+    if len(shape) == 3:
+        return shape[0], shape[1]
+    return shape[::-1] if shape[-1] > len(COLORS) else SEQUENCE[::-1]
+
+
 def write_png(file: IO[bytes], examples: Iterable[np.ndarray]) -> None:
-    """Writes images as one picture."""
+    """Writes images, or sequences (n, time, channels), as one picture."""
     from PIL import Image
 
-    picture = tile(np.concatenate([to_uint8(x) for x in examples]))
+    pieces = [to_uint8(x) if x.ndim == 4 else x for x in examples]
+    cells = np.concatenate(pieces)
+    picture = tile(cells if cells.ndim == 4 else drawn_sequences(cells))
     grey = picture.shape[-1] == 1
     Image.fromarray(picture[..., 0] if grey else picture).save(file, "PNG")
 
@@ -425,15 +470,16 @@ def check_writable(request: Request, shape: tuple[int, ...]) -> None:
                 f"--num {request.num} would take {needed / 2**30:,.1f} GiB, the folder "
                 f"of --out has {free / 2**30:,.1f} GiB free."
             )
-    elif len(shape) != 3:
+    elif len(shape) not in (2, 3):
         raise ValueError(
-            "--format png: this model generates no images but arrays of shape "
-            f"{shape}. {instead}."
+            "--format png: this model generates no images or sequences but arrays of "
+            f"shape {shape}. {instead}."
         )
-    elif request.num > (most := MOST_PIXELS // math.prod(shape[:2])):
+    elif request.num > (most := MOST_PIXELS // math.prod(size := picture_size(shape))):
+        what = "images" if len(shape) == 3 else "sequences"
         raise ValueError(
-            f"--num {request.num}: a picture holds at most {most:,} images of "
-            f"{shape[0]}x{shape[1]} pixels. {instead}."
+            f"--num {request.num}: a picture holds at most {most:,} {what} of "
+            f"{size[0]}x{size[1]} pixels. {instead}."
         )
 
 

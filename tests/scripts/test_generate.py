@@ -61,6 +61,7 @@ def models(tmp_path_factory):
     export_vae(folder / "images", IMAGE)
     gaussian = {"likelihood": "gaussian"}
     export_vae(folder / "vectors", (4,), **gaussian)
+    export_vae(folder / "sequences", (7, 2), **gaussian)
     export_module(folder / "labels", tf.TensorSpec([None], tf.int32, name="condition"))
     export_module(
         folder / "parts", tf.TensorSpec([None, 2, 3], tf.float32, name="condition")
@@ -207,6 +208,36 @@ def test_colour_is_written_as_colour(program, tmp_path):
         program.write_png(file, [x])
     with Image.open(tmp_path / "red.png") as image:
         assert image.getpixel((10, 10)) == (255, 0, 0)
+
+
+def test_sequences_are_drawn_as_lines_with_time_to_the_right(program, tmp_path):
+    x = np.zeros((4, 9, 1), np.float32)
+    x[0, :, 0] = np.arange(9)  # rises from the lowest to the highest of all
+    with (tmp_path / "lines.png").open("wb") as file:
+        program.write_png(file, [x[:3], x[3:]])
+    with Image.open(tmp_path / "lines.png") as image:
+        picture = np.asarray(image).astype(int)
+    height, width = picture.shape[0] // 2, picture.shape[1] // 2
+    blue = picture[..., 2] - picture[..., 0] > 100
+    first = blue[:height, :width]
+    places = [np.flatnonzero(first[:, k]).mean() for k in range(10, width - 10, 10)]
+    assert np.all(np.diff(places) < 0)
+    still = blue[:height, width + 2 : 2 * width]
+    assert np.ptp(np.flatnonzero(still.any(axis=1))) < 5
+
+
+def test_spectra_are_images_with_the_channels_upwards(program):
+    x = np.zeros((1, 5, 8), np.float32)
+    x[0, 4, 6] = 2.0
+    picture = program.drawn_sequences(x)
+    assert picture.shape == (1, 8, 5, 1)
+    assert np.argwhere(picture[0, ..., 0] == 255).tolist() == [[1, 4]]
+
+
+def test_a_picture_of_generated_sequences_is_written(generate, tmp_path):
+    assert generate("sequences", out="lines.png", num=5, seed=0) == 0
+    with Image.open(tmp_path / "lines.png") as image:
+        assert image.mode == "RGB"
 
 
 def test_vectors_are_written_as_arrays(examples):
