@@ -20,6 +20,7 @@ FIGURES = {
     "curves": "loss, reconstruction and KL over the epochs",
     "model_graph": "the layers of the model",
     "swiss_roll": "the swiss roll rolled and unrolled",
+    "swiss_roll_turning": "the same with the roll turning, as a GIF",
     "forward_reverse_kl": "one Gaussian on two humps, by either KL",
 }
 """What `scripts/visualize.py` can draw, in the order in which it does."""

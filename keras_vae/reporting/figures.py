@@ -127,6 +127,7 @@ FIGURES: dict[str, Callable[[Subject], Drawings]] = {
     "curves": training_curves,
     "model_graph": model_graph,
     "swiss_roll": latent_figures.swiss_roll,
+    "swiss_roll_turning": latent_figures.swiss_roll_turning,
     "forward_reverse_kl": forward_reverse_kl,
 }
 """What draws each figure. `catalogue.FIGURES` says what each is."""

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from keras_vae.reporting.drawings import (
+    Animation,
     Drawings,
     at_ends,
     cells,
@@ -32,6 +33,13 @@ _ROWS = 20  # dimensions that are traversed
 _FRAMES = 10  # along the arrow
 _CAPTION = 9  # letters of a class name below a frame
 _NEIGHBOURS = 5
+_TURN_FRAMES = 24  # of the swiss roll, once around
+_TURN_DPI = 72
+UNROLLED = (
+    "--dataset swiss_roll --latent_dim 2 --init_latents isomap --hidden_units 128,128 "
+    "--kl_schedule linear --kl_warmup_epochs 50 --epochs 80 --batch_size 100"
+)
+"""Flags of `scripts/train.py` with which the swiss roll comes to lie flat."""
 _EMBEDDED = 1000  # examples that t-SNE lays out in the plane,
 _EMBEDDED_3D = 500  # and in space
 
@@ -345,23 +353,36 @@ def kl_per_dimension(subject: Subject) -> Drawings:
 
 def swiss_roll(subject: Subject) -> Drawings:
     """Draws the swiss roll beside its latents, coloured by the position along it."""
+    return {"swiss_roll": _rolled(subject)}
+
+
+def swiss_roll_turning(subject: Subject) -> Drawings:
+    """Makes a GIF of the same with the roll turning."""
+    figure = _rolled(subject)
+    figure.set_dpi(_TURN_DPI)
+    frames = [style.as_picture(figure)]
+    figure.set_layout_engine("none")
+    rolled: Any = figure.axes[0]
+    for step in range(1, _TURN_FRAMES):
+        rolled.view_init(elev=8, azim=space.AZIMUTH + step * 360 / _TURN_FRAMES)
+        frames.append(style.as_picture(figure))
+    return {"swiss_roll_turning": Animation(frames, 120)}
+
+
+def _rolled(subject: Subject) -> Figure:
     factor = _factor(subject)
     if subject.shape != (3,) or factor is None:
-        raise LeftOut(
-            "it is of the swiss roll: train with --dataset swiss_roll --latent_dim 2 "
-            "--kl_schedule linear --kl_warmup_epochs 100 --epochs 150"
-        )
+        raise LeftOut(f"it is of the swiss roll: train with {UNROLLED}")
     position, name = factor
     if subject.latent_dim == 1:
         points = np.stack([subject.z[:, 0], position], axis=1)
         labels = "$z_0$", f"{name} along the roll (radians)"
     else:
         points, labels = subject.map.place(subject.z), subject.map.labels
-    figure = space.rolled_and_unrolled(
+    return space.rolled_and_unrolled(
         subject.shown.x,
         points,
         position,
         axes_labels=labels,
         position_label=f"{name} along the roll (radians)",
     )
-    return {"swiss_roll": figure}

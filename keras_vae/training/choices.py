@@ -75,7 +75,7 @@ _FEW_LABELS = {
 MODELS: dict[str, ModelChoice] = {
     "vae": ModelChoice(
         "variational autoencoder (Kingma and Welling 2014)",
-        (*_VAE, *_KL_WEIGHT, "input_noise"),
+        (*_VAE, *_KL_WEIGHT, "input_noise", "init_latents"),
     ),
     "iwae": ModelChoice(
         "importance-weighted autoencoder (Burda et al. 2015)",
@@ -84,7 +84,7 @@ MODELS: dict[str, ModelChoice] = {
     ),
     "ae": ModelChoice(
         "plain or denoising autoencoder: no noise in the latent, no penalty",
-        ("input_noise",),
+        ("input_noise", "init_latents"),
     ),
     "beta_vae": ModelChoice(
         "VAE with a heavier KL (Higgins et al. 2017)",

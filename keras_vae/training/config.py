@@ -367,6 +367,15 @@ class TrainConfig(Options):
         shapes_result=False,
     )
     init_from: str | None = option(None, "folder of a run whose networks are the start")
+    init_latents: str = option(
+        "none",
+        "where latents start",
+        choices={
+            "none": "where random networks put them",
+            "isomap": "at Isomap's embedding of 2,000 examples, to unroll sheets",
+        },
+        only_with={"init_from": (None,)},
+    )
 
     def __post_init__(self) -> None:
         """Checks each value by itself and those that depend on one another."""

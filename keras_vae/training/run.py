@@ -27,6 +27,7 @@ from keras_vae.models.divergence import Diverged
 from keras_vae.models.vae import VAE
 from keras_vae.training import (
     checkpoint,
+    embedding,
     fitting,
     job,
     labels,
@@ -250,6 +251,8 @@ class _Run:
             x = held_out(x, "threshold")  # other ways to binarise keep the mean
         self.model.adapt(x, targets(self.config, self.data.train))
         start.set_networks(self.model, networks)
+        if self.config.init_latents == "isomap":
+            embedding.start_at_isomap(self.model, x, self.config.seed)
         self.say(
             messages.described(
                 self.config, self.folder, self.data, self.model, self.steps

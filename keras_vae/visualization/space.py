@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 from keras_vae.visualization import latents, legends, palette, style
 
 _SIZE = (5.8, 5.4)  # inches
+AZIMUTH = -72.0
+"""From where rolled data are seen, in degrees about the axis upwards."""
 
 
 def scatter_3d(
@@ -87,7 +89,7 @@ def rolled_and_unrolled(
         "s": 7,
     }
     rolled.scatter(*np.asarray(x).T, **look)
-    rolled.view_init(elev=8, azim=-72)
+    rolled.view_init(elev=8, azim=AZIMUTH)
     rolled.yaxis.set_major_locator(MaxNLocator(2))  # it is seen from its end
     flat = figure.add_subplot(1, 2, 2)
     style.label_axes(flat, "Latents of the same points", *axes_labels)
