@@ -87,16 +87,6 @@ def augmentation(config: TrainConfig, model: VAE) -> Augment | None:
     return lambda images, noise: tf.round(255.0 * augment(images, noise)) / 255.0
 
 
-def check_devices(config: TrainConfig, replicas: int) -> None:
-    """Raises a ValueError where a flag cannot be had on several devices."""
-    if config.accumulate_steps > 1 and config.batch_norm and replicas > 1:
-        raise ValueError(
-            f"--accumulate_steps {config.accumulate_steps} does not go with "
-            f"--batch_norm on {replicas} devices: leave one of them out, or set "
-            "--strategy one_device."
-        )
-
-
 def check_examples(config: TrainConfig, data: Data, model: VAE) -> None:
     """Raises a ValueError where the model cannot learn from the data as they are."""
     for split in (data.train, data.validation, data.test):

@@ -6,8 +6,7 @@ import pytest
 
 import keras_vae
 from keras_vae import networks
-from keras_vae.training import fitting
-from keras_vae.training.config import TrainConfig
+from keras_vae.training import strategies
 
 SHAPE = (5, 4, 1)
 CLASSES = 3
@@ -138,9 +137,19 @@ def test_less_than_one_piece_is_refused():
         vae().compile(parallel_pieces=0)
 
 
-def test_batch_normalisation_is_not_cut_up_on_several_devices():
-    config = TrainConfig(accumulate_steps=4, batch_norm=True)
-    fitting.check_devices(config, 1)
-    fitting.check_devices(TrainConfig(accumulate_steps=4), 2)
-    with pytest.raises(ValueError, match="--accumulate_steps 4 .* --batch_norm on 2"):
-        fitting.check_devices(config, 2)
+def test_batch_normalisation_on_two_replicas_averages_the_microbatches_of_each():
+    x = np.random.default_rng(0).random((8, 4), np.float32)
+    with strategies.mirrored(2).scope():
+        inputs = keras.Input((4,))
+        normalised = keras.layers.BatchNormalization(momentum=0.9)(inputs)
+        heads = [keras.layers.Dense(2)(normalised) for _ in range(2)]
+        encoder = keras.Model(inputs, heads)
+        model = keras_vae.VAE(2, (4,), encoder=encoder, likelihood="bernoulli", seed=0)
+        model.compile(accumulate_steps=2)
+    model.fit(x, batch_size=8, shuffle=False, verbose=0)
+    averages = encoder.layers[1].moving_mean.value
+    for replica, average in enumerate(averages.values):
+        mean = np.zeros(4)
+        for first in (4 * replica, 4 * replica + 2):
+            mean = 0.9 * mean + 0.1 * x[first : first + 2].mean(axis=0)
+        np.testing.assert_allclose(average, mean, rtol=1e-5)
