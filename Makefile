@@ -1,6 +1,8 @@
-# make train    a trained model in saved_models/digits-vae-z20
-# make test     the whole test suite; FULL=1 runs the long proofs at full length
-# make lint     ruff and mypy
+# make train       a trained model in saved_models/digits-vae-z20
+# make test        the fast tests: what a change is held to
+# make test-long   the others: kills, workers, browser, training to the end
+# make test-all    both; FULL=1 runs the long proofs at full length
+# make lint        ruff and mypy
 #
 # Each makes .venv first if need be. PYTHON=python3.12 chooses another interpreter.
 
@@ -11,7 +13,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python $(FITS) 2>/dev/null && echo $$python && break; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help train test lint
+.PHONY: help train test test-long test-all lint
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -19,8 +21,18 @@ help:
 train: $(VENV)/.installed
 	$(BIN)/python scripts/train.py --latent_dim 20
 
+# Two processes, each with whole files, so that what a file trains is trained once.
+PYTEST := $(if $(FULL),KERAS_VAE_FULL_TESTS=1 )$(BIN)/python -m pytest -q \
+	-n 2 --dist loadfile --durations=10
+
 test: $(VENV)/.installed-test
-	$(if $(FULL),KERAS_VAE_FULL_TESTS=1 )$(BIN)/python -m pytest --durations=10
+	$(PYTEST) -m 'not slow'
+
+test-long: $(VENV)/.installed-test
+	$(PYTEST) -m slow
+
+test-all: $(VENV)/.installed-test
+	$(PYTEST)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from keras_vae import files
+from keras_vae.commands import command
 
 _NAMES = {
     "vae": "variational autoencoder",
@@ -66,21 +67,22 @@ def write(
         OSError: If the file cannot be written.
     """
     path = Path(path)
-    card = text(path.absolute().name, config, metrics, model, data)
+    card = text(path, config, metrics, model, data)
     files.write_text(path / "model_card.md", card)
 
 
 def text(
-    name: str,
+    path: str | os.PathLike[str],
     config: Mapping[str, Any],
     metrics: Mapping[str, Any],
     model: Any,
     data: Any,
 ) -> str:
-    """Returns a model card in Markdown. Arguments but `name` are those of `write`."""
+    """Returns a model card in Markdown. Arguments are those of `write`."""
+    name = Path(path).absolute().name
     codes = [
         f"{code.title}:\n\n```{code.language}\n{code.lines}\n```"
-        for code in loading(name, model)
+        for code in loading(path, model)
     ]
     parts = {
         f"Model card: {escaped(name)}": escaped(summary(config, metrics, model, data)),
@@ -198,30 +200,32 @@ def training_facts(
     return facts
 
 
-def loading(name: str, model: Any) -> list[Code]:
+def loading(path: str | os.PathLike[str], model: Any) -> list[Code]:
     """Returns the ways to use the model of a run.
 
     Args:
-        name: Of the run's folder.
+        path: The run's folder.
         model: Its model.
     """
     spec = model.condition_spec
-    given, flag = "", ""
+    given: str = ""
+    flag: list[str] = []
     if spec is not None and spec.dtype.is_integer:
-        given, flag = ", condition=tf.constant([0])", " --label 0"
+        given, flag = ", condition=tf.constant([0])", ["--label", "0"]
     elif spec is not None:
         shape = [1, *spec.shape[1:].as_list()]
-        given, flag = f", condition=tf.zeros({shape})", " --condition FILE.npy"
+        given = f", condition=tf.zeros({shape})"
+        flag = ["--condition", os.fspath(Path(path) / "condition.npy")]
     return [
         Code(
-            "With this package, everything",
+            "With this package, in this folder, everything",
             "python",
             "import keras_vae\n\n"
             'model = keras_vae.load_model("model.keras")\n'
             "# model.encode(x), .decode(z), .reconstruct(x), .sample(n), ...",
         ),
         Code(
-            "With TensorFlow alone, generation, encoding and decoding",
+            "With TensorFlow alone, in this folder, generation, encoding and decoding",
             "python",
             "import tensorflow as tf\n\n"
             'model = tf.saved_model.load("saved_model")\n'
@@ -230,10 +234,12 @@ def loading(name: str, model: Any) -> list[Code]:
             f'{given})["x"]',
         ),
         Code(
-            "From the command line, in the root of the project",
+            "From the command line, where the model was trained",
             "sh",
-            f"python scripts/generate.py --saved_model saved_models/{name}/saved_model "
-            f"--num 64 --out grid.png{flag}",
+            command(
+                *("generate.py", "--saved_model", Path(path) / "saved_model"),
+                *("--num", "64", "--out", "grid.png", *flag),
+            ),
         ),
     ]
 

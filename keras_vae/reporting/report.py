@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 import keras_vae
 from keras_vae import files, model_card
+from keras_vae.commands import command
 from keras_vae.evaluation import summary
 from keras_vae.reporting import figures, pages
 from keras_vae.reporting.runs import Run, load_run
@@ -83,7 +84,7 @@ def page(run: Run, say: Say = _silent) -> str:
         "Figures": _figures(run, say),
         "Evaluation": _evaluation(run),
         "Configuration": _configuration(run),
-        "How to load": _loading(name, run),
+        "How to load": _loading(run),
     }
     sections = {title: content for title, content in sections.items() if content}
     links = (f'<a href="#{_anchor(title)}">{_text(title)}</a>' for title in sections)
@@ -209,7 +210,7 @@ def _evaluation(run: Run) -> str:
     count, part = run.metrics.get("num_examples"), run.metrics.get("part", "test")
     lead = f"On the {part} part" + (f", {count:,} examples." if count else ".")
     if "importance_weighted_nll" not in run.metrics:
-        lead += f" To measure more: python scripts/evaluate.py --run {run.path}"
+        lead += f" To measure more: {command('evaluate.py', '--run', run.path)}"
     return (
         f"<p>{_text(lead)}</p>{_table(cells)}"
         f"{_by_class(run.metrics.get('by_class', {}))}"
@@ -269,10 +270,10 @@ def _pairs(facts: Mapping[str, str]) -> str:
     )
 
 
-def _loading(name: str, run: Run) -> str:
+def _loading(run: Run) -> str:
     codes = (
         f"<p>{_text(code.title)}:</p><pre>{_text(code.lines)}</pre>"
-        for code in model_card.loading(name, run.model)
+        for code in model_card.loading(run.path, run.model)
     )
     return "".join(codes)
 

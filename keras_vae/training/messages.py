@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_vae.commands import command
 from keras_vae.data.checks import one_line
 from keras_vae.data.datasets import Data
 from keras_vae.models import workers
@@ -222,19 +223,22 @@ def summary(folder: RunFolder, metrics: dict[str, Any], config: TrainConfig) -> 
     lines += [
         f"Wrote {folder.path}: model.keras, saved_model/, history.csv, metrics.json"
         f"{images}, logs/",
-        f"Next: python scripts/generate.py --saved_model {folder.saved_model}"
-        f"{_condition(folder, config)} --num 64 --out grid.png",
+        "Next: "
+        + command(
+            *("generate.py", "--saved_model", folder.saved_model),
+            *(*_condition(folder, config), "--num", "64", "--out", "grid.png"),
+        ),
     ]
     return "\n".join(lines)
 
 
-def _condition(folder: RunFolder, config: TrainConfig) -> str:
-    """The flag that tells `generate.py` what the model is to be given."""
+def _condition(folder: RunFolder, config: TrainConfig) -> tuple[Any, ...]:
+    """The flag that gives `generate.py` the condition of the model."""
     if config.condition is None:
-        return ""
+        return ()
     if config.condition == "label":
-        return " --label 0"
-    return f" --condition {folder.condition}"
+        return "--label", "0"
+    return "--condition", folder.condition
 
 
 def _counted(count: int, what: str) -> str:

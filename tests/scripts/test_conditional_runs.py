@@ -1,6 +1,7 @@
 """`train.py` and `generate.py` of conditional models, one after the other."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -32,14 +33,14 @@ def test_what_train_says_next_generates(programs, tmp_path, condition):
     flags = {"condition": condition, "epochs": 1, "output_dir": "run", "model": "cvae"}
     code, out, err = programs("train.py", dataset="data.npz", **flags)
     assert (code, err) == (0, "")
-    _, _, following = out.partition("Next: python scripts/generate.py ")
-    code, _, err = programs("generate.py", *following.split())
+    _, _, following = out.partition("generate.py ")
+    code, _, err = programs("generate.py", *shlex.split(following))
     assert (code, err) == (0, "")
     assert (tmp_path / "grid.png").stat().st_size > 500
     picture = "samples" if condition in ("label", "vector") else "completion"
     assert (tmp_path / "run" / "images" / picture / "epoch_0001.png").is_file()
     if condition == "top_half":
-        code, *_ = programs("generate.py", *following.split(), out="x.npz")
+        code, *_ = programs("generate.py", *shlex.split(following), out="x.npz")
         made = np.load(tmp_path / "x.npz")["x"]
         given = np.load(tmp_path / "run" / "condition.npy")
         np.testing.assert_array_equal(made[:, :3], np.repeat(given, 64, axis=0))
