@@ -240,7 +240,9 @@ def _manifold(subject: Subject, ticks: np.ndarray, how: str) -> Figure:
         title += f"; {plane.note}"
     title += subject.given()
     if subject.is_image and path is not None:
-        title += f". Red: {subject.way}"
+        beyond = int((np.abs(path) > np.abs(ticks).max()).any(axis=1).sum())
+        ends = ("", "; one end lies outside", "; both ends lie outside")[beyond]
+        title += f". Red: {subject.way}{ends}"
     return framed(
         subject,
         picture,

@@ -267,7 +267,7 @@ def _axes(
     axes.set_ylim(*y)
     spans = sorted(abs(high - low) for low, high in (x, y))
     notes = []
-    if np.isclose(*spans):
+    if np.isclose(spans[0], spans[1]):
         axes.set_aspect("equal")
     elif limits is None:
         notes.append("the axes differ in scale")

@@ -65,6 +65,14 @@ def test_the_path_on_the_manifold_is_red_and_joins_the_two_examples(
     assert not red[:, : int(2 * size[1])].any()
 
 
+def test_ends_of_the_path_outside_of_the_manifold_are_told(make_subject):
+    for far, words in ((1.0, "Red"), (3.5, "one end lies outside")):
+        subject = make_subject(z=[[-1.0, 0.0], [far, 0.0]], y=[0, 1])
+        text = latent_figures.manifold(subject)["manifold"].texts[0].get_text()
+        assert words in " ".join(text.split())
+        assert ("outside" in text) == (far > 2)
+
+
 def test_one_latent_makes_a_manifold_of_one_row(make_subject, picture_of, read_z):
     picture = picture_of(latent_figures.manifold(make_subject(1))["manifold"])
     width = picture.shape[1] // 25
