@@ -4,12 +4,15 @@ Keras calls its train function once a step. For small models the host's work bet
 two steps then costs as much as the step. `StepFunction` runs the next few steps in one
 graph call, and answers the calls that Keras makes for the steps already run at once,
 without work; `ChunkedCallbacks` tells callbacks of the ends of such calls only, so that
-what they see (weights, metrics, the number of the batch) is always one state. Keras'
-own `steps_per_execution` does not run under strategies with two or more replicas.
+what they see (weights, metrics, the number of the batch) is always one state, and has
+calls end where Keras' callbacks save or write every few batches. Keras' own
+`steps_per_execution` does not run under strategies with two or more replicas.
 """
 
+import contextlib
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -45,20 +48,55 @@ class StepFunction:
         self._traced = False
         self._logs: dict[str, Any] = {}
         self._batches = BatchCheck(model)
+        self._made = tf.Variable(0, dtype=tf.int64, trainable=False)  # in a call
         self._run = self._make_run(step)
         self._steps: int | None = None
         self._left: int | None = None
+        self._begins_at: int | None = 0  # steps of a pass that is about to begin
+        self._ended: Exception | None = None
+        self._place: _Place | None = None
+        self._ran = 0  # steps since training began
         self.resting = 0
+        self.ends_every: tuple[int, ...] = ()
+        """Numbers of steps at whose multiples, counted from the beginning of training,
+        a call ends."""
+        self.first_alone = False
+        """Whether the first step of a pass has a call of its own."""
+        self.stops_quietly = False
+        """Whether a step that is not finite gives a loss of NaN and raises nothing."""
 
     def expect(self, steps: int | None) -> None:
         """Sets the steps of a pass over the data; None, not known: one step a call."""
         self._steps = steps
+        self._place, self._ran = None, 0
+
+    def follow(self, batches_from: Callable[[int], Iterable[Any]], first: int) -> None:
+        """Takes over which batches come, where the model's count of steps is changed.
+
+        Args:
+            batches_from: Makes the batches from one on; batches are counted over
+                passes.
+            first: The batch that Keras' iterator begins with.
+        """
+        self._place = _Place(batches_from, first, self._step())
+
+    def part_done(self, steps: int) -> int:
+        """Returns how many of the steps since a pass began can be left out of it."""
+        if self._place is None or self._steps is None:
+            return 0  # batches that cannot be gone to come from the first on
+        return min(max(steps, 0), self._steps)
 
     def start(self, done: int = 0) -> None:
         """Begins a pass, of which `done` steps were run before (by a resumed run)."""
         self._left = None if self._steps is None else self._steps - done
         self._logs = self._model.get_metrics_result() if done else {}
+        self._ended = None
+        self._ran += done
         self.resting = done
+        self._begins_at = done
+
+    def _step(self) -> int:
+        return int(self._model.step.numpy())
 
     def __call__(self, iterator: Any) -> dict[str, Any]:
         """Runs the next steps unless they have been run; returns the metrics.
@@ -70,19 +108,24 @@ class StepFunction:
         if self.resting:
             self.resting -= 1
             return self._logs
+        if self._ended is not None:
+            raise self._ended
         if isinstance(iterator, tf.data.Iterator | tf.distribute.DistributedIterator):
             steps = self._next_chunk()
+            if self._place is not None:
+                if self._begins_at is not None:
+                    whole = 1 if self._begins_at else self._steps or 1
+                    self._place.go_to(self._step(), whole)
+                iterator = self._place.iterator(iterator)
         else:  # the one batch of `train_on_batch`
             iterator = iter(tf.data.Dataset.from_tensors(next(iterator)))
             steps = 1
         self._batches.expect(iterator.element_spec)
         began = time.perf_counter()
-        sound, refused = self._run(iterator, tf.constant(steps))
-        if len(refused):
-            self._batches.refuse(refused)
-        if not sound:
-            raise diagnosis(self._model)
-        self._logs = self._model.get_metrics_result()
+        steps = self._make_steps(iterator, steps)
+        if self._place is not None:
+            self._place.went_on(steps, self._step())
+        self._begins_at = None
         if self._steps_per_execution == "auto":
             for value in self._logs.values():
                 float(value)  # waits for the device, so that the clock tells the truth
@@ -90,9 +133,29 @@ class StepFunction:
             strategy = self._model.distribute_strategy
             self._tune(steps, workers.largest(strategy, [spent])[0] / 1e6)
         self.resting = steps - 1
+        self._ran += steps
         if self._left is not None:
             self._left -= steps
         return self._logs
+
+    def _make_steps(self, iterator: Any, steps: int) -> int:
+        """Runs steps, sets the metrics, and returns how many there were."""
+        self._made.assign(0)
+        sound, refused = tf.constant(True), nothing_refused()
+        try:
+            sound, refused = self._run(iterator, tf.constant(steps))
+        except (tf.errors.OutOfRangeError, StopIteration) as error:
+            if not int(self._made.numpy()):
+                raise
+            self._ended = error  # for the next call: these steps have been made
+        if len(refused):
+            self._batches.refuse(refused)
+        if not sound and not self.stops_quietly:
+            raise diagnosis(self._model)
+        self._logs = self._model.get_metrics_result()
+        if not sound:
+            self._logs = {**self._logs, "loss": math.nan}
+        return int(self._made.numpy())
 
     def _next_chunk(self) -> int:
         if self._left is None:
@@ -110,7 +173,10 @@ class StepFunction:
             # Exchanged arrays must have one shape in all steps of a call, and the last
             # batch may be smaller.
             left = max(1, left - 1)
-        return max(1, min(wanted, left))
+        if self.first_alone and self._begins_at is not None:
+            left = 1
+        ends = [every - self._ran % every for every in self.ends_every]
+        return max(1, min(wanted, left, *ends))
 
     def _tune(self, steps: int, seconds: float) -> None:
         if not self._traced:
@@ -130,6 +196,7 @@ class StepFunction:
         model, batches = self._model, self._batches
         strategy = model.distribute_strategy
         trains = step == model.train_step
+        made = self._made
         step = tf.autograph.experimental.do_not_convert(step)
         if model.jit_compile and not model.run_eagerly:
             step = tf.function(step, jit_compile=True, reduce_retracing=True)
@@ -138,8 +205,7 @@ class StepFunction:
         def step_on(batch: Any) -> None:
             # Where there is no next batch, what does not depend on it (the counters of
             # steps, say) must not happen either.
-            parts = [part for part in tf.nest.flatten(batch) if part is not None]
-            with tf.control_dependencies(parts):
+            with tf.control_dependencies(_tensors(batch)):
                 step(batch)
 
         # What calling layers changes: the averages of batch normalisation.
@@ -161,6 +227,8 @@ class StepFunction:
                     break
                 before = tf.convert_to_tensor(model.step.value)
                 running = [tf.identity(variable.value) for variable in averages]
+                with tf.control_dependencies(_tensors(batch)):
+                    made.assign_add(1)
                 strategy.run(step_on, args=(batch,))
                 if trains:
                     sound = model.step.value > before
@@ -177,10 +245,110 @@ class StepFunction:
         return tf.function(run, reduce_retracing=True)
 
 
-class ChunkedCallbacks(keras.callbacks.CallbackList):
-    """A callback list that hears of batches only where a call of many steps ends."""
+class _Place:
+    """Which batch comes next, where a callback may set the count of steps back.
 
+    Args:
+        batches_from: Makes the batches from one on.
+        batch: The number of the batch that Keras' iterator begins with.
+        step: The model's count of steps at it.
+    """
+
+    def __init__(
+        self, batches_from: Callable[[int], Iterable[Any]], batch: int, step: int
+    ) -> None:
+        self._batches_from = batches_from
+        self._batch, self._step = batch, step
+        self._own: Iterator[Any] | None = None
+
+    def go_to(self, step: int, whole: int) -> None:
+        """Goes to the batch of a step, or to the next multiple of `whole` from it."""
+        if step != self._step:
+            batch = max(0, self._batch + step - self._step)
+            self._batch = -(-batch // whole) * whole
+            self._own, self._step = iter(self._batches_from(self._batch)), step
+
+    def went_on(self, batches: int, step: int) -> None:
+        """Takes note of batches that were used, and of the step after them."""
+        self._batch, self._step = self._batch + batches, step
+
+    def iterator(self, given: Any) -> Any:
+        """Returns what to take batches of: Keras' iterator, or one of its own."""
+        return given if self._own is None else self._own
+
+
+def _tensors(batch: Any) -> list[tf.Tensor]:
+    parts = tf.nest.flatten(batch, expand_composites=True)
+    return [part for part in parts if part is not None]
+
+
+class ChunkedCallbacks(keras.callbacks.CallbackList):
+    """A callback list that hears of batches only where a call of many steps ends.
+
+    Calls end where a callback of Keras saves or writes every few batches. Where a
+    callback puts older weights into the model without the optimizer's state, the
+    model's count of steps goes on, so that noise, order and schedules do.
+    """
+
+    first_epoch = 0
     _began = False
+    _done = 0  # steps of the first epoch, made before a restart
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Prepares the calls for the callbacks there are, which may restore a state."""
+        function, (step, _) = self.model.train_function, self._counts()
+        every = [_batches_between(callback) for callback in self.callbacks]
+        function.ends_every = tuple(number for number in every if number)
+        restoring = [
+            callback
+            for callback in self.callbacks
+            if isinstance(callback, keras.callbacks.BackupAndRestore)
+            and _batches_between(callback)
+        ]
+        # It counts the first batch of an epoch by itself.
+        function.first_alone = bool(restoring)
+        function.stops_quietly = any(
+            isinstance(callback, keras.callbacks.TerminateOnNaN)
+            for callback in self.callbacks
+        )
+        super().on_train_begin(logs)
+        if restoring:
+            epochs = (self.model._initial_epoch or self.first_epoch) - self.first_epoch
+            made = self._counts()[0] - step
+            self._done = function.part_done(made - epochs * (self.params["steps"] or 0))
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Told at the begin of an epoch, of which a part may have been made before."""
+        super().on_epoch_begin(epoch, logs)
+        if self._done:
+            self.model.train_function.start(self._done)
+            self._done = 0
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Told at the end of an epoch."""
+        with self._clock_goes_on():
+            super().on_epoch_end(epoch, logs)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Told at the end of training."""
+        with self._clock_goes_on():
+            super().on_train_end(logs)
+        function = self.model.train_function
+        function.ends_every, function.first_alone = (), False
+        function.stops_quietly = False
+
+    def _counts(self) -> tuple[int, int]:
+        """Returns the model's count of steps and its optimizer's."""
+        model = self.model
+        return int(model.step.numpy()), int(model.optimizer.iterations.numpy())
+
+    @contextlib.contextmanager
+    def _clock_goes_on(self) -> Iterator[None]:
+        step, updates = self._counts()
+        yield
+        now, made = self._counts()
+        if now < step and made == updates:
+            self.model.step.assign(step)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Told before a call that runs steps."""
@@ -204,3 +372,12 @@ class ChunkedCallbacks(keras.callbacks.CallbackList):
         """Told with the number of the last batch of a call."""
         if not self.model.test_function.resting:
             super().on_test_batch_end(batch, logs)
+
+
+def _batches_between(callback: keras.callbacks.Callback) -> int:
+    """Returns after how many batches a callback of Keras acts; 0: at ends of epochs."""
+    every = getattr(callback, "save_freq", None)
+    if isinstance(every, int) and not isinstance(every, bool) and every > 0:
+        return every
+    # TensorBoard counts what it hears of, and so has to hear of every batch.
+    return 1 if isinstance(getattr(callback, "update_freq", None), int) else 0

@@ -312,15 +312,16 @@ class ChunkedTrainer(SingleBatches):
         self.ensure_built()
         warn_of_mistakes(self)
         size = _batch_size(batch_size)
+        batches_from, first = None, 0
         if is_array(x):
-            x, steps_per_epoch = self._training_data(
+            batches_from, first, steps_per_epoch = self._training_data(
                 *(x, y, sample_weight),
                 batch_size=size,
                 shuffle=shuffle,
                 initial_epoch=initial_epoch,
                 steps_per_epoch=steps_per_epoch,
             )
-            y = sample_weight = None
+            x, y, sample_weight = batches_from(first), None, None
         if validation_data is not None:
             val_x, *others = keras.utils.unpack_x_y_sample_weight(validation_data)
             val_x = trainable_data(as_data(val_x, self.data_shape))
@@ -333,7 +334,11 @@ class ChunkedTrainer(SingleBatches):
         steps = steps_per_epoch or cardinality(x)
         pieces = self.pieces_of_step
         self._rows_of_step = size
-        self.make_train_function(force=self.pieces_of_step != pieces).expect(steps)
+        function = self.make_train_function(force=self.pieces_of_step != pieces)
+        function.expect(steps)
+        if batches_from is not None:
+            function.follow(batches_from, first)
+        self._initial_epoch = None  # of an earlier call, by `BackupAndRestore`
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             self.make_test_function()
             callbacks = ChunkedCallbacks(
@@ -345,6 +350,7 @@ class ChunkedTrainer(SingleBatches):
                 steps=steps,
                 model=self,
             )
+            callbacks.first_epoch = initial_epoch
         return super().fit(
             x,
             y,
@@ -440,8 +446,11 @@ class ChunkedTrainer(SingleBatches):
         shuffle: bool,
         initial_epoch: int,
         steps_per_epoch: int | None,
-    ) -> tuple[Any, int]:
-        """Returns batches from the model's next epoch on, and the steps of an epoch."""
+    ) -> tuple[Callable[[int], Any], int, int]:
+        """Returns what makes batches, which comes first, and the steps of an epoch.
+
+        The first is that of the model's next epoch; batches are counted over epochs.
+        """
         self.check_examples(x)
         y = self.check_targets(y, len(x))
         weight = None if weight is None else check_weights(weight, len(x))
@@ -449,18 +458,21 @@ class ChunkedTrainer(SingleBatches):
         shown = len(x) if rows is None else len(rows)
         steps = steps_per_epoch or pipeline.num_batches(shown, batch_size)
         epoch = pipeline.num_batches(int(self.step.numpy()), max(1, steps))
-        batches = pipeline.distributed(
-            self.distribute_strategy,
-            x,
-            y,
-            sample_weight=weight,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            seed=self.seed,
-            start_step=max(epoch, initial_epoch) * steps,
-            rows=rows,
-        )
-        return batches, steps
+
+        def batches_from(first: int) -> Any:
+            return pipeline.distributed(
+                self.distribute_strategy,
+                x,
+                y,
+                sample_weight=weight,
+                batch_size=batch_size,
+                shuffle=shuffle,
+                seed=self.seed,
+                start_step=first,
+                rows=rows,
+            )
+
+        return batches_from, max(epoch, initial_epoch) * steps, steps
 
     def _evaluation_data(
         self, x: Any, y: Any, weight: Any, *, batch_size: int, steps: int | None
