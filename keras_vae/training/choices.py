@@ -43,12 +43,19 @@ class ModelChoice(NamedTuple):
     """A model as `--model` offers it.
 
     `uses` names the flags that only some models use, `defaults` the values that this
-    model has where the flag is not given.
+    model has where the flag is not given, `of_condition` those that it has beside them
+    under some conditions.
     """
 
     about: str
     uses: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = {}
+    of_condition: Mapping[str, Mapping[str, Any]] = {}
+
+    def defaults_for(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns what this model has where a flag is not given, beside these flags."""
+        condition = given.get("condition", self.defaults.get("condition"))
+        return {**self.defaults, **self.of_condition.get(condition, {})}
 
 
 _KL_WEIGHT = ("beta", "kl_schedule", "kl_warmup_epochs")
@@ -119,7 +126,9 @@ MODELS: dict[str, ModelChoice] = {
     "cvae": ModelChoice(
         "conditional: on labels, vectors or half an image (Sohn et al. 2015)",
         (*_VAE, *_KL_WEIGHT, "condition"),
-        {"condition": "label"},
+        {"condition": "label", "prior": "conditional"},
+        # A heavier KL keeps z from saying what the label says.
+        {"label": {"beta": 2.5}},
     ),
     "m2": ModelChoice(
         "semi-supervised: few labels, many examples (Kingma et al. 2014)",

@@ -446,7 +446,8 @@ class TrainConfig(Options):
             for name in ("model", "preset")
         )
         preset_values = choices.PRESETS[preset]
-        values = {**choices.MODELS[model].defaults, **preset_values, **given}
+        chosen = {**preset_values, **given}
+        values = {**choices.MODELS[model].defaults_for(chosen), **chosen}
         values = {**defaults.held_out(values), **values}
         config = cls(**values)
         config.refuse_unused(given)

@@ -20,6 +20,17 @@ def test_every_model_resolves_with_nothing_but_its_name(model):
         assert getattr(config, name) == value
 
 
+def test_a_model_of_labels_has_a_heavier_kl_than_one_of_parts():
+    labels = TrainConfig.resolve({"model": "cvae"})
+    assert (labels.condition, labels.prior) == ("label", "conditional")
+    assert labels.beta > 1.0
+    half = TrainConfig.resolve({"model": "cvae", "condition": "left_half"})
+    assert (half.prior, half.beta) == ("conditional", 1.0)
+    given = {"model": "cvae", "prior": "standard_normal", "beta": 1.0}
+    plain = TrainConfig.resolve(given)
+    assert (plain.prior, plain.beta) == ("standard_normal", 1.0)
+
+
 @pytest.mark.parametrize("model", choices.MODELS)
 @pytest.mark.parametrize("preset", choices.PRESETS)
 def test_every_preset_goes_with_every_model(model, preset):
