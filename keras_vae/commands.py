@@ -22,7 +22,7 @@ def command(program: str, *arguments: str | os.PathLike[str]) -> str:
     found = shutil.which("python")
     here = found is not None and os.path.abspath(found) == sys.executable
     words = ["python" if here else _shown(sys.executable), _shown(_SCRIPTS / program)]
-    return shlex.join([*words, *map(os.fspath, arguments)])
+    return shlex.join([*words, *(os.fspath(word) for word in arguments)])
 
 
 def _shown(path: str | os.PathLike[str]) -> str:

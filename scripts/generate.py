@@ -433,7 +433,9 @@ def picture_size(shape: tuple[int, ...]) -> tuple[int, int]:
     """Height and width in pixels of an example in a picture, before enlargement."""
     if len(shape) == 3:
         return shape[0], shape[1]
-    return shape[::-1] if shape[-1] > len(COLORS) else SEQUENCE[::-1]
+    if shape[-1] > len(COLORS):
+        return shape[1], shape[0]
+    return SEQUENCE[1], SEQUENCE[0]
 
 
 def write_png(file: IO[bytes], examples: Iterable[np.ndarray]) -> None:

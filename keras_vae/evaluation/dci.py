@@ -5,6 +5,7 @@ disentangled representations".
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -19,8 +20,6 @@ _TREES_FOR_DEPTH = 10
 _DEPTHS = (2, 3, 4, 5, 6, 8, 12, 20)
 _NUM_FOLDS = 2
 _ROWS_FOR_DEPTH = 2_000  # rows that the cross-validation of the depth takes at most
-
-Predictor = RandomForestClassifier | GradientBoostingClassifier
 
 
 def dci(
@@ -120,7 +119,7 @@ def _forest(
 
 
 def _validated_log_loss(
-    predictor: Predictor, z: np.ndarray, values: np.ndarray
+    predictor: Any, z: np.ndarray, values: np.ndarray
 ) -> np.ndarray:
     """Returns -log p(value) of each row by a predictor of the other folds, `(n,)`."""
     loss = np.empty(len(z))
@@ -144,7 +143,7 @@ def _fit_boosted_trees(
     return GradientBoostingClassifier(random_state=seed).fit(z, values)
 
 
-_PREDICTORS: dict[str, Callable[..., Predictor]] = {
+_PREDICTORS: dict[str, Callable[..., Any]] = {
     "forest": _fit_forest,
     "boosted_trees": _fit_boosted_trees,
 }

@@ -31,8 +31,9 @@ def overview(subject: Subject) -> Drawings:
     condition, rows = subject.condition, subject.varied(10)
     x = subject.shown.x[rows]
     reconstructed = subject.model.reconstruct(x, subject.rows_of(condition, rows))
-    ends = rows[[0, min(1, len(rows) - 1)]]
-    way = subject.decode(_line(*subject.z[ends], len(rows)), at_ends(*ends, len(rows)))
+    first, last = rows[0], rows[min(1, len(rows) - 1)]
+    z = _line(subject.z[first], subject.z[last], len(rows))
+    way = subject.decode(z, at_ends(first, last, len(rows)))
     title = f"{subject.part.capitalize()} examples, and the way from first to second"
     title += subject.given_at_ends
     labels = ("original", "reconstruction", "first to second")
