@@ -7,16 +7,17 @@ flags, or a process its configuration, without importing TensorFlow.
 import importlib
 from typing import Any
 
+from keras_vae.models import registry
+
 __version__ = "0.1.0"
 
 _HOME = {
-    "VAE": "models.vae",
+    **{
+        model.class_name: f"models.{model.module}" for model in registry.MODELS.values()
+    },
     "Latent": "models.terms",
     "Output": "models.terms",
     "Diverged": "models.divergence",
-    "CVAE": "models.conditional",
-    "M2": "models.semi_supervised",
-    "M1M2": "models.stacked",
     "Adam": "optimizers",
     "LinearWarmup": "models.schedules",
     "Cyclical": "models.schedules",
@@ -24,13 +25,6 @@ _HOME = {
     "InterpolationImages": "training.callbacks",
     "SampleImages": "training.callbacks",
     "TrainConfig": "training.config",
-    "IWAE": "models.importance_weighted",
-    "Autoencoder": "models.autoencoder",
-    "BetaTCVAE": "models.disentangled",
-    "CapacityVAE": "models.disentangled",
-    "DIPVAE": "models.disentangled",
-    "FactorVAE": "models.disentangled",
-    "InfoVAE": "models.disentangled",
     "PictureCallback": "training.callbacks",
     "Prior": "probability.priors",
     "StandardNormal": "probability.priors",

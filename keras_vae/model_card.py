@@ -13,21 +13,7 @@ from typing import Any, NamedTuple
 
 from keras_vae import files
 from keras_vae.commands import command
-
-_NAMES = {
-    "vae": "variational autoencoder",
-    "iwae": "importance-weighted autoencoder",
-    "ae": "autoencoder",
-    "beta_vae": "beta-VAE",
-    "capacity_vae": "VAE with a KL held at a capacity",
-    "factor_vae": "FactorVAE",
-    "beta_tcvae": "beta-TCVAE",
-    "dip_vae": "DIP-VAE",
-    "info_vae": "InfoVAE",
-    "cvae": "conditional variational autoencoder",
-    "m2": "semi-supervised VAE (M2)",
-    "m1m2": "semi-supervised VAE (M1+M2)",
-}
+from keras_vae.models import registry
 
 _METRICS = {
     "neg_elbo": ("-ELBO, an upper bound of the NLL", "nats"),
@@ -112,7 +98,8 @@ def summary(
     config: Mapping[str, Any], metrics: Mapping[str, Any], model: Any, data: Any
 ) -> str:
     """Returns the model in one or two sentences."""
-    kind = _NAMES.get(str(config.get("model")), type(model).__name__)
+    entry = registry.MODELS.get(str(config.get("model")))
+    kind = type(model).__name__ if entry is None else entry.title
     article = "An" if kind[0].lower() in "aeiou" else "A"
     d = model.latent_dim
     first = (

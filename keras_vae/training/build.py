@@ -10,26 +10,16 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.data.pipeline import num_batches
-from keras_vae.models.autoencoder import Autoencoder
+from keras_vae.models import registry
 from keras_vae.models.conditional import (
-    CVAE,
     conditional_decoder,
     conditional_encoder,
     prior_network,
 )
 from keras_vae.models.conditions import Condition
-from keras_vae.models.disentangled import (
-    DIPVAE,
-    BetaTCVAE,
-    CapacityVAE,
-    FactorVAE,
-    InfoVAE,
-)
-from keras_vae.models.importance_weighted import IWAE
 from keras_vae.models.partial_labels import label_classifier
+from keras_vae.models.registry import KINDS, ModelEntry
 from keras_vae.models.schedules import Cyclical, LinearWarmup
-from keras_vae.models.semi_supervised import M2
-from keras_vae.models.stacked import M1M2
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.networks import limit
@@ -37,35 +27,8 @@ from keras_vae.networks.noise import with_input_noise
 from keras_vae.optimizers import Adam
 from keras_vae.probability.likelihoods import LIKELIHOODS, GaussianFixed, Likelihood
 from keras_vae.probability.priors import PRIORS, Prior
-from keras_vae.training import choices, memory, messages
+from keras_vae.training import memory, messages
 from keras_vae.training.config import TrainConfig
-
-_SEMI_SUPERVISED = {
-    "alpha": "alpha",
-    "gamma": "gamma",
-    "joint": "joint",
-    "classifier": "classifier",
-}
-
-MODELS: dict[str, tuple[type[VAE], dict[str, str]]] = {
-    "vae": (VAE, {}),
-    "iwae": (IWAE, {}),
-    "ae": (Autoencoder, {}),
-    "beta_vae": (VAE, {}),
-    "capacity_vae": (CapacityVAE, {"gamma": "gamma", "capacity": "capacity"}),
-    "factor_vae": (FactorVAE, {"gamma": "gamma"}),
-    "beta_tcvae": (
-        BetaTCVAE,
-        {"dataset_size": "dataset_size", "estimator": "estimator"},
-    ),
-    "dip_vae": (DIPVAE, {"gamma": "off_diagonal", "dip_kind": "kind"}),
-    "info_vae": (InfoVAE, {"alpha": "alpha", "gamma": "gamma"}),
-    "cvae": (CVAE, {}),
-    "m2": (M2, _SEMI_SUPERVISED),
-    "m1m2": (M1M2, _SEMI_SUPERVISED),
-}
-"""Classes by the name that `--model` takes, with the arguments that only they have and
-what gives their values: flags, and what the data say."""
 
 
 def build_model(
@@ -115,17 +78,20 @@ def _built(
     num_examples: int,
     condition: Condition | None,
 ) -> VAE:
-    kind, _ = lookup("model", config.model, MODELS)
+    entry = lookup("model", config.model, registry.MODELS)
+    _require_kind(config.model, entry, input_shape)
     likelihood = _likelihood(config, input_shape)
     steps_per_epoch = num_batches(num_examples, config.examples_per_update)
     # In this order: what a seed gives to networks depends on which is made first.
-    arguments = _own_arguments(config, input_shape, num_examples, condition)
-    arguments.update(_shared_arguments(config, steps_per_epoch, condition))
-    # M2's encoder has a posterior for each label, and M1 of M1+M2 is told none.
-    posteriors = condition.code_shape[0] if kind is M2 and condition else 1
-    of_encoder = condition if kind is CVAE else None
-    of_decoder = None if kind is M1M2 else condition
-    model = kind(
+    arguments = _from_data(config, entry, input_shape, num_examples, condition)
+    arguments.update(_from_flags(config, entry, steps_per_epoch, condition))
+    of_networks = entry.conditioning
+    posteriors = 1
+    if condition is not None and of_networks.posterior_per_label:
+        posteriors = condition.code_shape[0]
+    of_encoder = condition if of_networks.encoder else None
+    of_decoder = condition if of_networks.decoder else None
+    model: VAE = entry.load()(
         latent_dim=config.latent_dim,
         input_shape=input_shape,
         encoder=_encoder(config, input_shape, of_encoder, posteriors),
@@ -144,41 +110,56 @@ def _built(
     return model
 
 
-def _own_arguments(
+def _require_kind(model: str, entry: ModelEntry, input_shape: tuple[int, ...]) -> None:
+    """Raises a ValueError where a model does not take such examples."""
+    kind = KINDS[3 - len(input_shape)]
+    if kind not in entry.kinds:
+        raise ValueError(
+            f"--model {model}: expected {' or '.join(entry.kinds)}, got {kind}. Choose "
+            "another --model, or other data."
+        )
+
+
+def _from_data(
     config: TrainConfig,
+    entry: ModelEntry,
     input_shape: tuple[int, ...],
     num_examples: int,
     condition: Condition | None,
 ) -> dict[str, Any]:
-    """The arguments that only some models have, with this model's names for them."""
-    _, names = MODELS[config.model]
-    steps_per_epoch = num_batches(num_examples, config.examples_per_update)
-    values = {
-        "gamma": config.gamma,
-        "alpha": config.alpha,
-        "estimator": config.estimator,
-        "dip_kind": config.dip_kind,
-        "joint": config.joint,
-        "capacity": _capacity(config, steps_per_epoch),
-        "dataset_size": num_examples,
-        "classifier": _classifier(config, input_shape, condition),
-    }
-    return {argument: values[name] for name, argument in names.items()}
+    """The arguments of the constructor that the data decide."""
+    arguments: dict[str, Any] = {}
+    if "dataset_size" in entry.from_data:
+        arguments["dataset_size"] = num_examples
+    if "classifier" in entry.from_data:
+        sees_z = entry.conditioning.classifier == "z"
+        shape = (config.latent_dim,) if sees_z else input_shape
+        arguments["classifier"] = _classifier(shape, condition)
+    return arguments
 
 
-def _shared_arguments(
-    config: TrainConfig, steps_per_epoch: int, condition: Condition | None
+def _from_flags(
+    config: TrainConfig,
+    entry: ModelEntry,
+    steps_per_epoch: int,
+    condition: Condition | None,
 ) -> dict[str, Any]:
-    """The arguments of `VAE` that the model's objective has a place for."""
-    values = {
-        "prior": _prior(config, condition),
-        "posterior": config.posterior,
-        "beta": _beta(config, steps_per_epoch),
-        "num_samples": config.num_samples,
-        "free_bits": config.free_bits,
+    """The arguments of the constructor that flags decide, by the model's names."""
+
+    def value(flag: str) -> Any:
+        if flag == "prior":
+            return _prior(config, condition)
+        if flag == "beta":
+            return _beta(config, steps_per_epoch)
+        if flag == "capacity":
+            return _capacity(config, steps_per_epoch)
+        return getattr(config, flag)
+
+    return {
+        argument: value(flag)
+        for flag, argument in entry.flags.items()
+        if argument is not None
     }
-    used = choices.MODELS[config.model].uses
-    return {name: value for name, value in values.items() if name in used}
 
 
 def _likelihood(config: TrainConfig, input_shape: tuple[int, ...]) -> Likelihood:
@@ -219,16 +200,14 @@ def _capacity(config: TrainConfig, steps_per_epoch: int) -> Any:
 
 
 def _classifier(
-    config: TrainConfig, input_shape: tuple[int, ...], condition: Condition | None
+    shape: tuple[int, ...], condition: Condition | None
 ) -> keras.Model | None:
-    """The classifier of M2, on images convolutional, and of M1+M2, on latents."""
-    if config.model not in ("m2", "m1m2") or condition is None:
+    """A classifier of images is convolutional, one of anything else dense."""
+    if condition is None:
         return None
     (classes,) = condition.code_shape
-    if config.model == "m1m2":
-        return label_classifier("mlp", (config.latent_dim,), classes)
-    name = "conv" if len(input_shape) == 3 else "mlp"
-    return label_classifier(name, input_shape, classes)
+    name = "conv" if len(shape) == 3 else "mlp"
+    return label_classifier(name, shape, classes)
 
 
 def _encoder(

@@ -11,11 +11,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from keras_vae.models import registry
 from keras_vae.training import choices, defaults, rules
 from keras_vae.training.options import Options, checked, option
 
 LARGE = 1_000_000  # bounds counts and factors that no sensible run comes near
 MOST_LAYERS = 100  # of a network; a thousand are more than Keras can follow
+_CONDITIONAL_PRIOR = [
+    name for name, model in registry.MODELS.items() if model.conditioning.prior
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +86,7 @@ class TrainConfig(Options):
         "vae",
         "what is trained",
         group="Model",
-        choices={name: model.about for name, model in choices.MODELS.items()},
+        choices={name: model.about for name, model in registry.MODELS.items()},
     )
     latent_dim: int = option(20, "latent dimensions", minimum=1, maximum=10_000)
     encoder: str = option("mlp", "encoder network", choices=choices.NETWORKS)
@@ -155,7 +159,8 @@ class TrainConfig(Options):
             "standard_normal": "N(0, I)",
             "gaussian_mixture": "a learned mixture of normals",
             "vamp": "a mixture of posteriors of learned pseudo-inputs",
-            "conditional": "a normal learned for each condition (cvae)",
+            "conditional": "a normal learned for each condition "
+            f"({', '.join(_CONDITIONAL_PRIOR)})",
         },
     )
     prior_components: int = option(
@@ -382,15 +387,15 @@ class TrainConfig(Options):
         if self.decoder is None:
             object.__setattr__(self, "decoder", self.encoder)
         super().__post_init__()
-        for name, default in choices.MODELS[self.model].defaults.items():
+        for name, default in registry.MODELS[self.model].defaults.items():
             if getattr(self, name) is None:
                 raise ValueError(
                     f"--{name} must be set for --model {self.model}, as in {default}."
                 )
-        if self.prior == "conditional" and self.model != "cvae":
+        if self.prior == "conditional" and self.model not in _CONDITIONAL_PRIOR:
             raise ValueError(
                 f"--prior conditional has no condition with --model {self.model}: set "
-                "--model cvae, or another --prior."
+                f"--model {' or '.join(_CONDITIONAL_PRIOR)}, or another --prior."
             )
         if len(self.hidden_units or ()) > MOST_LAYERS:
             raise ValueError(
@@ -447,7 +452,7 @@ class TrainConfig(Options):
         )
         preset_values = choices.PRESETS[preset]
         chosen = {**preset_values, **given}
-        values = {**choices.MODELS[model].defaults_for(chosen), **chosen}
+        values = {**registry.MODELS[model].defaults_for(chosen), **chosen}
         values = {**defaults.held_out(values), **values}
         config = cls(**values)
         config.refuse_unused(given)
@@ -458,8 +463,8 @@ class TrainConfig(Options):
 
     def unused(self, name: str) -> str:
         """Says why the flag of this name has no effect here; empty if it has one."""
-        if name in choices.MODEL_FLAGS and name not in choices.MODELS[self.model].uses:
-            users = [key for key, model in choices.MODELS.items() if name in model.uses]
+        users = registry.users(name)
+        if users and self.model not in users:
             return (
                 f"--{name} has no effect with --model {self.model}: leave it out, or "
                 f"choose a model that uses it ({', '.join(users)})."

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_vae.data.datasets import Data, Split
+from keras_vae.models import registry
 from keras_vae.models.partial_labels import (
     LABELLED_SHARE,
     NO_LABEL,
@@ -57,7 +58,7 @@ def few_labels(config: TrainConfig, data: Data) -> Data:
 
 def semi_supervised(config: TrainConfig) -> bool:
     """Whether the model learns from examples with and without a label."""
-    return config.model in ("m2", "m1m2")
+    return registry.MODELS[config.model].semi_supervised
 
 
 def rows_of_epoch(config: TrainConfig, train: Split) -> np.ndarray | None:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 import keras_vae
+from keras_vae.models.registry import MODELS
 
 FILES = Path(__file__).parents[1] / "files" / "0.1.0"
 EXAMPLES = np.load(FILES / "examples.npz")
-LABELLED = ("cvae", "m2", "m1m2")
+LABELLED = {n for n, model in MODELS.items() if "condition" in model.defaults}
 
 
 def trained(name, callbacks=(), **options):

@@ -1,4 +1,4 @@
-from keras_vae.training.choices import MODELS
+from keras_vae.models.registry import MODELS
 
 
 def is_light(imports):

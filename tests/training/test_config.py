@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 
 from keras_vae.data import named
+from keras_vae.models import registry
 from keras_vae.training import choices
 from keras_vae.training.config import TrainConfig
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 
 
-@pytest.mark.parametrize("model", choices.MODELS)
+@pytest.mark.parametrize("model", registry.MODELS)
 def test_every_model_resolves_with_nothing_but_its_name(model):
     config = TrainConfig.resolve({"model": model})
-    for name, value in choices.MODELS[model].defaults.items():
+    for name, value in registry.MODELS[model].defaults.items():
         assert getattr(config, name) == value
 
 
@@ -31,7 +32,7 @@ def test_a_model_of_labels_has_a_heavier_kl_than_one_of_parts():
     assert (plain.prior, plain.beta) == ("standard_normal", 1.0)
 
 
-@pytest.mark.parametrize("model", choices.MODELS)
+@pytest.mark.parametrize("model", registry.MODELS)
 @pytest.mark.parametrize("preset", choices.PRESETS)
 def test_every_preset_goes_with_every_model(model, preset):
     config = TrainConfig.resolve({"model": model, "preset": preset})
@@ -41,8 +42,8 @@ def test_every_preset_goes_with_every_model(model, preset):
 
 
 def test_tables_name_only_flags_that_exist():
-    for model in choices.MODELS.values():
-        assert set(model.defaults) | set(model.uses) <= set(FIELDS)
+    for model in registry.MODELS.values():
+        assert set(model.defaults) | set(model.flags) <= set(FIELDS)
     for preset in choices.PRESETS.values():
         assert set(preset) < set(FIELDS)
     assert choices.PRESETS.keys() == choices.PRESET_LINES.keys()

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from keras_vae import load_model
-from keras_vae.training.choices import MODELS
+from keras_vae.models.registry import MODELS
 
 pytestmark = pytest.mark.slow
 

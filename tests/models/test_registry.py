@@ -1,0 +1,111 @@
+"""The table of models, and what it says of each held against the model itself."""
+
+import inspect
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_vae
+from keras_vae.models import registry
+from keras_vae.models.conditions import make_condition
+from keras_vae.training.build import build_model
+from keras_vae.training.config import TrainConfig
+
+SHAPES = {"images": (8, 8, 1), "sequences": (6, 2), "vectors": (5,)}
+SMALL = {
+    **{"encoder": "mlp", "decoder": "mlp", "hidden_units": (4,), "latent_dim": 2},
+    **{"likelihood": "gaussian", "seed": 3},
+}
+CLASSES = 3
+Y = np.arange(6) % CLASSES
+PROMISES = {"elbo", "prior", "sum", "microbatches", "xla"}
+models = pytest.mark.parametrize("name", registry.MODELS)
+
+
+def made(name, kind="vectors"):
+    """Returns the model of a run, and what its examples are conditioned on."""
+    config = TrainConfig.resolve({"model": name, **SMALL})
+    if config.condition is None:
+        return build_model(config, SHAPES[kind], 30), None
+    condition = make_condition(config.condition, SHAPES[kind], num_classes=CLASSES)
+    return build_model(config, SHAPES[kind], 30, condition), Y
+
+
+def examples(kind="vectors"):
+    return np.random.default_rng(0).random((6, *SHAPES[kind]), np.float32)
+
+
+def refuses(call):
+    try:
+        call()
+    except ValueError:
+        return True
+    return False
+
+
+def test_reading_the_table_imports_no_tensorflow_keras_or_numpy(run_python):
+    heavy = "{'tensorflow', 'keras', 'numpy'} & set(sys.modules)"
+    code = f"import sys, keras_vae.models.registry; print({heavy})"
+    assert run_python("-c", code).stdout == "set()\n"
+
+
+@models
+def test_the_class_is_a_public_name_with_the_arguments_that_flags_become(name):
+    entry = registry.MODELS[name]
+    assert getattr(keras_vae, entry.class_name) is entry.load()
+    assert entry.class_name in keras_vae.__all__
+    arguments = {
+        argument
+        for kind in entry.load().__mro__
+        for argument in inspect.signature(kind.__init__).parameters
+    } - set(getattr(entry.load(), "unused", ()))
+    assert {a for a in entry.flags.values() if a} | {*entry.from_data} <= arguments
+
+
+@models
+def test_a_model_is_made_for_each_of_its_kinds_of_data(name):
+    for kind in registry.MODELS[name].kinds:
+        model, given = made(name, kind)
+        assert type(model) is registry.MODELS[name].load()
+        y = {} if given is None else {"condition": given}
+        assert np.isfinite(model.reconstruct(examples(kind), **y)).all()
+
+
+def test_other_kinds_of_data_are_refused(monkeypatch):
+    entry = registry.MODELS["vae"]._replace(kinds=("images", "sequences"))
+    monkeypatch.setitem(registry.MODELS, "vae", entry)
+    with pytest.raises(ValueError, match="--model vae"):
+        made("vae", "vectors")
+
+
+@models
+def test_a_promise_is_kept_unless_the_table_excuses_it(name):
+    model, y = made(name, "images")
+    x = examples("images")
+    given = {} if y is None else {"condition": y}
+    found = model.evaluate(x, y, verbose=0, return_dict=True)
+    penalty = found.get("penalty_loss", model.beta * found.get("kl_loss", 0.0))
+    total = found["reconstruction_loss"] + penalty
+    broken = {
+        "elbo": refuses(lambda: model.elbo(x, **given)),
+        "prior": refuses(lambda: model.sample(6, seed=1, **given)),
+        "sum": found["loss"] != pytest.approx(total, rel=1e-4),
+        "microbatches": refuses(lambda: model.compile("adam", accumulate_steps=2)),
+        "xla": refuses(lambda: model.compile("adam", jit_compile=True)),
+    }
+    assert broken.keys() == PROMISES
+    assert {key for key, value in broken.items() if value} == set(
+        registry.MODELS[name].excused
+    )
+
+
+def test_the_page_of_models_has_a_line_and_a_command_for_each():
+    page = Path(__file__).parents[2] / "docs" / "models.md"
+    lines = re.findall(r"^\| `(\w+)` \| `(\w+)", page.read_text(), re.M)
+    assert dict(lines) == {
+        name: entry.class_name for name, entry in registry.MODELS.items()
+    }
+    commands = set(re.findall(r"^python .*--model (\w+)", page.read_text(), re.M))
+    assert commands == set(registry.MODELS)
