@@ -307,19 +307,32 @@ class InfoVAE(VAE):
 
     def latent_penalty(self, latent: Latent) -> tf.Tensor:
         """(1 - alpha) KL + (alpha + gamma - 1) MMD, (batch,)."""
-        z = gathered(latent.z[0])
-        # Outside of `fit` calls are counted, and the steps stand still.
-        step = tf.convert_to_tensor(latent.step) + tf.convert_to_tensor(self.calls)
-        step = tf.cast(step, tf.int32)
-        seed = tf.stack([self.seed % 2**31, step])
-        draws = self.prior_sample(tf.shape(z)[0], seed)
-        mmd = squared_mmd(z, tf.cast(draws, z.dtype))
+        mmd = squared_mmd(*aggregate_and_prior(self, latent))
         kl = sum_over_dims(latent.kl)
         return (1.0 - self.alpha) * kl + (self.alpha + self.gamma - 1.0) * mmd
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
         return {**super().get_config(), "alpha": self.alpha, "gamma": self.gamma}
+
+
+def aggregate_and_prior(model: VAE, latent: Latent) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns z of the global batch and as many draws from p(z), each as (n, d)."""
+    z = gathered(latent.z[0])
+    # Outside of `fit` calls are counted, and the steps stand still.
+    step = tf.convert_to_tensor(latent.step) + tf.convert_to_tensor(model.calls)
+    seed = tf.stack([model.seed % 2**31, tf.cast(step, tf.int32)])
+    return z, tf.cast(model.prior_sample(tf.shape(z)[0], seed), z.dtype)
+
+
+def squared_distances(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+    """Returns |a_i - b_j|^2 of each pair of rows, (n, d) and (m, d) -> (n, m)."""
+    distances = (
+        tf.reduce_sum(tf.square(a), axis=1)[:, tf.newaxis]
+        + tf.reduce_sum(tf.square(b), axis=1)[tf.newaxis]
+        - 2.0 * tf.matmul(a, b, transpose_b=True)
+    )
+    return tf.maximum(distances, 0.0)
 
 
 def squared_mmd(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
@@ -334,13 +347,8 @@ def squared_mmd(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """
 
     def mean_kernel(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        distances = (
-            tf.reduce_sum(tf.square(x), axis=1)[:, tf.newaxis]
-            + tf.reduce_sum(tf.square(y), axis=1)[tf.newaxis]
-            - 2.0 * tf.matmul(x, y, transpose_b=True)
-        )
         width = tf.cast(tf.shape(x)[1], x.dtype)
-        return tf.reduce_mean(tf.exp(-tf.maximum(distances, 0.0) / width))
+        return tf.reduce_mean(tf.exp(-squared_distances(x, y) / width))
 
     return mean_kernel(a, a) + mean_kernel(b, b) - 2.0 * mean_kernel(a, b)
 
