@@ -182,6 +182,15 @@ MODELS: dict[str, ModelEntry] = {
         {"alpha": 0.0, "gamma": 100.0},
         excused=_WHOLE_BATCH,
     ),
+    "wae": ModelEntry(
+        "WAE",
+        "wae",
+        "Wasserstein autoencoder (WAE-MMD)",
+        "MMD of q(z) and prior, without a KL (Tolstikhin et al. 2018)",
+        {**_POSTERIOR, "gamma": "mmd_weight"},
+        {"gamma": 10.0},
+        excused=_WHOLE_BATCH,
+    ),
     "cvae": ModelEntry(
         "CVAE",
         "conditional",
