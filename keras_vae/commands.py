@@ -6,28 +6,45 @@ import shutil
 import sys
 from pathlib import Path
 
-_SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+_ROOT = Path(__file__).resolve().parent.parent
 
 
-def command(program: str, *arguments: str | os.PathLike[str]) -> str:
-    """Returns a shell command that runs a program of `scripts/` from this folder.
+def command(name: str, *arguments: str | os.PathLike[str]) -> str:
+    """Returns a shell command that runs a command of `keras-vae` from this folder.
 
-    `python` where that is the interpreter of this process, as in an environment that is
-    activated; else its path, since a new shell would find another one.
+    In a checkout it is `python scripts/NAME.py`, elsewhere `keras-vae NAME`. A program
+    of an environment that is not activated is named by its path, since a new shell
+    would find another one or none.
 
     Args:
-        program: Name of the program, as "generate.py".
+        name: Of the command, as "generate".
         *arguments: Flags and values; paths are taken as they are.
     """
-    found = shutil.which("python")
-    here = found is not None and os.path.abspath(found) == sys.executable
-    words = ["python" if here else _shown(sys.executable), _shown(_SCRIPTS / program)]
-    return shlex.join([*words, *(os.fspath(word) for word in arguments)])
+    script = _ROOT / "scripts" / f"{name}.py"
+    installed = Path(sys.executable).with_name("keras-vae")
+    if script.is_file() and (_ROOT / "pyproject.toml").is_file():
+        words = [_python(), _shown(script)]
+    elif installed.is_file():
+        words = [_found(installed) or _shown(installed), name]
+    else:
+        words = [_python(), "-m", "keras_vae", name]
+    return shlex.join([*words, *map(os.fspath, arguments)])
 
 
-def _shown(path: str | os.PathLike[str]) -> str:
+def _python() -> str:
+    interpreter = Path(sys.executable)
+    return _found(interpreter.with_name("python")) or _shown(interpreter)
+
+
+def _found(program: Path) -> str:
+    """Its name where a shell finds this very program by it, else nothing."""
+    found = shutil.which(program.name)
+    return program.name if found and os.path.abspath(found) == str(program) else ""
+
+
+def _shown(path: Path) -> str:
     """The path as seen from the working directory where it lies below that."""
     try:
-        return os.fspath(Path(path).relative_to(Path.cwd()))
+        return os.fspath(path.relative_to(Path.cwd()))
     except ValueError:
         return os.fspath(path)

@@ -224,7 +224,7 @@ def loading(path: str | os.PathLike[str], model: Any) -> list[Code]:
             "From the command line, where the model was trained",
             "sh",
             command(
-                *("generate.py", "--saved_model", Path(path) / "saved_model"),
+                *("generate", "--saved_model", Path(path) / "saved_model"),
                 *("--num", "64", "--out", "grid.png", *flag),
             ),
         ),

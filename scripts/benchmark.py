@@ -1,28 +1,8 @@
-"""Measures how fast this machine trains, generates and evaluates.
-
-python scripts/benchmark.py
-python scripts/benchmark.py --parts training --architectures mlp --batch_sizes 128
-"""
+"""`keras-vae benchmark` of this checkout."""
 
 import sys
-from collections.abc import Sequence
-from typing import Any
 
-from keras_vae.training import benchmark, flags, quiet
-
-
-def measure(given: dict[str, Any]) -> None:
-    """Measures what the flags that were given ask for."""
-    options = benchmark.BenchmarkOptions.resolve(given)
-    with quiet.starting_tensorflow():  # which is imported at the end of this
-        pass
-    benchmark.run(options, say=print)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the program and returns its exit code."""
-    return flags.run_main(measure, benchmark.BenchmarkOptions, __doc__, argv)
-
+from keras_vae.cli.benchmark import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,40 +1,8 @@
-"""Writes report.html into the folder of a finished run: one file, nothing else needed.
+"""`keras-vae report` of this checkout."""
 
-python scripts/report.py --run saved_models/digits-vae-z20
-"""
-
-import dataclasses
 import sys
-from collections.abc import Sequence
-from typing import Any
 
-from keras_vae.training import flags, quiet
-from keras_vae.training.options import Options, option
-
-
-@dataclasses.dataclass(frozen=True)
-class ReportOptions(Options):
-    """What is reported on."""
-
-    run: str = option(
-        help="folder of a finished run, as saved_models/digits-vae-z20", group="Report"
-    )
-
-
-def report(given: dict[str, Any]) -> None:
-    """Writes the report that the flags ask for."""
-    options = ReportOptions.resolve(given)
-    # Late, because it starts TensorFlow: a bad flag is answered before that.
-    with quiet.starting_tensorflow():
-        from keras_vae.reporting import report
-
-    report.report(options.run, say=print)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the program and returns its exit code."""
-    return flags.run_main(report, ReportOptions, __doc__, argv)
-
+from keras_vae.cli.report import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -1,62 +1,8 @@
-"""Draws the figures of a finished run into its images/.
+"""`keras-vae visualize` of this checkout."""
 
-Examples:
-    python scripts/visualize.py --run saved_models/digits-vae-z20
-    python scripts/visualize.py --run saved_models/mnist-vae-z2 --format pdf \
-        --figures manifold,arrow --from_label 0 --to_label 7
-"""
-
-import dataclasses
-import functools
 import sys
-from collections.abc import Sequence
-from typing import Any
 
-from keras_vae.reporting.catalogue import FIGURES
-from keras_vae.training import flags, quiet
-from keras_vae.training.options import Options, option
-
-
-@dataclasses.dataclass(frozen=True)
-class VisualizeOptions(Options):
-    """The flags."""
-
-    run: str = option(help="folder of the run, as saved_models/digits-vae-z20")
-    figures: tuple[str, ...] = option(
-        ("all",),
-        "what to draw, separated by commas",
-        choices={"all": "all of these", **FIGURES},
-    )
-    format: str = option(
-        "png", "of pictures that do not move", choices=("png", "svg", "pdf")
-    )
-    from_label: str | None = option(
-        None, "class where arrow and interpolation start; 0, or the first there is"
-    )
-    to_label: str | None = option(None, "class where they end; 7, or the last there is")
-
-
-def visualize(given: dict[str, Any]) -> None:
-    """Draws with the flags that were given, by name."""
-    options = VisualizeOptions.resolve(given)
-    # Late, because it starts TensorFlow: a bad flag is answered before that.
-    with quiet.starting_tensorflow():
-        from keras_vae.reporting import figures
-
-    figures.visualize(
-        options.run,
-        options.figures,
-        options.format,
-        options.from_label,
-        options.to_label,
-        say=functools.partial(print, flush=True),
-    )
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the program and returns its exit code."""
-    return flags.run_main(visualize, VisualizeOptions, __doc__, argv)
-
+from keras_vae.cli.visualize import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from keras_vae import VAE, load_model, networks
+from keras_vae.cli import generate
 from keras_vae.reporting.figures import read_history
 from keras_vae.training import checkpoint
 from keras_vae.training.config import TrainConfig
@@ -72,15 +73,14 @@ def test_damaged_histories(is_read_or_refused, tmp_path):
     assert refused > INPUTS // 20
 
 
-def test_damaged_conditions(is_read_or_refused, tmp_path, load_script):
-    program = load_script("generate.py")
+def test_damaged_conditions(is_read_or_refused, tmp_path):
     stream = io.BytesIO()
     np.save(stream, np.random.default_rng(0).random((5, 3)))
     path = tmp_path / "condition.npy"
 
     def read(content):
         path.write_bytes(content)
-        rows = program.read_condition(path)
+        rows = generate.read_condition(path)
         assert rows.dtype == np.float32 and np.isfinite(rows).all()
 
     assert is_read_or_refused(stream.getvalue(), read, INPUTS) > INPUTS // 3

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from keras_vae import load, load_model
+from keras_vae.cli import generate
+from keras_vae.cli.explore import ExploreOptions
 from keras_vae.reporting import explorer
 from keras_vae.training import checkpoint
 
@@ -140,12 +142,11 @@ def test_a_checkpoint_of_objects_runs_nothing(tmp_path, trace):
     assert not trace.exists()
 
 
-def test_a_condition_of_objects_runs_nothing(tmp_path, trace, load_script, capsys):
+def test_a_condition_of_objects_runs_nothing(tmp_path, trace, capsys):
     np.save(tmp_path / "c.npy", np.array([Harm(trace)], object))
     (tmp_path / "saved_model.pb").write_bytes(b"")
     flags = [f"--saved_model={tmp_path}", f"--condition={tmp_path / 'c.npy'}"]
-    main = load_script("generate.py").main
-    assert main(["generate.py", *flags, f"--out={tmp_path / 'x.npz'}"]) == 2
+    assert generate.main(["generate.py", *flags, f"--out={tmp_path / 'x.npz'}"]) == 2
     assert "--condition" in capsys.readouterr().err
     assert not trace.exists()
 
@@ -208,9 +209,8 @@ def test_names_in_an_archive_are_no_places_to_write_to(tmp_path):
 # Who is answered.
 
 
-def test_the_explorer_listens_on_this_machine_alone(load_script):
-    options = load_script("explore.py").ExploreOptions
-    assert options.__dataclass_fields__["host"].default == "127.0.0.1"
+def test_the_explorer_listens_on_this_machine_alone():
+    assert ExploreOptions.__dataclass_fields__["host"].default == "127.0.0.1"
     for function in (explorer.server, explorer.explore, explorer.application):
         assert inspect.signature(function).parameters["host"].default == "127.0.0.1"
 

@@ -23,4 +23,4 @@ FIGURES = {
     "swiss_roll_turning": "the same with the roll turning, as a GIF",
     "forward_reverse_kl": "one Gaussian on two humps, by either KL",
 }
-"""What `scripts/visualize.py` can draw, in the order in which it does."""
+"""What `keras-vae visualize` can draw, in the order in which it does."""

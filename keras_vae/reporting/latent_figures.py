@@ -39,7 +39,7 @@ UNROLLED = (
     "--dataset swiss_roll --latent_dim 2 --init_latents isomap --hidden_units 128,128 "
     "--kl_schedule linear --kl_warmup_epochs 50 --epochs 80 --batch_size 100"
 )
-"""Flags of `scripts/train.py` with which the swiss roll comes to lie flat."""
+"""Flags of `keras-vae train` with which the swiss roll comes to lie flat."""
 _EMBEDDED = 1000  # examples that t-SNE lays out in the plane,
 _EMBEDDED_3D = 500  # and in space
 

@@ -210,7 +210,7 @@ def _evaluation(run: Run) -> str:
     count, part = run.metrics.get("num_examples"), run.metrics.get("part", "test")
     lead = f"On the {part} part" + (f", {count:,} examples." if count else ".")
     if "importance_weighted_nll" not in run.metrics:
-        lead += f" To measure more: {command('evaluate.py', '--run', run.path)}"
+        lead += f" To measure more: {command('evaluate', '--run', run.path)}"
     return (
         f"<p>{_text(lead)}</p>{_table(cells)}"
         f"{_by_class(run.metrics.get('by_class', {}))}"

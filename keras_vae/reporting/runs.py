@@ -101,7 +101,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
     """Opens the folder of a finished run.
 
     Args:
-        path: The folder, as `scripts/train.py` left it.
+        path: The folder, as `keras-vae train` left it.
 
     Returns:
         The run. The model is read in Keras' safe mode: nothing in it is executed.
@@ -129,11 +129,11 @@ def _config(path: Path) -> dict[str, Any]:
         parent = path.absolute().parent
         names = [place.name for place in parent.iterdir()] if parent.is_dir() else []
         raise ValueError(
-            f"--run: there is no folder {path}; name one that scripts/train.py wrote, "
+            f"--run: there is no folder {path}; name one that train.py wrote, "
             f"as saved_models/digits-vae-z20.{nearest(path.name, names)}"
         )
     for name, reason in (
-        ("config.json", "it is no run's folder; name one that scripts/train.py wrote"),
+        ("config.json", "it is no run's folder; name one that train.py wrote"),
         ("model.keras", "its training has not come to an end; train.py continues it"),
         ("metrics.json", "its training has not come to an end; train.py continues it"),
     ):

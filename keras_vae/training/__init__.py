@@ -1,1 +1,1 @@
-"""How a model is trained: configuration, flags, strategies, callbacks and the run."""
+"""How a model is trained: configuration, strategies, callbacks and the run."""

@@ -280,12 +280,9 @@ def evaluation(options: BenchmarkOptions) -> Any:
 
 def startup(options: BenchmarkOptions) -> Any:
     """Yields the seconds to an answer of `--help` and to the first training step."""
-    script = Path(__file__).parents[2] / "scripts" / "train.py"
-    if not script.is_file():
-        return
-    command = [sys.executable, os.fspath(script)]
+    command = [sys.executable, "-m", "keras_vae", "train"]
     for what, arguments in (
-        ("scripts/train.py --help", ["--help"]),
+        ("keras-vae train --help", ["--help"]),
         (
             "digits to the end of one short epoch",
             ["--epochs", "1", "--image_every", "0"],

@@ -1,6 +1,6 @@
 """What a training run is: every choice in one frozen dataclass.
 
-One field is one flag of `scripts/train.py` and one key of a run's `config.json`.
+One field is one flag of `keras-vae train` and one key of a run's `config.json`.
 Nothing here imports TensorFlow.
 """
 

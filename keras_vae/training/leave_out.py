@@ -19,7 +19,7 @@ class LeaveOutOptions(Options):
     )
     binarize: str = option(
         "none",
-        "as in train.py",
+        "as in training",
         choices=("none", "threshold", "static", "dynamic"),
     )
     latent_dim: int = option(20, "latent dimensions", minimum=1, maximum=10_000)

@@ -225,7 +225,7 @@ def summary(folder: RunFolder, metrics: dict[str, Any], config: TrainConfig) -> 
         f"{images}, logs/",
         "Next: "
         + command(
-            *("generate.py", "--saved_model", folder.saved_model),
+            *("generate", "--saved_model", folder.saved_model),
             *(*_condition(folder, config), "--num", "64", "--out", "grid.png"),
         ),
     ]
@@ -233,7 +233,7 @@ def summary(folder: RunFolder, metrics: dict[str, Any], config: TrainConfig) -> 
 
 
 def _condition(folder: RunFolder, config: TrainConfig) -> tuple[Any, ...]:
-    """The flag that gives `generate.py` the condition of the model."""
+    """The flag that gives `keras-vae generate` the condition of the model."""
     if config.condition is None:
         return ()
     if config.condition == "label":

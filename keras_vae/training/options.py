@@ -66,40 +66,28 @@ def option(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-class _Kind(typing.NamedTuple):
-    """The type of a field, taken apart: `many` for a tuple, `optional` with None."""
+class Kind(typing.NamedTuple):
+    """The type of an option: `many` for a tuple, `optional` with None."""
 
     base: type
     many: bool
     optional: bool
 
 
-def _kind(field: dataclasses.Field[Any]) -> _Kind:
+def kind_of(field: dataclasses.Field[Any]) -> Kind:
+    """Returns the type of an option, taken apart."""
     arguments = typing.get_args(field.type)
     optional = NoneType in arguments
     whole: Any = (
         next(a for a in arguments if a is not NoneType) if optional else field.type
     )
     many = typing.get_origin(whole) is tuple
-    return _Kind(typing.get_args(whole)[0] if many else whole, many, optional)
-
-
-def is_boolean(field: dataclasses.Field[Any]) -> bool:
-    """Whether the option is a switch, whose flag needs no value."""
-    return _kind(field).base is bool
-
-
-def takes_any(field: dataclasses.Field[Any]) -> bool:
-    """Whether every value of the option's type is allowed and none needs explaining."""
-    limits = ("choices", "minimum", "maximum", "above", "below")
-    return _kind(field).base in (bool, str) and not any(
-        field.metadata[limit] for limit in limits
-    )
+    return Kind(typing.get_args(whole)[0] if many else whole, many, optional)
 
 
 def expected(field: dataclasses.Field[Any]) -> str:
     """Says which values the option takes: "an integer, at least 1"."""
-    kind, limits = _kind(field), field.metadata
+    kind, limits = kind_of(field), field.metadata
     if limits["choices"]:
         return "one of " + ", ".join(limits["choices"])
     one, several = {
@@ -121,31 +109,13 @@ def expected(field: dataclasses.Field[Any]) -> str:
     return ", ".join([f"comma-separated {several}" if kind.many else one, *bounds])
 
 
-def parse(field: dataclasses.Field[Any], text: str) -> Any:
-    """Returns the value that `text`, as written in a flag, stands for.
-
-    Raises:
-        ValueError: If it stands for none, or for one that is not allowed.
-    """
-    kind = _kind(field)
-
-    def one(part: str) -> Any:
-        try:
-            return kind.base(part.strip()) if kind.base in (int, float) else part
-        except ValueError:
-            return part
-
-    value = tuple(map(one, text.split(","))) if kind.many else one(text)
-    return checked(field, value)
-
-
 def checked(field: dataclasses.Field[Any], value: Any) -> Any:
     """Returns `value` in the option's own type.
 
     Raises:
         ValueError: If it is of another type, not finite, out of range or no choice.
     """
-    kind = _kind(field)
+    kind = kind_of(field)
     if value is None and kind.optional:
         return None
     try:

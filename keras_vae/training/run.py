@@ -39,11 +39,11 @@ from keras_vae.training import folder as folders
 from keras_vae.training.averaging import WeightAverage
 from keras_vae.training.build import build_model
 from keras_vae.training.config import TrainConfig
-from keras_vae.training.flags import Terminated
 from keras_vae.training.folder import FolderLost, RunFolder
 from keras_vae.training.progress import Progress
 from keras_vae.training.resume import KeepState
 from keras_vae.training.selection import BestSoFar
+from keras_vae.training.signals import Terminated
 from keras_vae.training.targets import condition_of, example_row, targets
 from keras_vae.training.watchers import watchers
 
@@ -372,7 +372,7 @@ class _Run:
         return {**figures, "active_units": int(active_units(z_mean).sum())}
 
     def _write_condition(self) -> None:
-        """Keeps an example of what `generate.py` is to be given."""
+        """Keeps an example of what `keras-vae generate` is to be given."""
         row = example_row(self.config, self.data.measured[1], self.model)
         if row is not None:
             with files.written_aside(self.folder.condition) as aside:

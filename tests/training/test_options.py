@@ -4,7 +4,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_vae.training import options
 from keras_vae.training.options import Options, option
 
 
@@ -18,9 +17,6 @@ class Example(Options):
     loud: bool = option(False, "whether")
     colour: str = option("red", "which", choices=("red", "green"))
     shade: float = option(0.1, "of green", only_with={"colour": ("green",)})
-
-
-FIELDS = {field.name: field for field in dataclasses.fields(Example)}
 
 
 @pytest.mark.parametrize(
@@ -64,30 +60,6 @@ def test_values_come_out_in_the_type_of_the_option():
     assert type(example.count) is int
     assert type(example.rate) is float
     assert type(example.maybe) is float
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "value"),
-    [
-        ("count", "5", 5),
-        ("rate", "1e-2", 0.01),
-        ("maybe", "-2", -2.0),
-        ("widths", "500,300", (500, 300)),
-        ("widths", "500, 300", (500, 300)),
-        ("run", "a,b c", "a,b c"),
-    ],
-)
-def test_text_is_read_as_the_type_of_the_option(name, text, value):
-    assert options.parse(FIELDS[name], text) == value
-
-
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [("count", "5.0"), ("count", ""), ("rate", "nan"), ("widths", "5,,3")],
-)
-def test_text_of_another_type_is_refused(name, text):
-    with pytest.raises(ValueError, match=f"^--{name}: expected "):
-        options.parse(FIELDS[name], text)
 
 
 def test_a_long_value_is_cut_in_the_message():

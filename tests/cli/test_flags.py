@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from keras_vae.training import flags
+from keras_vae.cli import flags
 from keras_vae.training.options import Options, option
 
 
@@ -12,6 +12,9 @@ from keras_vae.training.options import Options, option
 class Example(Options):
     count: int = option(3, "how many", group="Numbers", minimum=1)
     name: str | None = option(None, "called what")
+    rate: float = option(0.5, "how fast")
+    maybe: float | None = option(None, "or not")
+    widths: tuple[int, ...] = option((7, 9), "how wide", minimum=1)
     loud: bool = option(False, "whether")
     colour: str = option("red", "which", choices={"red": "as a rose", "blue": "sky"})
 
@@ -25,6 +28,30 @@ def test_only_what_was_given_is_returned_in_its_type():
     assert parse("--count", "7", "--loud") == {"count": 7, "loud": True}
     assert parse("--noloud", "--name=x y") == {"loud": False, "name": "x y"}
     assert parse("--count=3") == {"count": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("count", "5", 5),
+        ("rate", "1e-2", 0.01),
+        ("maybe", "-2", -2.0),
+        ("widths", "500,300", (500, 300)),
+        ("widths", "500, 300", (500, 300)),
+        ("name", "a,b c", "a,b c"),
+    ],
+)
+def test_text_is_read_as_the_type_of_the_option(name, text, value):
+    assert parse(f"--{name}={text}") == {name: value}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("count", "5.0"), ("count", ""), ("rate", "nan"), ("widths", "5,,3")],
+)
+def test_text_of_another_type_is_refused(name, text):
+    with pytest.raises(ValueError, match=f"^--{name}: expected "):
+        parse(f"--{name}={text}")
 
 
 def test_a_flagfile_is_read_and_what_follows_it_wins(tmp_path):
@@ -79,13 +106,34 @@ def test_help_lists_every_option_and_choice_and_exits_0(capsys, flag):
         assert f"--{field.name}" in out
         assert field.metadata["help"] in out
     assert "blue  sky" in out
+    assert "  --count (3)\n" in out
+    assert "  --widths (7,9)\n" in out
 
 
-def test_main_gets_what_was_given_and_its_code_is_returned():
+@pytest.mark.parametrize(
+    ("called", "shown"),
+    [
+        ("dir/example.py", "python dir/example.py"),
+        ("my dir/example.py", "python 'my dir/example.py'"),
+        ("keras-vae example", "keras-vae example"),
+    ],
+)
+def test_help_names_the_program_as_it_was_called(called, shown):
+    text = flags.help_text(Example, "As in keras-vae example --loud.", called)
+    usage, _, description, *_ = text.splitlines()
+    assert usage == f"usage: {shown} [--flag value ...]"
+    assert description == f"As in {shown} --loud."
+
+
+def test_main_gets_what_was_given():
     seen = []
     assert run(seen.append, "--count=5") == 0
     assert seen == [{"count": 5}]
-    assert run(lambda given: 3) == 3
+
+
+def test_what_stops_a_command_is_said_and_ends_in_1(capsys):
+    assert run(raising(flags.Stopped("The loss is NaN."))) == 1
+    assert capsys.readouterr().err == "example.py: The loss is NaN.\n"
 
 
 def raising(error):

@@ -28,6 +28,11 @@ from PIL import Image
 
 import keras_vae
 from keras_vae import networks
+from keras_vae.cli.encode import EncodeOptions
+from keras_vae.cli.evaluate import EvaluateOptions
+from keras_vae.cli.explore import ExploreOptions
+from keras_vae.cli.report import ReportOptions
+from keras_vae.cli.visualize import VisualizeOptions
 from keras_vae.training.benchmark import BenchmarkOptions
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.leave_out import LeaveOutOptions
@@ -113,11 +118,11 @@ OPTIONS = {
     "train.py": TrainConfig,
     "anomaly.py": LeaveOutOptions,
     "benchmark.py": BenchmarkOptions,
-    "evaluate.py": program("evaluate.py").EvaluateOptions,
-    "encode.py": program("encode.py").EncodeOptions,
-    "explore.py": program("explore.py").ExploreOptions,
-    "visualize.py": program("visualize.py").VisualizeOptions,
-    "report.py": program("report.py").ReportOptions,
+    "evaluate.py": EvaluateOptions,
+    "encode.py": EncodeOptions,
+    "explore.py": ExploreOptions,
+    "visualize.py": VisualizeOptions,
+    "report.py": ReportOptions,
 }
 
 

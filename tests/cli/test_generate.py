@@ -1,4 +1,9 @@
+import ast
 import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -8,8 +13,10 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_vae
+from keras_vae.cli import generate as program
 from keras_vae.visualization import grids
 
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 IMAGE = (6, 5, 1)
 
 
@@ -83,12 +90,7 @@ def signatures(models):
 
 
 @pytest.fixture
-def program(load_script):
-    return load_script("generate.py")
-
-
-@pytest.fixture
-def generate(program, models, tmp_path):
+def generate(models, tmp_path):
     """Runs the program on a model by name; returns its exit code.
 
     `out` is a name in `tmp_path`; other keywords are flags.
@@ -165,7 +167,7 @@ def test_without_a_seed_a_new_one_is_taken_and_named(generate, examples, capsys)
     np.testing.assert_array_equal(examples("images", seed=seed), second)
 
 
-def test_a_larger_number_starts_with_the_same_examples(program, examples, monkeypatch):
+def test_a_larger_number_starts_with_the_same_examples(examples, monkeypatch):
     monkeypatch.setattr(program, "ROWS_PER_CALL", 4)
     few = examples("images", num=6, seed=1)
     many = examples("images", num=11, seed=1)
@@ -174,7 +176,7 @@ def test_a_larger_number_starts_with_the_same_examples(program, examples, monkey
     assert len(np.unique(many.reshape(11, -1), axis=0)) == 11
 
 
-def test_large_examples_come_in_smaller_calls(program, examples, monkeypatch):
+def test_large_examples_come_in_smaller_calls(examples, monkeypatch):
     monkeypatch.setattr(program, "NUMBERS_PER_CALL", 2 * 30)
     pairs = examples("images", num=4, seed=1)
     monkeypatch.undo()
@@ -195,13 +197,13 @@ def test_the_picture_is_the_grid_of_the_examples(generate, examples, tmp_path):
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize(("n", "height", "width"), [(1, 8, 8), (7, 3, 9), (40, 70, 30)])
-def test_pictures_look_as_those_of_the_package(program, n, height, width, channels):
+def test_pictures_look_as_those_of_the_package(n, height, width, channels):
     x = np.random.default_rng(0).uniform(-0.2, 1.2, (n, height, width, channels))
     picture = program.tile(program.to_uint8(x.astype(np.float32)))
     np.testing.assert_array_equal(picture, grids.tile(x.astype(np.float32)))
 
 
-def test_colour_is_written_as_colour(program, tmp_path):
+def test_colour_is_written_as_colour(tmp_path):
     x = np.zeros((1, 4, 4, 3), np.float32)
     x[..., 0] = 1.0
     with (tmp_path / "red.png").open("wb") as file:
@@ -210,7 +212,7 @@ def test_colour_is_written_as_colour(program, tmp_path):
         assert image.getpixel((10, 10)) == (255, 0, 0)
 
 
-def test_sequences_are_drawn_as_lines_with_time_to_the_right(program, tmp_path):
+def test_sequences_are_drawn_as_lines_with_time_to_the_right(tmp_path):
     x = np.zeros((4, 9, 1), np.float32)
     x[0, :, 0] = np.arange(9)  # rises from the lowest to the highest of all
     with (tmp_path / "lines.png").open("wb") as file:
@@ -226,7 +228,7 @@ def test_sequences_are_drawn_as_lines_with_time_to_the_right(program, tmp_path):
     assert np.ptp(np.flatnonzero(still.any(axis=1))) < 5
 
 
-def test_spectra_are_images_with_the_channels_upwards(program):
+def test_spectra_are_images_with_the_channels_upwards():
     x = np.zeros((1, 5, 8), np.float32)
     x[0, 4, 6] = 2.0
     picture = program.drawn_sequences(x)
@@ -272,7 +274,7 @@ def test_one_label_is_that_of_all_and_several_take_turns(examples):
     np.testing.assert_allclose(x, [0.1, 0.2, 0.3, 0.1, 0.2])
 
 
-def test_labels_go_on_from_call_to_call(program, examples, monkeypatch):
+def test_labels_go_on_from_call_to_call(examples, monkeypatch):
     monkeypatch.setattr(program, "ROWS_PER_CALL", 2)
     x = examples("labels", num=5, label="1,2,3")[:, 0, 0, 0]
     np.testing.assert_allclose(x, [0.1, 0.2, 0.3, 0.1, 0.2])
@@ -383,7 +385,7 @@ def test_a_bad_flag_is_refused(refused, flags, message):
         (["x.png"], "Unexpected argument 'x.png'"),
     ],
 )
-def test_a_missing_value_is_refused(program, capsys, arguments, message):
+def test_a_missing_value_is_refused(capsys, arguments, message):
     assert program.main(["generate.py", *arguments]) == 2
     assert message in capsys.readouterr().err
 
@@ -427,7 +429,7 @@ def test_pictures_of_what_is_no_image_are_refused(refused):
     assert "--format npz --out" in sentence
 
 
-def test_what_is_too_large_is_refused(program, refused, monkeypatch):
+def test_what_is_too_large_is_refused(refused, monkeypatch):
     most = program.MOST_PIXELS // 30
     assert f"at most {most:,} images" in refused(out="grid.png", num=most + 1)
     monkeypatch.setattr(
@@ -460,7 +462,7 @@ def test_a_file_that_is_there_stays_when_the_program_fails(generate, tmp_path):
     assert (tmp_path / "out.npz").stat().st_size > 1000
 
 
-def test_ctrl_c_leaves_nothing_and_exits_130(program, generate, tmp_path, monkeypatch):
+def test_ctrl_c_leaves_nothing_and_exits_130(generate, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
@@ -470,6 +472,15 @@ def test_ctrl_c_leaves_nothing_and_exits_130(program, generate, tmp_path, monkey
 
 
 # In a process of its own.
+
+
+def test_nothing_of_the_package_is_imported():
+    for node in ast.walk(ast.parse(Path(program.__file__).read_text())):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            module = getattr(node, "module", None) or ""
+            assert not getattr(node, "level", 0), node.lineno
+            assert not any("keras_vae" in name for name in [*names, module])
 
 
 def test_help_exits_0_before_tensorflow_is_imported(run_script):
@@ -482,24 +493,36 @@ def test_help_exits_0_before_tensorflow_is_imported(run_script):
 
 
 @pytest.mark.slow
-def test_it_runs_quietly_where_the_package_cannot_be_imported(
-    run_script, models, signatures, tmp_path
+def test_a_copy_of_the_file_runs_alone_and_quietly(
+    run_python, models, signatures, tmp_path
 ):
-    blocked = tmp_path / "blocked" / "keras_vae"
-    blocked.mkdir(parents=True)
-    (blocked / "__init__.py").write_text("raise ImportError('not here')")
-    result = run_script(
-        "generate.py",
+    shutil.copy(program.__file__, tmp_path / "generate.py")
+    result = run_python(
+        *("-I", "-X", "importtime", "generate.py"),
         f"--saved_model={models / 'images'}",
-        "--num=9",
-        "--seed=4",
-        "--out=grid.png",
-        PYTHONPATH=os.fspath(tmp_path / "blocked"),
+        *("--num=9", "--seed=4", "--out=grid.png"),
         TF_CPP_MIN_LOG_LEVEL="0",
     )
-    assert (result.returncode, result.stderr) == (0, "")
+    assert result.returncode == 0
+    assert "keras_vae" not in result.stderr
+    assert all(line.startswith("import time:") for line in result.stderr.splitlines())
     assert result.stdout.splitlines()[-1].startswith("Wrote grid.png: 9 images")
     x = signatures["generate"](num=tf.constant(9), seed=tf.constant([4, 0]))["x"]
     with Image.open(tmp_path / "grid.png") as image:
         difference = np.asarray(image).astype(int) - grids.tile(x.numpy())[..., 0]
     assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.slow
+def test_the_script_runs_where_the_package_is_not_installed(tmp_path, models):
+    code = (
+        "import os, runpy, sys\n"
+        "sys.path = [place for place in sys.path if not os.path.isdir(\n"
+        "    os.path.join(place, 'keras_vae'))]\n"
+        "sys.argv = sys.argv[1:]\n"
+        "runpy.run_path(sys.argv[0], run_name='__main__')"
+    )
+    command = [sys.executable, "-c", code, SCRIPTS / "generate.py"]
+    flags = [f"--saved_model={models / 'images'}", f"--out={tmp_path / 'x.npz'}"]
+    done = subprocess.run([*command, *flags], capture_output=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr

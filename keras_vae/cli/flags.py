@@ -1,21 +1,19 @@
 """Options as command-line flags: reads them, prints help and answers bad input.
 
-A program declares its options as a dataclass (see `options`) and hands its work to
-`run_main`; absl reads the flags, `--flagfile` included. Importing this module, or
-reading flags with it, does not import TensorFlow.
+A command declares its options as a dataclass (see `training.options`) and hands its
+work to `run_main`; absl reads the flags, `--flagfile` included. Importing this module,
+or reading flags with it, does not import TensorFlow.
 """
 
 import dataclasses
 import os
 import re
+import shlex
 import signal
 import sys
 import textwrap
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from absl import flags as absl_flags
@@ -23,16 +21,18 @@ from absl import flags as absl_flags
 from keras_vae import naming
 from keras_vae.training import options
 from keras_vae.training.options import Options
+from keras_vae.training.signals import Terminated, sigterm_raises
 
+STOPPED = 1
 BAD_INPUT = 2
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
-_HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
+HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
 
 
-class Terminated(KeyboardInterrupt):
-    """Raised in the main thread on SIGTERM: what saves on Ctrl-C saves on this too."""
+class Stopped(Exception):
+    """What a command stops for that is no fault of its input; the text says why."""
 
 
 def define_flags(program: type[Options]) -> absl_flags.FlagValues:
@@ -41,7 +41,7 @@ def define_flags(program: type[Options]) -> absl_flags.FlagValues:
     for field in dataclasses.fields(program):
         define = (
             absl_flags.DEFINE_boolean
-            if options.is_boolean(field)
+            if options.kind_of(field).base is bool
             else absl_flags.DEFINE_string
         )
         define(field.name, None, field.metadata["help"], flag_values=values)
@@ -96,7 +96,16 @@ def _value(field: dataclasses.Field[Any], parsed: Any) -> Any:
         return parsed
     if parsed.startswith("--"):
         raise ValueError(f"--{field.name} has no value: {parsed} comes right after it.")
-    return options.parse(field, parsed)
+    kind = options.kind_of(field)
+
+    def one(text: str) -> Any:
+        try:
+            return kind.base(text.strip()) if kind.base in (int, float) else text
+        except ValueError:
+            return text
+
+    value = tuple(map(one, parsed.split(","))) if kind.many else one(parsed)
+    return options.checked(field, value)
 
 
 def help_text(program: type[Options], description: str, name: str) -> str:
@@ -104,26 +113,44 @@ def help_text(program: type[Options], description: str, name: str) -> str:
 
     Args:
         program: The options to list.
-        description: What the program does.
-        name: Of the program.
+        description: What the program does; a command in it that starts with
+            `keras-vae NAME` is shown as the program was called.
+        name: The program as it was called, the path of a script or several words.
     """
-    lines = [f"usage: python {name} [--flag value ...]", "", description.strip()]
+    called = f"python {shlex.quote(name)}" if name.endswith(".py") else name
+    about = re.sub(r"keras-vae \w+", lambda _: called, description.strip())
+    lines = [f"usage: {called} [--flag value ...]", "", about]
     for field in dataclasses.fields(program):
-        about = field.metadata
-        if about["group"]:
-            lines += ["", about["group"]]
-        shows = field.default not in (None, False, dataclasses.MISSING)
-        lines.append(f"  --{field.name}" + f" ({field.default})" * shows)
-        lines += _wrapped(about["help"])
-        choices = about["choices"]
+        said = field.metadata
+        if said["group"]:
+            lines += ["", said["group"]]
+        lines.append(f"  --{field.name}{_default(field)}")
+        lines += _wrapped(said["help"])
+        choices = said["choices"]
         if isinstance(choices, Mapping):
             width = max(map(len, choices))
             for choice, line in choices.items():
                 lines.append(f"      {choice:<{width}}  {line}")
-        elif not options.takes_any(field):
+        elif not _takes_any(field):
             lines += _wrapped(options.expected(field))
     lines += ["", "Other", "  --flagfile", *_wrapped("a file with a flag on each line")]
     return "\n".join(lines)
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    if field.default in (None, False, dataclasses.MISSING):
+        return ""
+    if isinstance(field.default, tuple):
+        return f" ({','.join(map(str, field.default))})"
+    return f" ({field.default})"
+
+
+def _takes_any(field: dataclasses.Field[Any]) -> bool:
+    """Whether every value of the option's type is allowed and none needs explaining."""
+    limits = ("choices", "minimum", "maximum", "above", "below")
+    return options.kind_of(field).base in (bool, str) and not any(
+        field.metadata[limit] for limit in limits
+    )
 
 
 def _wrapped(text: str) -> list[str]:
@@ -132,7 +159,7 @@ def _wrapped(text: str) -> list[str]:
 
 
 def run_main(
-    main: Callable[[dict[str, Any]], int | None],
+    main: Callable[[dict[str, Any]], None],
     program: type[Options],
     description: str | None,
     argv: Sequence[str] | None = None,
@@ -140,8 +167,8 @@ def run_main(
     """Runs a program on its command line and returns its exit code.
 
     Bad input, which is a `ValueError` or an `OSError`, ends in one sentence on stderr
-    and code 2; Ctrl-C in 130 and SIGTERM in 143. With the environment variable
-    KERAS_VAE_TRACEBACK set, the traceback of bad input is shown.
+    and code 2, `Stopped` in code 1; Ctrl-C in 130 and SIGTERM in 143. With the
+    environment variable KERAS_VAE_TRACEBACK set, the traceback of bad input is shown.
 
     Args:
         main: The work; called with the options that were given, by name.
@@ -151,14 +178,18 @@ def run_main(
     """
     argv = sys.argv if argv is None else argv
     name = Path(argv[0]).name
-    if _HELP.intersection(argv[1:]):
+    if HELP.intersection(argv[1:]):
         sys.stdout.write(help_text(program, description or "", argv[0]) + "\n")
         return 0
     # TensorFlow's notes on the CPU that it found say nothing about the user's run.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        with _sigterm_raises():
-            return main(parse(program, argv)) or 0
+        with sigterm_raises():
+            main(parse(program, argv))
+            return 0
+    except Stopped as error:
+        sys.stderr.write(f"{name}: {error}\n")
+        return STOPPED
     except (ValueError, OSError) as error:
         if os.environ.get("KERAS_VAE_TRACEBACK"):
             raise
@@ -183,20 +214,3 @@ def _sentence(error: ValueError | OSError) -> str:
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}."
     return " ".join(str(error).split()) or type(error).__name__
-
-
-@contextmanager
-def _sigterm_raises() -> Iterator[None]:
-    """Makes SIGTERM raise `Terminated` meanwhile; only a main thread can do that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

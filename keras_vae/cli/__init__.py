@@ -1,0 +1,1 @@
+"""The command line: `keras-vae NAME`, a module for each command."""

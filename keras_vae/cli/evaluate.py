@@ -1,0 +1,61 @@
+"""Measures a finished run: likelihood, latents, samples; adds to its metrics.json.
+
+Examples:
+    keras-vae evaluate --run saved_models/digits-vae-z20
+    keras-vae evaluate --run saved_models/mnist-vae-z20 --num_importance_samples 500
+    keras-vae evaluate --run saved_models/mnist-vae-z20 --dataset fashion_mnist
+    keras-vae evaluate --run runs/vamp --compare_with runs/standard_normal
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from keras_vae.cli import flags
+from keras_vae.training import quiet
+from keras_vae.training.options import Options, option
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateOptions(Options):
+    """What is measured."""
+
+    run: str = option(
+        help="folder of a finished run, as saved_models/digits-vae-z20",
+        group="Evaluation",
+    )
+    dataset: str | None = option(
+        None, "other data to measure on, a name or a path; the run's own if not given"
+    )
+    compare_with: str | None = option(
+        None,
+        "folder of another run of the same data: measures only what --run gains over "
+        "it in nats, with the standard error paired by test example",
+    )
+    num_importance_samples: int = option(
+        5000, "samples of z for each example", minimum=1, maximum=1_000_000
+    )
+
+
+def evaluate(given: dict[str, Any]) -> None:
+    """Measures what the flags that were given ask for."""
+    options = EvaluateOptions.resolve(given)
+    if options.compare_with is not None and options.dataset is not None:
+        raise ValueError(
+            "--dataset does not go with --compare_with, which takes the data of the "
+            "two runs: leave one of them out."
+        )
+    # Late, because it starts TensorFlow: a bad flag is answered before that.
+    with quiet.starting_tensorflow():
+        from keras_vae.reporting import measure
+
+    samples = options.num_importance_samples
+    if options.compare_with is not None:
+        measure.compare_runs(options.run, options.compare_with, samples, say=print)
+    else:
+        measure.evaluate_run(options.run, options.dataset, samples, say=print)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the program and returns its exit code."""
+    return flags.run_main(evaluate, EvaluateOptions, __doc__, argv)
