@@ -28,7 +28,7 @@ def command(name: str, *arguments: str | os.PathLike[str]) -> str:
         words = [_found(installed) or _shown(installed), name]
     else:
         words = [_python(), "-m", "keras_vae", name]
-    return shlex.join([*words, *map(os.fspath, arguments)])
+    return shlex.join([*words, *(os.fspath(each) for each in arguments)])
 
 
 def _python() -> str:

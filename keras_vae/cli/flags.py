@@ -121,12 +121,12 @@ def help_text(program: type[Options], description: str, name: str) -> str:
     about = re.sub(r"keras-vae \w+", lambda _: called, description.strip())
     lines = [f"usage: {called} [--flag value ...]", "", about]
     for field in dataclasses.fields(program):
-        said = field.metadata
-        if said["group"]:
-            lines += ["", said["group"]]
+        metadata = field.metadata
+        if metadata["group"]:
+            lines += ["", metadata["group"]]
         lines.append(f"  --{field.name}{_default(field)}")
-        lines += _wrapped(said["help"])
-        choices = said["choices"]
+        lines += _wrapped(metadata["help"])
+        choices = metadata["choices"]
         if isinstance(choices, Mapping):
             width = max(map(len, choices))
             for choice, line in choices.items():
