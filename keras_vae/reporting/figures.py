@@ -219,8 +219,8 @@ def _summary(
     run: Run, files: list[Path], reasons: dict[str, str], seconds: float
 ) -> str:
     stills = sum(file.suffix != ".gif" for file in files)
+    moving = len(files) - stills
+    counts = [(stills, "picture"), (moving, "GIF")]
+    made = " and ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in counts if n)
     left = f"; left out: {', '.join(reasons)}" if reasons else ""
-    return (
-        f"Wrote {stills} pictures and {len(files) - stills} GIFs to "
-        f"{run.path / 'images'} in {seconds:.1f} s{left}."
-    )
+    return f"Wrote {made} to {run.path / 'images'} in {seconds:.1f} s{left}."
