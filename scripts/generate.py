@@ -420,12 +420,16 @@ def tile(cells: np.ndarray) -> np.ndarray:
     rows = math.ceil(n / columns)
     wanted = math.ceil(CELL / max(height, width))
     scale = max(1, min(wanted, WIDEST // max(rows * height, columns * width)))
-    height, width = height * scale + 1, width * scale + 1
+    height, width = height * scale, width * scale
+    gap = int(np.clip(round(max(height, width) / 16), 1, 8))
+    height, width = height + gap, width + gap
     grid = np.full((rows * columns, height, width, channels), LINES, np.uint8)
-    grid[:n, 1:, 1:] = cells.repeat(scale, axis=1).repeat(scale, axis=2)
+    grid[:n, gap:, gap:] = cells.repeat(scale, axis=1).repeat(scale, axis=2)
     grid = grid.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
     picture = grid.reshape(rows * height, columns * width, channels)
-    return np.pad(picture, ((0, 1), (0, 1), (0, 0)), constant_values=np.uint8(LINES))
+    return np.pad(
+        picture, ((0, gap), (0, gap), (0, 0)), constant_values=np.uint8(LINES)
+    )
 
 
 def drawn_sequences(x: np.ndarray) -> np.ndarray:
