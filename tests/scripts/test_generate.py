@@ -220,7 +220,7 @@ def test_sequences_are_drawn_as_lines_with_time_to_the_right(program, tmp_path):
     height, width = picture.shape[0] // 2, picture.shape[1] // 2
     blue = picture[..., 2] - picture[..., 0] > 100
     first = blue[:height, :width]
-    places = [np.flatnonzero(first[:, k]).mean() for k in range(10, width - 10, 10)]
+    places = [np.flatnonzero(first[:, k]).mean() for k in range(20, width - 20, 10)]
     assert np.all(np.diff(places) < 0)
     still = blue[:height, width + 2 : 2 * width]
     assert np.ptp(np.flatnonzero(still.any(axis=1))) < 5
