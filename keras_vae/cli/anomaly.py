@@ -17,7 +17,7 @@ def find(given: dict[str, Any]) -> None:
     """Trains and scores as the flags that were given say."""
     options = LeaveOutOptions.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
-    with quiet.starting_tensorflow():
+    with quiet.starting_tensorflow(options.device):
         from keras_vae.models.divergence import Diverged
 
     try:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_vae.cli import flags
-from keras_vae.training import quiet
+from keras_vae.training import quiet, rules
 from keras_vae.training.options import Options, option
 
 
@@ -36,13 +36,14 @@ class EncodeOptions(Options):
     num_samples: int = option(
         16, "samples of z for each example's ELBO", minimum=1, maximum=10_000
     )
+    device: str = rules.device_option()
 
 
 def encode(given: dict[str, Any]) -> None:
     """Encodes what the flags that were given ask for."""
     options = EncodeOptions.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
-    with quiet.starting_tensorflow():
+    with quiet.starting_tensorflow(options.device):
         from keras_vae.reporting import measure
 
     measure.encode_run(

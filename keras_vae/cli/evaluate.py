@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_vae.cli import flags
-from keras_vae.training import quiet
+from keras_vae.training import quiet, rules
 from keras_vae.training.options import Options, option
 
 
@@ -35,6 +35,7 @@ class EvaluateOptions(Options):
     num_importance_samples: int = option(
         5000, "samples of z for each example", minimum=1, maximum=1_000_000
     )
+    device: str = rules.device_option()
 
 
 def evaluate(given: dict[str, Any]) -> None:
@@ -46,7 +47,7 @@ def evaluate(given: dict[str, Any]) -> None:
             "two runs: leave one of them out."
         )
     # Late, because it starts TensorFlow: a bad flag is answered before that.
-    with quiet.starting_tensorflow():
+    with quiet.starting_tensorflow(options.device):
         from keras_vae.reporting import measure
 
     samples = options.num_importance_samples

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_vae.cli import flags
-from keras_vae.training import quiet
+from keras_vae.training import quiet, rules
 from keras_vae.training.options import Options, option
 
 
@@ -31,6 +31,7 @@ class ExploreOptions(Options):
         0, "port to listen on; 0: one that is free", minimum=0, maximum=65_535
     )
     open: bool = option(True, "open the page in the browser")
+    device: str = rules.device_option()
 
 
 def explore(given: dict[str, Any]) -> None:
@@ -38,7 +39,7 @@ def explore(given: dict[str, Any]) -> None:
     options = ExploreOptions.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
     try:
-        with quiet.starting_tensorflow():
+        with quiet.starting_tensorflow(options.device):
             from keras_vae.reporting import explorer
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "werkzeug":

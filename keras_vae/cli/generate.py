@@ -48,8 +48,10 @@ FLAGS = {
     "draw": "draw from the likelihood instead of giving its mean",
     "format": "png: a grid of images, or of sequences drawn as lines; npz: the array "
     "x, float32 (num, ...); by default what the ending of --out says",
+    "device": "what computes: cpu, gpu, or gpu:1 for the GPU of that number, counted "
+    "from 0; auto is the first GPU, or the CPU where there is none",
 }
-DEFAULTS = {"num": "64", "sampler": "prior"}
+DEFAULTS = {"num": "64", "sampler": "prior", "device": "auto"}
 FORMATS = ("png", "npz")
 SAMPLERS = ("prior", "aggregate")
 
@@ -90,6 +92,7 @@ class Request(NamedTuple):
     condition: Path | None
     sampler: str
     draw: bool
+    device: str
 
 
 def parse(argv: Sequence[str]) -> Request:
@@ -111,6 +114,7 @@ def parse(argv: Sequence[str]) -> Request:
         condition=Path(text["condition"]) if text["condition"] else None,
         sampler=choice("sampler", text["sampler"], SAMPLERS),
         draw=text["draw"] == "True",
+        device=known_device(text["device"]),
     )
     if request.labels and request.condition:
         raise ValueError("--label and --condition exclude each other: leave one out.")
@@ -172,6 +176,16 @@ def choice(flag: str, text: str, known: Sequence[str]) -> str:
     )
 
 
+def known_device(text: str) -> str:
+    """Returns what --device says if it is the name of a device."""
+    if re.fullmatch("auto|cpu|gpu(:[0-9]{1,3})?", text):
+        return text
+    raise ValueError(
+        "--device: expected auto, cpu, gpu, or gpu:N for the GPU of number N from 0, "
+        f"as in gpu:1, got {shown(repr(text))}."
+    )
+
+
 def wanted_format(out: Path, given: str) -> str:
     """Returns what --format says or, without it, the ending of --out."""
     ending = out.suffix.lower().removeprefix(".")
@@ -225,8 +239,8 @@ def check_folder(folder: Path) -> None:
     raise ValueError(f"--saved_model: {folder} is not a SavedModel: {why}.{hint}")
 
 
-def start_tensorflow() -> Any:
-    """Returns the module `tensorflow`, its devices found.
+def start_tensorflow(device: str) -> Any:
+    """Returns the module `tensorflow`, its devices found and only `device` in use.
 
     Meanwhile stderr is closed, to C++ too: nothing else stops TensorFlow's first lines.
     """
@@ -238,11 +252,29 @@ def start_tensorflow() -> Any:
             os.dup2(nowhere.fileno(), 2)
         import tensorflow as tf
 
+        gpus = tf.config.list_physical_devices("GPU")
+        if device != "auto":
+            tf.config.set_visible_devices(gpus_of(device, gpus), "GPU")
         tf.config.list_logical_devices()
         return tf
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def gpus_of(device: str, gpus: Sequence[Any]) -> Sequence[Any]:
+    """Returns those of the GPUs that --device names."""
+    if device == "cpu":
+        return []
+    number = device.partition(":")[2]
+    wanted = gpus[int(number) :][:1] if number else gpus
+    if not wanted:
+        there = f"{len(gpus)}, counted from 0" if gpus else "none"
+        raise ValueError(
+            f"--device {device}: TensorFlow sees no such GPU here; there is {there}. "
+            "Choose another, or --device cpu."
+        )
+    return wanted
 
 
 def load_signature(tf: Any, request: Request) -> Any:
@@ -568,7 +600,7 @@ def generate(request: Request) -> None:
     rows = read_condition(request.condition) if request.condition else None
     with written_aside(request.out) as file:
         print(f"Loading {request.saved_model}", flush=True)
-        tf = start_tensorflow()
+        tf = start_tensorflow(request.device)
         signature = load_signature(tf, request)
         spec = signature.structured_input_signature[1].get("condition")
         condition = conditions(request, rows, spec)

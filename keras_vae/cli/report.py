@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_vae.cli import flags
-from keras_vae.training import quiet
+from keras_vae.training import quiet, rules
 from keras_vae.training.options import Options, option
 
 
@@ -20,13 +20,14 @@ class ReportOptions(Options):
     run: str = option(
         help="folder of a finished run, as saved_models/digits-vae-z20", group="Report"
     )
+    device: str = rules.device_option()
 
 
 def report(given: dict[str, Any]) -> None:
     """Writes the report that the flags ask for."""
     options = ReportOptions.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
-    with quiet.starting_tensorflow():
+    with quiet.starting_tensorflow(options.device):
         from keras_vae.reporting import report
 
     report.report(options.run, say=print)

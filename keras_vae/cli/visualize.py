@@ -13,7 +13,7 @@ from typing import Any
 
 from keras_vae.cli import flags
 from keras_vae.reporting.catalogue import FIGURES
-from keras_vae.training import quiet
+from keras_vae.training import quiet, rules
 from keras_vae.training.options import Options, option
 
 
@@ -36,13 +36,14 @@ class VisualizeOptions(Options):
         None, "class where arrow and interpolation start; 0, or the first there is"
     )
     to_label: str | None = option(None, "class where they end; 7, or the last there is")
+    device: str = rules.device_option()
 
 
 def visualize(given: dict[str, Any]) -> None:
     """Draws with the flags that were given, by name."""
     options = VisualizeOptions.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
-    with quiet.starting_tensorflow():
+    with quiet.starting_tensorflow(options.device):
         from keras_vae.reporting import figures
 
     figures.visualize(

@@ -23,7 +23,7 @@ def held_out_parts(path: str) -> frozenset[str]:
     """
     if os.path.isdir(path):
         found = _folders(path)
-    elif path.lower().endswith(".npz"):
+    elif path.lower().endswith(".npz") and os.path.isfile(path):  # a pipe would wait
         found = _arrays(path)
     else:
         found = frozenset()

@@ -53,24 +53,35 @@ def read_history(path: str | os.PathLike[str]) -> dict[str, list[float]]:
 def model_graph(subject: Subject) -> Drawings:
     """Draws the layers of the model."""
     model = subject.model
-    told = ",c" if subject.condition is not None else ""
+    c = ",c" if subject.condition is not None else ""
+    stacked = hasattr(model, "upper_encoder")  # z₁ of x, and z of z₁
     # Where the encoder is of x alone, it has an output for each value of c.
     alone = getattr(model.encoder, "input_shape", None) == (None, *subject.shape)
-    text = "x" if alone else f"x{told}"
+    text = "x" if alone else f"x{c}"
     x = graph.Block(text, structure.shape_text(subject.shape))
-    likelihood = graph.Block(f"p(x|z{told}): {type(model.likelihood).__name__}")
+    inferred, decoded = ("z₁" + c, "z₁") if stacked else ("x" + c, "z" + c)
+    likelihood = graph.Block(f"p(x|{decoded}): {type(model.likelihood).__name__}")
+    encoder = [x, *structure.shifted(structure.blocks(model.encoder), 1)]
+    decoder = structure.blocks(model.decoder)
+    if stacked:
+        encoder.append(graph.Block("q(z₁|x): N(mean, variance)"))
+        upper = structure.blocks(model.upper_encoder)
+        encoder += structure.shifted(upper, len(encoder))
+        upper = structure.blocks(model.upper_decoder)
+        upper.append(graph.Block(f"p(z₁|z{c}): N(mean, variance)"))
+        decoder = upper + structure.shifted(decoder, len(upper))
     count = f"{structure.weights_text(model)}{_condition(subject)}"
     size = f"{subject.latent_dim} numbers" if subject.latent_dim > 1 else "a number"
     figure = graph.model_graph(
-        [x, *structure.shifted(structure.blocks(model.encoder), 1)],
-        [*structure.blocks(model.decoder), likelihood],
-        f"q(z|x{told}): N(mean, variance)" if subject.has_kl else "mean",
+        encoder,
+        [*decoder, likelihood],
+        f"q(z|{inferred}): N(mean, variance)" if subject.has_kl else "mean",
         _prior(subject),
-        f"z, {size}{'; c' if told else ''}",
+        f"z, {size}{'; c' if c else ''}",
         f"{type(model).__name__} of {subject.run.data.name}, {count}",
         noise="ε ~ N(0, I)" if subject.has_kl else "",
-        classifier=_classifier(subject),
-        loss=f"reconstruction loss: {style.MINUS}log p(x|z{told})",
+        classifier=_classifier(subject, "z₁" if stacked else "x"),
+        loss=f"reconstruction loss: {style.MINUS}log p(x|{decoded})",
     )
     return {"model_graph": figure}
 
@@ -87,12 +98,12 @@ def _prior(subject: Subject) -> str:
     return f"p(z): {type(subject.model.prior).__name__}"
 
 
-def _classifier(subject: Subject) -> str:
-    """Says what infers c where it is not given; empty for a model without."""
+def _classifier(subject: Subject, seen: str) -> str:
+    """Says what infers c from what is `seen`; empty for a model without."""
     classifier = getattr(subject.model, "classifier", None)
     if classifier is None:
         return ""
-    return f"q(c|x): classifier, {structure.weights_text(classifier)}"
+    return f"q(c|{seen}): classifier, {structure.weights_text(classifier)}"
 
 
 def _condition(subject: Subject) -> str:
@@ -219,8 +230,8 @@ def _summary(
     run: Run, files: list[Path], reasons: dict[str, str], seconds: float
 ) -> str:
     stills = sum(file.suffix != ".gif" for file in files)
+    moving = len(files) - stills
+    counts = [(stills, "picture"), (moving, "GIF")]
+    made = " and ".join(f"{n} {word}{'s' * (n != 1)}" for n, word in counts if n)
     left = f"; left out: {', '.join(reasons)}" if reasons else ""
-    return (
-        f"Wrote {stills} pictures and {len(files) - stills} GIFs to "
-        f"{run.path / 'images'} in {seconds:.1f} s{left}."
-    )
+    return f"Wrote {made} to {run.path / 'images'} in {seconds:.1f} s{left}."

@@ -304,13 +304,7 @@ class TrainConfig(Options):
         False, "bit for bit the same result on the same device; slower"
     )
 
-    device: str = option(
-        "auto",
-        "what computes: cpu, gpu, or gpu:1 for the GPU of that number, counted from 0; "
-        "auto is every GPU, or the CPU where there is none",
-        group="Devices",
-        shapes_result=False,
-    )
+    device: str = rules.device_option(group="Devices")
     strategy: str = option(
         "auto",
         "which devices train; auto takes every GPU where there are two or more, and "

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from keras_vae.training import rules
 from keras_vae.training.options import Options, option
 
 Say = Callable[[str], None]
@@ -30,6 +31,7 @@ class LeaveOutOptions(Options):
         16, "samples of z for each example's score", minimum=1, maximum=10_000
     )
     out: str = option("anomaly.json", "file that the figures are written to")
+    device: str = rules.device_option()
 
 
 def leave_out(

@@ -125,9 +125,11 @@ def checked(field: dataclasses.Field[Any], value: Any) -> Any:
             raise ValueError
         return tuple(_checked_one(field, kind.base, part) for part in value)
     except (TypeError, ValueError, OverflowError):
-        hint = ""
-        if field.metadata["choices"] and isinstance(value, str):
-            hint = naming.nearest(value, field.metadata["choices"])
+        hint, choices = "", field.metadata["choices"]
+        if choices and kind.many and isinstance(value, tuple):
+            value = next((part for part in value if part not in choices), value)
+        if choices and isinstance(value, str):
+            hint = naming.nearest(value, choices)
         raise ValueError(
             f"--{field.name}: expected {expected(field)}, got {shown(value)}.{hint}"
         ) from None

@@ -10,6 +10,8 @@ import os
 import sys
 from collections.abc import Iterator
 
+from keras_vae.training import rules
+
 
 @contextlib.contextmanager
 def hushed() -> Iterator[None]:
@@ -38,12 +40,19 @@ def hushed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def starting_tensorflow() -> Iterator[None]:
+def starting_tensorflow(device: str = "auto") -> Iterator[None]:
     """As `hushed`, for imports that bring TensorFlow in; it looks for GPUs as well.
 
     It takes some seconds, so a terminal says meanwhile what is going on. Logical
     devices can still be set up afterwards.
+
+    Args:
+        device: What the option `--device` says.
+
+    Raises:
+        ValueError: If that names no device, or none that is there.
     """
+    rules.check_device(device)
     shown = sys.stderr.isatty()
     if shown:
         sys.stderr.write("Starting TensorFlow ...")
@@ -53,6 +62,10 @@ def starting_tensorflow() -> Iterator[None]:
             import tensorflow as tf
 
             tf.config.list_physical_devices()
+            if device != "auto":
+                from keras_vae.training import strategies
+
+                strategies.use_device(device)
     finally:
         if shown:
             sys.stderr.write("\r\x1b[K")

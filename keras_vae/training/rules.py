@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
-from keras_vae.training.options import shown
+from keras_vae.training.options import option, shown
 
 _ADDRESS = re.compile(r"[^\s,:/]+:([0-9]{1,5})")
 _INPUT_NOISE = re.compile(r"(gaussian|masking):([0-9]*\.?[0-9]+)")
@@ -66,7 +67,18 @@ def check_input_noise(noise: str, most: float) -> None:
         )
 
 
-def check_device(device: str, virtual_devices: int) -> None:
+def device_option(group: str | None = None) -> Any:
+    """Returns the option `--device`, the same of every program."""
+    return option(
+        "auto",
+        "what computes: cpu, gpu, or gpu:1 for the GPU of that number, counted from 0; "
+        "auto is every GPU, or the CPU where there is none",
+        group=group,
+        shapes_result=False,
+    )
+
+
+def check_device(device: str, virtual_devices: int = 0) -> None:
     """Raises a ValueError unless `--device` is as its help says."""
     if not _DEVICE.fullmatch(device):
         raise ValueError(

@@ -24,6 +24,7 @@ CELL = 64  # an example is enlarged until its longer side has this many pixels,
 WIDEST = 1600  # as long as the whole picture does not grow beyond this many
 SEPARATOR = 6  # added between blocks of rows, in pixels
 LINES = 72  # grey level of the gaps: seen on black, quieter than any digit
+MISSING = 128  # and of what of an image is not given: apart from gaps, black and white
 RED = (235, 50, 50)
 CAPTION = 16  # height of the strip above a cell that carries its title, in pixels
 
@@ -248,7 +249,7 @@ def completion_grid(
     Args:
         originals: `(n, height, width, channels)`.
         given: Which pixels are given, `(n or 1, height, width, 1)`; the others are
-            painted over.
+            grey, lighter than the gaps between the cells.
         completions: `(n, k, height, width, channels)`.
         scale: As for `tile`.
 
@@ -263,7 +264,7 @@ def completion_grid(
     same = whole.shape == (n, *flat.shape[1:])
     require(same, "completions", f"those of {whole.shape}", made.shape)
     shown = np.broadcast_to(np.asarray(given) > 0.5, (*whole.shape[:-1], 1))
-    part = np.where(shown, whole, np.uint8(LINES))
+    part = np.where(shown, whole, np.uint8(MISSING))
     rows = [
         part[:, np.newaxis],
         flat.reshape(n, k, *flat.shape[1:]),

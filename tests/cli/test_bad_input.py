@@ -157,6 +157,13 @@ def test_a_number_that_is_none_or_out_of_range_is_refused(refused, name, field):
         assert field.name in sentence and len(sentence) < 400
 
 
+@pytest.mark.parametrize("device", ["tpu", "gpu:99"])
+@pytest.mark.parametrize("name", [n for n in OPTIONS if n != "benchmark.py"])
+def test_a_device_that_is_not_there_is_refused(refused, name, device):
+    run = () if name in ("train.py", "anomaly.py") else ("--run=of-no-one",)
+    assert "--device" in refused(name, *run, f"--device={device}")
+
+
 # Data.
 
 

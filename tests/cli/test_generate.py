@@ -364,6 +364,7 @@ def test_a_label_that_the_model_does_not_know_is_refused(refused):
         ({"sampler": "posterior"}, "--sampler: expected prior or aggregate"),
         ({"sampler": "aggregate", "draw": "true"}, "--draw has no effect"),
         ({"draw": "perhaps"}, "--draw=perhaps"),
+        ({"device": "tpu"}, "--device: expected auto, cpu, gpu"),
         ({"format": "jpg"}, "--format: expected png or npz, got 'jpg'"),
         ({"format": "png"}, "--format png contradicts --out"),
         ({"out": "grid.jpg"}, "--out: expected a name that ends in .png or .npz"),

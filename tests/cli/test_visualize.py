@@ -57,4 +57,4 @@ def test_a_trained_run_gets_its_figures(run_script, tmp_path):
     stills |= {"arrow", "arrow_frames", "curves"}
     assert names == {f"{name}.pdf" for name in stills} | {"all_pairs.gif"}
     assert "[1/4]" in result.stdout.replace("[ ", "[")
-    assert "Wrote 8 pictures and 1 GIFs to run/images" in result.stdout
+    assert "Wrote 8 pictures and 1 GIF to run/images" in result.stdout

@@ -11,6 +11,7 @@ def ranks(values):
     return np.argsort(np.argsort(values))
 
 
+@pytest.mark.slow
 def test_the_networks_start_with_the_roll_unrolled():
     x, position = make_swiss_roll(1000, random_state=0)
     x = x.astype(np.float32)

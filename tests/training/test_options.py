@@ -73,6 +73,15 @@ def test_the_nearest_choice_is_named():
         Example("r", colour="gren")
 
 
+def test_of_several_values_the_one_that_is_no_choice_is_named():
+    @dataclasses.dataclass(frozen=True)
+    class Several(Options):
+        colours: tuple[str, ...] = option(("red",), choices=("red", "green"))
+
+    with pytest.raises(ValueError, match="got 'gren'. Did you mean 'green'"):
+        Several(("red", "gren"))
+
+
 def test_resolve_names_what_must_be_given_and_what_is_unknown():
     with pytest.raises(ValueError, match="--run must be given: folder of the run"):
         Example.resolve({"count": 2})

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from keras_vae.training.quiet import hushed
+from keras_vae.training.quiet import hushed, starting_tensorflow
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +49,19 @@ def test_starting_tensorflow_writes_nothing_and_leaves_devices_to_be_set_up(run_
     )
     result = run_python("-c", code, TF_CPP_MIN_LOG_LEVEL="2")
     assert (result.stdout, result.stderr) == ("2\n", "")
+
+
+@pytest.mark.parametrize("device", ["tpu", "gpu:99"])
+def test_a_device_that_is_not_there_is_refused_before_any_work(device):
+    with pytest.raises(ValueError, match="--device"), starting_tensorflow(device):
+        pass
+
+
+def test_the_cpu_alone_is_seen_where_it_is_asked_for(run_python):
+    code = (
+        "from keras_vae.training import quiet\n"
+        "with quiet.starting_tensorflow('cpu'):\n"
+        "    import tensorflow as tf\n"
+        "print({device.device_type for device in tf.config.get_visible_devices()})"
+    )
+    assert run_python("-c", code).stdout == "{'CPU'}\n"

@@ -343,9 +343,15 @@ def test_a_completion_row_is_the_given_part_the_completions_and_the_image():
         part, *rest = (cell(picture, row, column, 4, 5) for column in range(5))
         whole = grids.to_uint8(originals[row : row + 1])[0]
         np.testing.assert_array_equal(part[:, :2], whole[:, :2])
-        assert np.unique(part[:, 2:]).tolist() == [grids.LINES]
+        assert np.unique(part[:, 2:]).tolist() == [grids.MISSING]
         expected = [*grids.to_uint8(made[row]), whole]
         np.testing.assert_array_equal(np.stack(rest), expected)
+
+
+def test_the_edges_of_a_cell_are_seen_where_its_image_is_not_given():
+    images = random_images(1)
+    picture = grids.completion_grid(images, np.zeros((1, 4, 5, 1)), images[:, None])
+    assert len(np.unique(picture[:, : picture.shape[1] // 3])) == 2
 
 
 def test_a_completion_grid_needs_completions_of_each_image():
