@@ -188,7 +188,7 @@ MODELS: dict[str, ModelEntry] = {
         "Wasserstein autoencoder (WAE-MMD)",
         "MMD of q(z) and prior, without a KL (Tolstikhin et al. 2018)",
         {**_POSTERIOR, "gamma": "mmd_weight"},
-        {"gamma": 10.0},
+        {"gamma": 100.0},
         excused=_WHOLE_BATCH,
     ),
     "cvae": ModelEntry(
