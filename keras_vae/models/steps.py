@@ -15,9 +15,19 @@ from keras_vae.models.given import (
     weights_fit,
 )
 from keras_vae.models.inference import Inference
+from keras_vae.models.microbatches import (
+    BatchPart,
+    Microbatch,
+    accumulated,
+    weighted_batch,
+)
 from keras_vae.models.schedules import final_weights
-from keras_vae.models.terms import Output, maybe_empty, sum_over_dims, weighted_sum
-from keras_vae.models.trainer import BatchPart, add_to_mean, batch_part
+from keras_vae.models.terms import (
+    Output,
+    add_to_mean,
+    sum_over_dims,
+    weighted_mean,
+)
 from keras_vae.noise import RowNoise, current_noise, noise_scope
 
 _CALLS = 2**48  # beyond what any model is called
@@ -57,123 +67,80 @@ class Steps(Inference):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step of the optimizer on one batch; returns the metrics."""
-        inputs, x, weight = self.unpack(data)
-        part = batch_part(x)
-        variables = self.optimized_variables[0]
-        output = None
-        if self.accumulate_steps > 1:
-            loss, gradients = self._one_by_one(inputs, x, weight, part)
-        elif self.pieces_of_step > 1:
-            loss, gradients = self._side_by_side(inputs, x, weight, part)
-        else:
-            loss, gradients, output = self._gradients(inputs, x, weight, part)
-            self._track(loss, x, output, weight, part)
-        updates = [Update(self.optimizer, gradients, variables)]
-        if output is not None:
-            others, more = self.other_updates(output, part)
-            loss, updates = loss + others, updates + more
-        finite = apply_if_finite(loss, updates)
+        variables = self.optimized_variables
+        loss, gradients = accumulated(
+            self._work_on,
+            weighted_batch(*self.unpack(data)),
+            self.accumulate_steps,
+            variables,
+        )
+        updates = map(Update, self.optimizers, gradients, variables)
+        finite = apply_if_finite(loss, list(updates))
         self.step.assign_add(tf.cast(finite, tf.int64))
         return self.get_metrics_result()
 
-    def _gradients(
-        self,
-        inputs: Any,
-        x: tf.Tensor,
-        weight: tf.Tensor | None,
-        part: BatchPart,
-        pieces: Any = 1,
-    ) -> tuple[tf.Tensor, list[Any], Output]:
-        """Returns the loss of some examples, its gradients and what the model made.
-
-        Of a batch that is cut up, the losses of the pieces sum to that of the whole.
-        """
-        noise = RowNoise(self.seed, self.step, part.first_row, "training")
-        with tf.GradientTape() as tape:
-            loss, output = self._loss(inputs, x, weight, part, noise, True, pieces)
-            scaled = self.optimizer.scale_loss(loss)
-        return loss, tape.gradient(scaled, self.optimized_variables[0]), output
-
-    def _piece(
-        self,
-        number: Any,
-        pieces: Any,
-        inputs: Any,
-        x: tf.Tensor,
-        weight: tf.Tensor | None,
-        part: BatchPart,
-    ) -> tuple[tf.Tensor, list[Any]]:
-        """Returns the loss of one of the pieces of a batch and its gradients."""
-        first = number * part.count // pieces
-        last = (number + 1) * part.count // pieces
-        own = keras.tree.map_structure(lambda rows: rows[first:last], inputs)
-        own_weight = None if weight is None else weight[first:last]
-        place = BatchPart(part.first_row + first, last - first, part.total)
-        loss, gradients, output = self._gradients(
-            own, x[first:last], own_weight, place, pieces
-        )
-        self._track(loss, x[first:last], output, own_weight, place)
-        return loss, [g if g is None else tf.convert_to_tensor(g) for g in gradients]
-
-    def _side_by_side(
-        self, inputs: Any, x: tf.Tensor, weight: tf.Tensor | None, part: BatchPart
-    ) -> tuple[tf.Tensor, list[Any]]:
-        """As `_gradients`, the batch cut into pieces that cores work on at a time."""
-        pieces = self.pieces_of_step
-        with maybe_empty():
-            found = [
-                self._piece(number, pieces, inputs, x, weight, part)
-                for number in range(pieces)
-            ]
-        losses, gradients = zip(*found, strict=True)
-        summed = [
-            None if parts[0] is None else tf.add_n(parts)
-            for parts in zip(*gradients, strict=True)
-        ]
-        return tf.add_n(losses), summed
-
-    def _one_by_one(
-        self, inputs: Any, x: tf.Tensor, weight: tf.Tensor | None, part: BatchPart
-    ) -> tuple[tf.Tensor, list[Any]]:
-        """As `_gradients`, the batch cut into pieces that are worked on in turn."""
-        pieces = tf.clip_by_value(part.count, 1, self.accumulate_steps)
-        variables = self.optimized_variables[0]
-        untouched: set[int] = set()
-
-        def add_piece(number: tf.Tensor, total: tf.Tensor, *sums: Any) -> Any:
-            loss, gradients = self._piece(number, pieces, inputs, x, weight, part)
-            added = []
-            for index, (one, gradient) in enumerate(zip(sums, gradients, strict=True)):
-                if gradient is None:
-                    untouched.add(index)
-                added.append(one if gradient is None else one + gradient)
-            return (number + 1, total + loss, *added)
-
-        zeros = [tf.zeros(v.shape, v.dtype) for v in variables]
-        _, total, *sums = tf.while_loop(
-            lambda number, *_: number < pieces,
-            add_piece,
-            (0, tf.zeros(()), *zeros),
-            parallel_iterations=1,
-        )
-        gradients = [None if i in untouched else g for i, g in enumerate(sums)]
-        return total, gradients
-
     def test_step(self, data: Any) -> dict[str, Any]:
-        """The same figures on one batch, without training; returns the metrics.
+        """The same metrics on one batch, without training; returns them.
 
         Weights that follow a schedule have their final values, so that the loss of one
         epoch compares with that of another.
         """
-        inputs, x, weight = self.unpack(data)
-        part = batch_part(x)
-        row = self._evaluated + tf.cast(part.first_row, tf.int64)
-        noise = RowNoise(self.seed, 0, row, "evaluation")
+        batch = weighted_batch(*self.unpack(data))
+        first = self._evaluated + tf.cast(batch.part.first_row, tf.int64)
+        noise = RowNoise(self.seed, 0, first, "evaluation")
         with final_weights():
-            loss, output = self._loss(inputs, x, weight, part, noise, training=False)
-            self._track(loss, x, output, weight, part)
-        self._evaluated.assign_add(tf.cast(part.total, tf.int64))
+            loss, output = self._loss(batch, noise, training=False)
+            self._track(batch, loss, output)
+        self._evaluated.assign_add(tf.cast(batch.part.total, tf.int64))
         return self.get_metrics_result()
+
+    def _work_on(self, batch: Microbatch) -> tuple[tf.Tensor, list[list[Any]]]:
+        """Tracks the metrics of a microbatch; returns its loss and the gradients."""
+        noise = RowNoise(self.seed, self.step, batch.part.first_row, "training")
+        with tf.GradientTape() as tape:
+            loss, output = self._loss(batch, noise, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = [tape.gradient(scaled, self.optimized_variables[0])]
+        self._track(batch, loss, output)
+        more, updates = self.other_updates(output, batch.part)
+        gradients += [list(update.gradients) for update in updates]
+        return loss + more, gradients
+
+    def _loss(
+        self, batch: Microbatch, noise: RowNoise, training: bool
+    ) -> tuple[tf.Tensor, Output]:
+        """Returns this replica's term of the loss, and what the model made of x.
+
+        The terms of all replicas and all their microbatches sum to the loss.
+        """
+        # As Keras, which scales what does not come from examples (regularizers) for the
+        # replicas, `compute_loss` divides by their number; so it is for microbatches.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        weight = batch.weight * tf.cast(batch.of * replicas, tf.float32)
+        with noise_scope(noise):
+            output = self(batch.inputs, training=training, sample_weight=weight)
+        loss = self.compute_loss(batch.x, None, output, weight, training=training)
+        return loss / tf.cast(batch.of, loss.dtype), output
+
+    def _track(self, batch: Microbatch, loss: tf.Tensor, output: Output) -> None:
+        """Adds the loss of a microbatch and the terms it is made of to the metrics."""
+
+        def add(metric: keras.metrics.Mean, mean: tf.Tensor) -> None:
+            total = mean * tf.cast(batch.part.total, mean.dtype)
+            add_to_mean(metric, total, batch.part.count)
+
+        def add_each(metric: keras.metrics.Mean, values: tf.Tensor) -> None:
+            add(metric, weighted_mean(values, batch.weight))
+
+        params, latent, condition = output
+        reconstruction = self.reconstruction_loss(batch.x, params, condition)
+        add(self._loss_tracker, loss)
+        add_each(self._reconstruction_tracker, reconstruction)
+        if self._kl_tracker is not None:
+            add_each(self._kl_tracker, sum_over_dims(latent.kl))
+        if self._penalty_tracker is not None:
+            add_each(self._penalty_tracker, self.latent_penalty(latent))
+        self.track_more(output)
 
     def predict_step(self, data: Any) -> tf.Tensor:
         """`predict` is `reconstruct`."""
@@ -182,51 +149,6 @@ class Steps(Inference):
         noise = RowNoise(self.seed, domain="evaluation")
         condition = self.condition_on(x, condition, noise)
         return self.means(self.infer(x, condition)[0], condition)
-
-    def _loss(
-        self,
-        inputs: Any,
-        x: tf.Tensor,
-        weight: tf.Tensor | None,
-        part: BatchPart,
-        noise: RowNoise,
-        training: bool,
-        pieces: Any = 1,
-    ) -> tuple[tf.Tensor, Output]:
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        each = tf.cast(pieces * replicas, tf.float32) / tf.cast(part.total, tf.float32)
-        share = tf.fill([part.count], each)
-        if weight is not None:
-            share = share * weight
-        with noise_scope(noise):
-            output = self(inputs, training=training, sample_weight=share)
-        loss = self.compute_loss(x, None, output, share, training=training)
-        # The weights' own penalties are in the loss of every piece.
-        return loss / tf.cast(pieces, loss.dtype), output
-
-    def _track(
-        self,
-        loss: tf.Tensor,
-        x: tf.Tensor,
-        output: Output,
-        weight: tf.Tensor | None,
-        part: BatchPart,
-    ) -> None:
-        def add(tracker: keras.metrics.Mean, figure: tf.Tensor) -> None:
-            weights = tf.ones(()) if weight is None else weight
-            add_to_mean(tracker, weighted_sum(figure, weights), part.count)
-
-        total = loss * tf.cast(part.total, loss.dtype)
-        add_to_mean(self._loss_tracker, total, part.count)
-        add(
-            self._reconstruction_tracker,
-            self.reconstruction_loss(x, output.params, output.condition),
-        )
-        if self._kl_tracker is not None:
-            add(self._kl_tracker, sum_over_dims(output.latent.kl))
-        if self._penalty_tracker is not None:
-            add(self._penalty_tracker, self.latent_penalty(output.latent))
-        self.track_more(output)
 
     def get_metrics_result(self) -> dict[str, Any]:
         """Returns the metrics by name, and -ELBO where the model has one."""
@@ -287,8 +209,6 @@ class Steps(Inference):
         self, output: Output, part: BatchPart
     ) -> tuple[tf.Tensor | float, list[Update]]:
         """What else a model trains in a step (a discriminator, say): nothing here.
-
-        Not called where a batch is cut up: a model that has it `couples_examples`.
 
         Returns:
             The loss of what else is trained, and its updates.

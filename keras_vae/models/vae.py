@@ -21,7 +21,7 @@ from keras_vae.models.terms import (
     call_on_rows,
     replica_mean,
     sum_over_dims,
-    weighted_sum,
+    weighted_mean,
 )
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, copies_scope, noise_scope
@@ -160,10 +160,7 @@ class VAE(Steps):
             z_mean, z_log_var = self.infer(x, condition, training)
             latent = self.sample_latent(z_mean, z_log_var, noise, condition)
             penalty = self.latent_penalty(latent)
-            if sample_weight is None:
-                self.add_loss(tf.reduce_mean(penalty))
-            else:
-                self.add_loss(weighted_sum(penalty, sample_weight))
+            self.add_loss(weighted_mean(penalty, sample_weight))
             params = self.generate(latent.z, condition, training)
         return Output(params, latent, condition)
 
