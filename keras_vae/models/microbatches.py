@@ -47,16 +47,17 @@ class Microbatch(NamedTuple):
     """Of each example in the mean over the global batch, (count,)."""
     part: BatchPart
     """Which examples of the global batch these are."""
-    of: Any = 1
-    """The number of microbatches of the replica."""
+    microbatches: Any = 1
+    """How many of them the replica's batch is cut into."""
 
-    def cut(self, number: Any, of: Any) -> "Microbatch":
-        """Returns the microbatch `number`, counted from 0, of `of` about equal ones."""
-        first = number * self.part.count // of
-        last = (number + 1) * self.part.count // of
+    def cut(self, number: Any, microbatches: Any) -> "Microbatch":
+        """Returns the one of that number, from 0, of so many of about equal size."""
+        first = number * self.part.count // microbatches
+        last = (number + 1) * self.part.count // microbatches
         part = BatchPart(self.part.first_row + first, last - first, self.part.total)
         inputs = keras.tree.map_structure(lambda rows: rows[first:last], self.inputs)
-        return Microbatch(inputs, self.x[first:last], self.weight[first:last], part, of)
+        x, weight = self.x[first:last], self.weight[first:last]
+        return Microbatch(inputs, x, weight, part, microbatches)
 
 
 def weighted_batch(inputs: Any, x: tf.Tensor, sample_weight: Any) -> Microbatch:
@@ -93,11 +94,11 @@ def accumulated(
     """
     if microbatches == 1:
         return work(batch)
-    of = tf.clip_by_value(batch.part.count, 1, microbatches)
+    count = tf.clip_by_value(batch.part.count, 1, microbatches)
     untouched: set[tuple[int, int]] = set()
 
     def add(number: tf.Tensor, loss: tf.Tensor, sums: list[Any]) -> Any:
-        more, gradients = work(batch.cut(number, of))
+        more, gradients = work(batch.cut(number, count))
         for i, own in enumerate(gradients):
             for j, gradient in enumerate(own):
                 if gradient is None:
@@ -108,7 +109,7 @@ def accumulated(
 
     zeros = [[tf.zeros(v.shape, v.dtype) for v in own] for own in variables]
     _, loss, sums = tf.while_loop(
-        lambda number, *_: number < of,
+        lambda number, *_: number < count,
         add,
         (0, tf.zeros(()), zeros),
         parallel_iterations=1,
