@@ -26,12 +26,12 @@ from keras_vae.models.terms import (
     BoundTerms,
     Latent,
     Output,
+    add_to_mean,
     call_on_rows,
     log_ratio,
     sum_over_dims,
-    weighted_sum,
+    weighted_mean,
 )
-from keras_vae.models.trainer import add_to_mean
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, noise_scope
@@ -153,10 +153,7 @@ class M2(CVAE):
         noise = self.noise_of_call(training)
         with noise_scope(noise):
             output = self.figures(x, label, noise, training)
-        penalty = output.latent.penalty
-        if sample_weight is None:
-            sample_weight = tf.ones_like(penalty) / tf.cast(tf.shape(x)[0], tf.float32)
-        self.add_loss(weighted_sum(penalty, sample_weight))
+        self.add_loss(weighted_mean(output.latent.penalty, sample_weight))
         return output
 
     def figures(

@@ -1,16 +1,9 @@
 """What a model knows of a batch, and sums over its examples on any strategy."""
 
-import contextlib
-import contextvars
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
-
-_maybe_empty: contextvars.ContextVar[bool] = contextvars.ContextVar(
-    "keras_vae_maybe_empty", default=False
-)
 
 
 class Latent(NamedTuple):
@@ -62,24 +55,13 @@ class BoundTerms(NamedTuple):
     """(batch, latent_dim)"""
 
 
-@contextlib.contextmanager
-def maybe_empty() -> Iterator[None]:
-    """Inside, `call_on_rows` is prepared for no rows, as it is on several replicas."""
-    token = _maybe_empty.set(True)
-    try:
-        yield
-    finally:
-        _maybe_empty.reset(token)
-
-
 def call_on_rows(network: Any, inputs: Any, training: bool | None) -> Any:
     """Calls a network on a replica's part of a batch, which may be empty.
 
     A network is then lent one example of zeros: some convolutions fail on none, and the
     statistics that normalisation takes of none are NaN.
     """
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if replicas == 1 and not _maybe_empty.get():
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         return network(inputs, training=training)
     rows = tf.shape(keras.tree.flatten(inputs)[0])[0]
     lent = tf.cast(tf.equal(rows, 0), tf.int32)
@@ -92,21 +74,27 @@ def call_on_rows(network: Any, inputs: Any, training: bool | None) -> Any:
     return keras.tree.map_structure(lambda output: output[:rows], outputs)
 
 
-def weighted_sum(figures: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """The sum over examples of weight times figure, both (batch,)."""
-    return tf.reduce_sum(tf.cast(weights, figures.dtype) * figures)
+def weighted_mean(values: tf.Tensor, weights: Any = None) -> tf.Tensor:
+    """The sum of values times weights, (batch,) each; without weights the mean."""
+    if weights is None:
+        return tf.reduce_mean(values)
+    return tf.reduce_sum(tf.cast(weights, values.dtype) * values)
 
 
-def replica_mean(figure: tf.Tensor, weight: tf.Tensor | None) -> tf.Tensor:
-    """This replica's part of the mean of a figure over the global batch.
+def replica_mean(values: tf.Tensor, weights: Any = None) -> tf.Tensor:
+    """This replica's term of the mean over the global batch, values being (batch,).
 
-    Keras scales what `add_loss` collects in the same way: the parts of all replicas,
+    Keras scales what `add_loss` collects in the same way: the terms of all replicas,
     and so their gradients, sum to the whole.
     """
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if weight is None:
-        return tf.reduce_mean(figure) / replicas
-    return weighted_sum(figure, weight) / replicas
+    return weighted_mean(values, weights) / replicas
+
+
+def add_to_mean(mean: keras.metrics.Mean, total: tf.Tensor, count: tf.Tensor) -> None:
+    """Adds to a mean over examples a sum over `count` of them, which may be 0."""
+    mean.total.assign_add(tf.cast(total, mean.total.dtype))
+    mean.count.assign_add(tf.cast(count, mean.count.dtype))
 
 
 def sum_over_dims(kl: tf.Tensor) -> tf.Tensor:

@@ -5,8 +5,9 @@ on any strategy, turn arrays into batches whose order depends on the seed alone,
 count examples over the global batch, so that one replica and four train the same model.
 """
 
+import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,46 +27,10 @@ from keras_vae.models.given import (
     trainable_data,
 )
 from keras_vae.models.mistakes import warn_of_mistakes
-from keras_vae.models.pieces import checked_pieces, pieces_by_default
 from keras_vae.models.single_batches import SingleBatches
 from keras_vae.optimizers import OPTIMIZERS
 
 _BATCH_SIZE = 128
-
-
-def add_to_mean(mean: keras.metrics.Mean, total: tf.Tensor, count: tf.Tensor) -> None:
-    """Adds to a mean over examples a sum over `count` of them, which may be 0."""
-    mean.total.assign_add(tf.cast(total, mean.total.dtype))
-    mean.count.assign_add(tf.cast(count, mean.count.dtype))
-
-
-class BatchPart(NamedTuple):
-    """What a replica holds of the global batch."""
-
-    first_row: Any
-    """The place of its first example in the global batch."""
-    count: Any
-    """Its number of examples; 0 for a replica that went away empty."""
-    total: Any
-    """The number of examples in the global batch."""
-
-
-def batch_part(x: tf.Tensor) -> BatchPart:
-    """Returns which rows of the global batch the calling replica holds as `x`.
-
-    Under a strategy the replicas exchange their sizes, since partial batches are split
-    unevenly; called by every replica, in the replica context.
-    """
-    count = tf.shape(x)[0]
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return BatchPart(0, count, count)
-    me, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
-    sizes = context.all_reduce(
-        tf.distribute.ReduceOp.SUM, tf.one_hot(me, replicas, dtype=tf.int32) * count
-    )
-    before = tf.reduce_sum(tf.where(tf.range(replicas) < me, sizes, 0))
-    return BatchPart(before, count, tf.reduce_sum(sizes))
 
 
 class ChunkedTrainer(SingleBatches):
@@ -91,8 +56,6 @@ class ChunkedTrainer(SingleBatches):
         self.seed = int(seed)
         self._steps_per_call: int | str = "auto"
         self.accumulate_steps = 1
-        self._parallel_pieces: int | str = "auto"
-        self._rows_of_step = _BATCH_SIZE
         self._evaluating = False
 
     # Compiling.
@@ -110,7 +73,7 @@ class ChunkedTrainer(SingleBatches):
         jit_compile: bool | str = "auto",
         auto_scale_loss: bool = True,
         accumulate_steps: int = 1,
-        parallel_pieces: int | str = "auto",
+        parallel_pieces: Any = "auto",
     ) -> None:
         """Sets the optimizer and how steps are run.
 
@@ -126,22 +89,17 @@ class ChunkedTrainer(SingleBatches):
                 "auto": as many as last a quarter of a second.
             jit_compile: Compile the step with XLA; "auto" is Keras' choice.
             auto_scale_loss: Scale the loss under the policy "mixed_float16".
-            accumulate_steps: Pieces that a batch is cut into, worked on one after the
-                other, whose gradients make one update: the weights are those of the
-                whole batch, the memory that of a piece.
-            parallel_pieces: Pieces that a batch is cut into which are worked on at the
-                same time, whose gradients are summed: it keeps the cores of a CPU busy.
-                "auto" is 2 on a CPU of several cores, where batches hold 128 examples
-                and more and the networks are known to take each by itself; else 1.
-                Batch normalisation sees the examples of a piece alone, in either way,
-                and of what Keras sums over a batch (`activity_regularizer`) the loss
-                has the mean of the pieces; "auto" leaves such networks whole.
+            accumulate_steps: Microbatches that a batch is cut into, worked on one after
+                the other, whose gradients make one update: the weights are those of the
+                whole batch, the memory that of a microbatch. Batch normalisation sees
+                the examples of a microbatch alone, and of what Keras sums over a batch
+                (`activity_regularizer`) the loss has the mean of the microbatches.
+            parallel_pieces: Deprecated and without effect.
 
         Raises:
             ValueError: If what is not taken is given, XLA cannot compile the step,
-                `steps_per_execution`, `accumulate_steps` or `parallel_pieces` is below
-                1, the model's objective takes the batch as a whole, or a batch is to be
-                cut in both ways.
+                `steps_per_execution` or `accumulate_steps` is below 1, or there are to
+                be microbatches for an objective that takes the batch as a whole.
         """
         refuse_losses(loss, loss_weights, metrics, weighted_metrics)
         if jit_compile is True and not self.supports_jit:
@@ -151,7 +109,14 @@ class ChunkedTrainer(SingleBatches):
                 "jit_compile=True. Leave it out."
             )
         a_call = auto_or_count("steps_per_execution", steps_per_execution)
-        in_turn, at_once = checked_pieces(self, accumulate_steps, parallel_pieces)
+        microbatches = self._checked_microbatches(accumulate_steps)
+        if parallel_pieces != "auto":
+            warnings.warn(
+                "The argument `parallel_pieces` has no effect and is deprecated. Leave "
+                f"it out. Received: parallel_pieces={parallel_pieces!r}.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
         if isinstance(optimizer, str) and optimizer.lower() in OPTIMIZERS:
             optimizer = OPTIMIZERS[optimizer.lower()]()
         super().compile(
@@ -161,15 +126,18 @@ class ChunkedTrainer(SingleBatches):
             auto_scale_loss=auto_scale_loss,
         )
         self._steps_per_call = a_call
-        self.accumulate_steps = in_turn
-        self._parallel_pieces = at_once
+        self.accumulate_steps = microbatches
 
-    @property
-    def pieces_of_step(self) -> int:
-        """Into how many pieces a training step cuts a batch, to work on at a time."""
-        if self._parallel_pieces == "auto":
-            return pieces_by_default(self, self._rows_of_step)
-        return int(self._parallel_pieces)
+    def _checked_microbatches(self, accumulate_steps: Any) -> int:
+        """Returns their number if a batch can be cut into as many."""
+        count = in_range("accumulate_steps", accumulate_steps, 1, whole=True)
+        if self.couples_examples and count != 1:
+            raise ValueError(
+                "Invalid value for argument `accumulate_steps`. Expected 1, since the "
+                "objective takes the examples of a batch together. Received: "
+                f"accumulate_steps={accumulate_steps!r}. Leave it out."
+            )
+        return int(count)
 
     def get_compile_config(self) -> dict[str, Any]:
         """Returns what `compile` was called with, serialised."""
@@ -183,7 +151,6 @@ class ChunkedTrainer(SingleBatches):
             **config,
             "steps_per_execution": self._steps_per_call,
             "accumulate_steps": self.accumulate_steps,
-            "parallel_pieces": self._parallel_pieces,
         }
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -296,8 +263,8 @@ class ChunkedTrainer(SingleBatches):
         is taken as it is. The order of arrays depends on the model's seed and the
         number of the epoch alone, counted from the model's first step: a second call
         goes on with orders not yet seen. Figures are weighted by examples, so partial
-        batches count as what they are. `batch_size` (default 128) is the global one;
-        with a dataset it cuts nothing, but says what its batches hold.
+        batches count as what they are. `batch_size` (default 128) is the global one, of
+        arrays: a dataset has batches of its own.
 
         Raises:
             ValueError: If arrays or a batch do not fit the model; `class_weight` is
@@ -332,9 +299,7 @@ class ChunkedTrainer(SingleBatches):
                     val_x, *others, batch_size=val_size, steps=validation_steps
                 )
         steps = steps_per_epoch or cardinality(x)
-        pieces = self.pieces_of_step
-        self._rows_of_step = size
-        function = self.make_train_function(force=self.pieces_of_step != pieces)
+        function = self.make_train_function()
         function.expect(steps)
         if batches_from is not None:
             function.follow(batches_from, first)

@@ -1,33 +1,35 @@
 """The variational autoencoder (Kingma and Welling 2014; Rezende et al. 2014)."""
 
-import contextlib
-import copy
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vae import networks
 from keras_vae.data.pipeline import as_unit
 from keras_vae.models.arguments import checked_shape, in_range, refuse_unused
-from keras_vae.models.network_shapes import check_output, check_pair
-from keras_vae.models.schedules import weight_at
-from keras_vae.models.steps import Steps
+from keras_vae.models.divergence import Update, apply_if_finite
+from keras_vae.models.microbatches import (
+    BatchPart,
+    Microbatch,
+    accumulated,
+    weighted_batch,
+)
+from keras_vae.models.schedules import final_weights, weight_at
+from keras_vae.models.state import State, dtype_policy_scope
 from keras_vae.models.terms import (
     Latent,
     Output,
+    add_to_mean,
     call_on_rows,
     replica_mean,
     sum_over_dims,
-    weighted_sum,
+    weighted_mean,
 )
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, copies_scope, noise_scope
-from keras_vae.probability.aggregate import AggregateDensity
 from keras_vae.probability.distributions import NormalByRow, bound_log_var, widened
-from keras_vae.probability.likelihoods import LIKELIHOODS, Likelihood
+from keras_vae.probability.likelihoods import Likelihood
 from keras_vae.probability.priors import PRIORS, Prior
 
 POSTERIORS = ("diagonal", "isotropic")
@@ -35,7 +37,7 @@ POSTERIORS = ("diagonal", "isotropic")
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class VAE(Steps):
+class VAE(State):
     """A variational autoencoder.
 
     It minimises -ELBO = -E_q[log p(x|z)] + beta KL(q(z|x) || p(z)) in nats per example,
@@ -76,11 +78,10 @@ class VAE(Steps):
     unused: tuple[str, ...] = ()
     """Arguments of `VAE` that mean nothing to a model made of it."""
 
+    derived_metrics = ("neg_elbo",)
+
     infers_condition = False
     """Whether a condition that is not given is inferred, and summed out in bounds."""
-
-    aggregate: AggregateDensity | None = None
-    """The density of the aggregate posterior, once it has been fitted."""
 
     def __init__(
         self,
@@ -124,7 +125,7 @@ class VAE(Steps):
         self.prior = (
             lookup("prior", prior, PRIORS)() if isinstance(prior, str) else prior
         )
-        with _dtype_policy(self.dtype_policy):
+        with dtype_policy_scope(self.dtype_policy):
             self.encoder, self.decoder = self._make_networks(encoder, decoder)
         self._reconstruction_tracker = keras.metrics.Mean(name="reconstruction_loss")
         self._kl_tracker = keras.metrics.Mean(name="kl_loss") if self.has_kl else None
@@ -160,10 +161,7 @@ class VAE(Steps):
             z_mean, z_log_var = self.infer(x, condition, training)
             latent = self.sample_latent(z_mean, z_log_var, noise, condition)
             penalty = self.latent_penalty(latent)
-            if sample_weight is None:
-                self.add_loss(tf.reduce_mean(penalty))
-            else:
-                self.add_loss(weighted_sum(penalty, sample_weight))
+            self.add_loss(weighted_mean(penalty, sample_weight))
             params = self.generate(latent.z, condition, training)
         return Output(params, latent, condition)
 
@@ -246,7 +244,123 @@ class VAE(Steps):
         penalties = super().compute_loss(x, None, None, training=training)
         return replica_mean(reconstruction, sample_weight) + penalties
 
-    # Parts that conditional models change.
+    # A step: on the whole batch of a replica, or on one microbatch after the other.
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One step of the optimizer on one batch; returns the metrics.
+
+        Its noise is a function of the model's seed, its count of steps and the place
+        of the example in the global batch.
+        """
+        variables = self.optimized_variables
+        loss, gradients = accumulated(
+            self._train_on,
+            weighted_batch(*self.unpack(data)),
+            self.accumulate_steps,
+            variables,
+        )
+        updates = map(Update, self.optimizers, gradients, variables)
+        finite = apply_if_finite(loss, list(updates))
+        self.step.assign_add(tf.cast(finite, tf.int64))
+        return self.get_metrics_result()
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """The same metrics on one batch, without training; returns them.
+
+        Its noise is a function of the seed and the running index of the example.
+        Weights that follow a schedule have their final values, so that the loss of one
+        epoch compares with that of another.
+        """
+        batch = weighted_batch(*self.unpack(data))
+        first = self._evaluated + tf.cast(batch.part.first_row, tf.int64)
+        noise = RowNoise(self.seed, 0, first, "evaluation")
+        with final_weights():
+            loss, output = self._loss(batch, noise, training=False)
+            self._track(batch, loss, output)
+        self._evaluated.assign_add(tf.cast(batch.part.total, tf.int64))
+        return self.get_metrics_result()
+
+    def _train_on(self, batch: Microbatch) -> tuple[tf.Tensor, list[list[Any]]]:
+        """Tracks the metrics of a microbatch; returns its loss and the gradients."""
+        noise = RowNoise(self.seed, self.step, batch.part.first_row, "training")
+        with tf.GradientTape() as tape:
+            loss, output = self._loss(batch, noise, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = [tape.gradient(scaled, self.optimized_variables[0])]
+        self._track(batch, loss, output)
+        more, updates = self.other_updates(output, batch.part)
+        gradients += [list(update.gradients) for update in updates]
+        return loss + more, gradients
+
+    def _loss(
+        self, batch: Microbatch, noise: RowNoise, training: bool
+    ) -> tuple[tf.Tensor, Output]:
+        """Returns this replica's term of the loss, and what the model made of x.
+
+        The terms of all replicas and all their microbatches sum to the loss.
+        """
+        # What does not come from examples (regularizers) is in the loss of each replica
+        # and microbatch. Keras divides by the replicas, in `compute_loss`.
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        weight = batch.weight * tf.cast(batch.microbatches * replicas, tf.float32)
+        with noise_scope(noise):
+            output = self(batch.inputs, training=training, sample_weight=weight)
+        loss = self.compute_loss(batch.x, None, output, weight, training=training)
+        return loss / tf.cast(batch.microbatches, loss.dtype), output
+
+    def _track(self, batch: Microbatch, loss: tf.Tensor, output: Output) -> None:
+        """Adds the loss of a microbatch and the terms it is made of to the metrics."""
+
+        def add(metric: keras.metrics.Mean, mean: tf.Tensor) -> None:
+            total = mean * tf.cast(batch.part.total, mean.dtype)
+            add_to_mean(metric, total, batch.part.count)
+
+        def add_each(metric: keras.metrics.Mean, values: tf.Tensor) -> None:
+            add(metric, weighted_mean(values, batch.weight))
+
+        params, latent, condition = output
+        reconstruction = self.reconstruction_loss(batch.x, params, condition)
+        add(self._loss_tracker, loss)
+        add_each(self._reconstruction_tracker, reconstruction)
+        if self._kl_tracker is not None:
+            add_each(self._kl_tracker, sum_over_dims(latent.kl))
+        if self._penalty_tracker is not None:
+            add_each(self._penalty_tracker, self.latent_penalty(latent))
+        self.track_more(output)
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Returns the metrics by name, and -ELBO where the model has one."""
+        metrics: dict[str, Any] = super().get_metrics_result()
+        if "kl_loss" in metrics:
+            metrics["neg_elbo"] = metrics["reconstruction_loss"] + metrics["kl_loss"]
+        return metrics
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """`predict` is `reconstruct`."""
+        inputs, x, _ = self.unpack(data)
+        _, condition = self.split_inputs(inputs)
+        noise = RowNoise(self.seed, domain="evaluation")
+        condition = self.condition_on(x, condition, noise)
+        return self.means(self.infer(x, condition)[0], condition)
+
+    # What other models change.
+
+    def track_more(self, output: Output) -> None:
+        """Adds to metrics of a model's own, where it has some: nothing here."""
+
+    def other_updates(
+        self, output: Output, part: BatchPart
+    ) -> tuple[tf.Tensor | float, list[Update]]:
+        """What else a model trains in a step (a discriminator, say): nothing here.
+
+        Returns:
+            The loss of what else is trained, and its updates.
+        """
+        return 0.0, []
+
+    def _has_own_penalty(self) -> bool:
+        overridden = type(self).latent_penalty is not VAE.latent_penalty
+        return overridden or self.free_bits > 0
 
     def split_inputs(self, inputs: Any) -> tuple[tf.Tensor, Any]:
         """Returns x and the condition, which is None here."""
@@ -286,20 +400,6 @@ class VAE(Steps):
         """Draws z from p(z), (n, latent_dim)."""
         return self.prior.sample(n, seed, self.infer)
 
-    # The density of the aggregate posterior, where one has been fitted.
-
-    def to_aggregate(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        """What the density is of, for z (batch, latent_dim): z itself, here."""
-        return z
-
-    def aggregate_log_prob(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        """Returns the log density of z (batch, latent_dim) in nats, (batch,)."""
-        return self.aggregate.log_prob(z)  # type: ignore[union-attr]
-
-    def aggregate_sample(self, n: Any, seed: Any, condition: Any = None) -> tf.Tensor:
-        """Draws z from it, (n, latent_dim)."""
-        return self.aggregate.sample(n, seed)  # type: ignore[union-attr]
-
     # What is generated.
 
     def means(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
@@ -312,7 +412,7 @@ class VAE(Steps):
         x = self.likelihood.sample(self.generate(z, condition), noise)
         return self.completed(self.to_data(x), condition)
 
-    # Figures.
+    # Terms of the loss.
 
     def reconstruction_loss(
         self, x: tf.Tensor, params: tf.Tensor, condition: Any = None
@@ -335,196 +435,3 @@ class VAE(Steps):
     def beta_at(self, step: Any) -> tf.Tensor:
         """The weight of the KL at a training step, float32."""
         return tf.cast(weight_at(self.beta, step), tf.float32)
-
-    # Units.
-
-    def to_model(self, x: tf.Tensor) -> tf.Tensor:
-        """Data in their own units to the networks' units."""
-        if self.data_scale is None:
-            return x
-        mean, scale = (
-            tf.cast(statistic.value, x.dtype)
-            for statistic in (self.data_mean, self.data_scale)
-        )
-        return (x - mean) / scale
-
-    def to_data(self, x: tf.Tensor) -> tf.Tensor:
-        """The networks' units to the data's own."""
-        if self.data_scale is None:
-            return x
-        scale = tf.cast(self.data_scale.value, x.dtype)
-        return x * scale + tf.cast(self.data_mean.value, x.dtype)
-
-    # State.
-
-    def build(self, input_shape: Any = None) -> None:
-        """Makes all state: the model knows its shapes from its arguments."""
-        counter = {"shape": (), "initializer": "zeros", "trainable": False}
-        self.step = self.add_weight(
-            name="step",
-            dtype="int64",
-            aggregation="only_first_replica",
-            **counter,
-        )
-        self._evaluated = self.add_weight(
-            name="evaluated",
-            dtype="int64",
-            aggregation="only_first_replica",
-            **counter,
-        )
-        self.calls = self.add_weight(
-            name="calls",
-            dtype="int64",
-            aggregation="only_first_replica",
-            **counter,
-        )
-        self.data_mean: Any = None
-        self.data_scale: Any = None
-        if len(self.data_shape) < 3 and not self.likelihood.unit_interval:
-            shape = self.data_shape[-1:]
-            self.data_mean = self.add_weight(
-                name="data_mean",
-                shape=shape,
-                initializer="zeros",
-                trainable=False,
-                dtype="float32",
-                autocast=False,
-            )
-            self.data_scale = self.add_weight(
-                name="data_scale",
-                shape=shape,
-                initializer="ones",
-                trainable=False,
-                dtype="float32",
-                autocast=False,
-            )
-        self.likelihood.build((None, *self.data_shape))
-        self.prior.set_examples(self.data_shape, self.condition_spec)
-        self.prior.build((None, self.latent_dim))
-        if self.aggregate is not None:
-            self.aggregate.build((None, self.latent_dim))
-        self.check_networks()
-        self.built = True
-
-    def load_own_variables(self, store: Any) -> None:
-        """Reads the model's own variables; files of 0.1.0 have no count of calls."""
-        saved = [store[str(index)] for index in range(len(store.keys()))]
-        own = self._trainable_variables + self._non_trainable_variables
-        if len(saved) == len(own) - 1:
-            place = next(i for i, v in enumerate(own) if v is self.calls)
-            saved.insert(place, np.zeros((), np.int64))
-        super().load_own_variables({str(i): value for i, value in enumerate(saved)})
-
-    def check_networks(self) -> None:
-        """Calls the networks symbolically; raises a ValueError where a shape is off."""
-        x, z = self.symbolic_inputs()
-        self.check_pair("encoder", self.encoder, x)
-        shape = self.likelihood.params_shape(self.data_shape)
-        what = f"the parameters of {type(self.likelihood).__name__},"
-        check_output("decoder", self.decoder, z, shape, what)
-
-    def symbolic_inputs(self) -> tuple[Any, Any]:
-        """What the encoder and the decoder are called with, as symbolic tensors."""
-        x = keras.KerasTensor((None, *self.data_shape))
-        return x, keras.KerasTensor((None, self.latent_dim))
-
-    def check_pair(
-        self, argument: str, network: Any, x: Any, size: int | None = None
-    ) -> None:
-        """Raises a ValueError unless a network gives means and log variances."""
-        check_pair(argument, network, x, size or self.latent_dim)
-
-    def set_aggregate(self, density: AggregateDensity | None) -> None:
-        """Keeps a density of the aggregate posterior, saved and exported from now on.
-
-        See `keras_vae.evaluation.samplers.fit_aggregate`.
-        """
-        self.ensure_built()
-        # Keras locks what a built model holds; this is no part of what is trained.
-        self._tracker.unlock()
-        if self.aggregate is not None:
-            self._tracker.untrack(self.aggregate)
-            self.aggregate = None
-        if density is not None:
-            density.build((None, self.latent_dim))
-            self.aggregate = density
-        self._tracker.lock()
-
-    def _make_likelihood(self, likelihood: str | Likelihood) -> Likelihood:
-        if not isinstance(likelihood, str):
-            return likelihood
-        kind = lookup("likelihood", likelihood, LIKELIHOODS)
-        return kind(image=len(self.data_shape) == 3)
-
-    def _make_networks(self, encoder: Any, decoder: Any) -> tuple[Any, Any]:
-        if isinstance(encoder, str):
-            make_encoder = lookup("encoder", encoder, networks.ENCODERS)
-            encoder = make_encoder(self.data_shape, self.latent_dim)
-        if isinstance(decoder, str):
-            make_decoder = lookup("decoder", decoder, networks.DECODERS)
-            params_shape = self.likelihood.params_shape(self.data_shape)
-            decoder = make_decoder(self.latent_dim, params_shape)
-        return encoder, decoder
-
-    def _has_own_penalty(self) -> bool:
-        overridden = type(self).latent_penalty is not VAE.latent_penalty
-        return overridden or self.free_bits > 0
-
-    def reset_metrics(self) -> None:
-        """Starts the figures anew, and the running index of evaluated examples."""
-        super().reset_metrics()
-        if self.built:
-            self._evaluated.assign(0)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments; networks and other objects serialised."""
-        config = {
-            name: value
-            if isinstance(value, str)
-            else keras.saving.serialize_keras_object(value)
-            for name, value in self._given.items()
-        }
-        beta = self.beta
-        if callable(beta):
-            beta = keras.saving.serialize_keras_object(beta)
-        return {
-            **super().get_config(),
-            **config,
-            "latent_dim": self.latent_dim,
-            "input_shape": list(self.data_shape),
-            "posterior": self.posterior_family,
-            "beta": beta,
-            "num_samples": self.num_samples,
-            "free_bits": self.free_bits,
-            "seed": self.seed,
-            "aggregate": None
-            if self.aggregate is None
-            else keras.saving.serialize_keras_object(self.aggregate),
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "VAE":
-        """Makes a model from what `get_config` returned."""
-        config = dict(config)
-        for name, value in config.items():
-            if isinstance(value, dict) and "class_name" in value:
-                # Keras empties what it reads.
-                config[name] = keras.saving.deserialize_keras_object(
-                    copy.deepcopy(value), custom_objects=custom_objects
-                )
-        aggregate = config.pop("aggregate", None)
-        model = cls(**config)
-        if aggregate is not None:
-            model.aggregate = aggregate
-        return model
-
-
-@contextlib.contextmanager
-def _dtype_policy(policy: Any) -> Iterator[None]:
-    """Makes layers under `policy`: a loaded model keeps the one it was saved with."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)

@@ -101,8 +101,8 @@ def described(
             )
     elif config.accumulate_steps > 1 and config.batch_norm:
         lines.append(
-            "Note:   batch normalisation takes its statistics of each piece of a batch "
-            "by itself, so this is not quite the run of the whole batch."
+            "Note:   batch normalisation takes its statistics of each microbatch by "
+            "itself, so this is not quite the run of the whole batch."
         )
     if config.has_schedule:
         lines.append(_of_schedule(config, data))

@@ -1,4 +1,4 @@
-"""A batch worked on in pieces, in turn or at once, makes the update of the whole."""
+"""A batch worked on in microbatches makes the update of the whole."""
 
 import keras
 import numpy as np
@@ -49,16 +49,16 @@ MODELS = {
 }
 
 
-def trained(make, pieces, examples, optimizer="adam", way="accumulate_steps"):
+def trained(make, microbatches, examples, optimizer="adam"):
     x, y = examples
     keras.utils.set_random_seed(0)
     model = make()
     # Other gradients would be seen in the weights: Adam alone hides their size.
     rate = keras_vae.Adam(1e-3) if optimizer == "adam" else keras.optimizers.SGD(1e-3)
-    model.compile(rate, **{way: pieces})
+    model.compile(rate, accumulate_steps=microbatches)
     given = y if hasattr(model, "num_classes") or hasattr(model, "condition") else None
     history = model.fit(x, given, batch_size=16, epochs=2, verbose=0).history
-    assert int(model.step.numpy()) == 6  # updates, not pieces
+    assert int(model.step.numpy()) == 6  # updates, not microbatches
     return history, [w.numpy() for w in model.trainable_variables]
 
 
@@ -69,72 +69,72 @@ def assert_same(one, other):
         np.testing.assert_allclose(weight, expected, atol=2e-5)
 
 
-WAYS = ["accumulate_steps", "parallel_pieces"]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", MODELS)
-def test_pieces_make_the_update_of_the_whole_batch(name, way, examples):
+def test_microbatches_make_the_update_of_the_whole_batch(name, examples):
     make = MODELS[name]
-    assert_same(trained(make, 1, examples), trained(make, 3, examples, way=way))
+    assert_same(trained(make, 1, examples), trained(make, 3, examples))
 
 
-@pytest.mark.parametrize(("way", "pieces"), [(WAYS[0], 2), (WAYS[0], 40), (WAYS[1], 2)])
-def test_more_pieces_than_examples_are_as_many_as_there_are(way, pieces, examples):
+@pytest.mark.parametrize("microbatches", [2, 40])
+def test_more_microbatches_than_examples_are_as_many_as_there_are(
+    microbatches, examples
+):
     # The last of three batches holds 3 examples.
     whole = trained(vae, 1, examples, "sgd")
-    assert_same(whole, trained(vae, pieces, examples, "sgd", way))
+    assert_same(whole, trained(vae, microbatches, examples, "sgd"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("encoder", ["mlp", "conv"])
-def test_pieces_without_examples_change_nothing(encoder, examples):
-    def make():
-        return keras_vae.VAE(2, SHAPE, encoder=encoder, decoder=encoder, seed=0)
-
-    odd = tuple(part[:33] for part in examples)  # the last batch holds one
-    whole = trained(make, 1, odd, "sgd")
-    assert_same(whole, trained(make, 2, odd, "sgd", "parallel_pieces"))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("way", WAYS)
-def test_pieces_on_replicas_make_the_update_of_the_whole_batch(way, examples, replicas):
+def test_microbatches_on_replicas_make_the_update_of_the_whole_batch(
+    examples, replicas
+):
     whole = trained(vae, 1, examples)
     with replicas(2).scope():
-        assert_same(whole, trained(vae, 3, examples, way=way))
+        assert_same(whole, trained(vae, 3, examples))
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_compiled_model_keeps_its_pieces(way, tmp_path):
+def test_sample_weights_count_in_microbatches_as_in_the_whole_batch(examples):
+    x, _ = examples
+    weight = np.linspace(0, 3, len(x))
+
+    def metrics(microbatches):
+        keras.utils.set_random_seed(0)
+        model = vae()
+        model.compile(keras.optimizers.SGD(1e-3), accumulate_steps=microbatches)
+        history = model.fit(x, sample_weight=weight, batch_size=16, verbose=0).history
+        return history, [w.numpy() for w in model.trainable_variables]
+
+    assert_same(metrics(1), metrics(3))
+
+
+def test_a_compiled_model_keeps_its_microbatches(tmp_path):
     model = vae()
-    model.compile(**{way: 4})
+    model.compile(accumulate_steps=4)
     model.save(tmp_path / "model.keras")
     loaded = keras_vae.load_model(tmp_path / "model.keras")
-    assert loaded.get_compile_config()[way] == 4
+    assert loaded.get_compile_config()["accumulate_steps"] == 4
 
 
-@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", ["FactorVAE", "DIPVAE", "InfoVAE"])
-def test_an_objective_of_the_whole_batch_is_not_cut_up(kind, way):
+def test_an_objective_of_the_whole_batch_is_not_cut_up(kind):
     model = getattr(keras_vae, kind)(2, SHAPE)
-    with pytest.raises(ValueError, match=f"`{way}`.*takes the examples"):
-        model.compile(**{way: 2})
+    with pytest.raises(ValueError, match="`accumulate_steps`"):
+        model.compile(accumulate_steps=2)
 
 
-def test_a_batch_is_not_cut_up_in_both_ways():
-    with pytest.raises(
-        ValueError, match="`parallel_pieces`.*cuts the batch up already"
-    ):
-        vae().compile(accumulate_steps=2, parallel_pieces=2)
-
-
-def test_less_than_one_piece_is_refused():
-    with pytest.raises(ValueError, match="`accumulate_steps`.*at least 1"):
+def test_less_than_one_microbatch_is_refused():
+    with pytest.raises(ValueError, match="`accumulate_steps`"):
         vae().compile(accumulate_steps=0)
-    with pytest.raises(ValueError, match="`parallel_pieces`.*'auto' or a whole number"):
-        vae().compile(parallel_pieces=0)
+
+
+def test_parallel_pieces_are_taken_without_effect(recwarn):
+    model = vae()
+    model.compile(parallel_pieces="auto")
+    assert not [w for w in recwarn if "`parallel_pieces`" in str(w.message)]
+    with pytest.warns(DeprecationWarning, match="`parallel_pieces`"):
+        model.compile(parallel_pieces=2)
+    assert "parallel_pieces" not in model.get_compile_config()
 
 
 def test_batch_normalisation_on_two_replicas_averages_the_microbatches_of_each():

@@ -1,0 +1,121 @@
+"""A replica's batch, as a whole or in microbatches whose gradients make one update."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+
+class BatchPart(NamedTuple):
+    """What a replica holds of the global batch."""
+
+    first_row: Any
+    """The place of its first example in the global batch."""
+    count: Any
+    """Its number of examples; 0 for a replica that went away empty."""
+    total: Any
+    """The number of examples in the global batch."""
+
+
+def batch_part(x: tf.Tensor) -> BatchPart:
+    """Returns which rows of the global batch the calling replica holds as `x`.
+
+    Under a strategy the replicas exchange their sizes, since partial batches are split
+    unevenly; called by every replica, in the replica context.
+    """
+    count = tf.shape(x)[0]
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return BatchPart(0, count, count)
+    me, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
+    sizes = context.all_reduce(
+        tf.distribute.ReduceOp.SUM, tf.one_hot(me, replicas, dtype=tf.int32) * count
+    )
+    before = tf.reduce_sum(tf.where(tf.range(replicas) < me, sizes, 0))
+    return BatchPart(before, count, tf.reduce_sum(sizes))
+
+
+class Microbatch(NamedTuple):
+    """Examples that go through the model together: a replica's batch, or some of it."""
+
+    inputs: Any
+    """What the model is called with: x, or the pair of x and a condition."""
+    x: Any
+    """(count, *input_shape)"""
+    weight: Any
+    """Of each example in the mean over the global batch, (count,)."""
+    part: BatchPart
+    """Which examples of the global batch these are."""
+    microbatches: Any = 1
+    """How many of them the replica's batch is cut into."""
+
+    def cut(self, number: Any, microbatches: Any) -> "Microbatch":
+        """Returns the one of that number, from 0, of so many of about equal size."""
+        first = number * self.part.count // microbatches
+        last = (number + 1) * self.part.count // microbatches
+        part = BatchPart(self.part.first_row + first, last - first, self.part.total)
+        inputs = keras.tree.map_structure(lambda rows: rows[first:last], self.inputs)
+        x, weight = self.x[first:last], self.weight[first:last]
+        return Microbatch(inputs, x, weight, part, microbatches)
+
+
+def weighted_batch(inputs: Any, x: tf.Tensor, sample_weight: Any) -> Microbatch:
+    """Returns a replica's batch, each example with its weight in the global mean.
+
+    That is 1 / (number of examples in the global batch), times its `sample_weight` if
+    there is one. Called by every replica, in the replica context.
+    """
+    part = batch_part(x)
+    weight = tf.fill([part.count], 1.0 / tf.cast(part.total, tf.float32))
+    if sample_weight is not None:
+        weight = weight * sample_weight
+    return Microbatch(inputs, x, weight, part)
+
+
+Work = Callable[[Microbatch], tuple[tf.Tensor, list[list[Any]]]]
+"""Returns a loss and its gradients by optimizer and variable, None where there is none;
+those of microbatches sum to those of the batch."""
+
+
+def accumulated(
+    work: Work,
+    batch: Microbatch,
+    microbatches: int,
+    variables: Sequence[Sequence[keras.Variable]],
+) -> tuple[tf.Tensor, list[list[Any]]]:
+    """Returns the loss and the gradients of a batch, worked on in microbatches in turn.
+
+    Args:
+        work: Of one microbatch.
+        batch: A replica's.
+        microbatches: How many it is cut into, or as many as there are examples.
+        variables: Of each optimizer.
+    """
+    if microbatches == 1:
+        return work(batch)
+    count = tf.clip_by_value(batch.part.count, 1, microbatches)
+    untouched: set[tuple[int, int]] = set()
+
+    def add(number: tf.Tensor, loss: tf.Tensor, sums: list[Any]) -> Any:
+        more, gradients = work(batch.cut(number, count))
+        for i, own in enumerate(gradients):
+            for j, gradient in enumerate(own):
+                if gradient is None:
+                    untouched.add((i, j))
+                else:
+                    sums[i][j] += tf.convert_to_tensor(gradient)
+        return number + 1, loss + more, sums
+
+    zeros = [[tf.zeros(v.shape, v.dtype) for v in own] for own in variables]
+    _, loss, sums = tf.while_loop(
+        lambda number, *_: number < count,
+        add,
+        (0, tf.zeros(()), zeros),
+        parallel_iterations=1,
+    )
+    gradients = [
+        [None if (i, j) in untouched else total for j, total in enumerate(own)]
+        for i, own in enumerate(sums)
+    ]
+    return loss, gradients
