@@ -167,6 +167,11 @@ class VAE(Steps):
             params = self.generate(latent.z, condition, training)
         return Output(params, latent, condition)
 
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Output:
+        """What `call` gives as a layer of a functional model: tensors alone."""
+        output: Output = super().compute_output_spec(*args, **kwargs)
+        return output if output.condition is not None else output._replace(condition=())
+
     def infer(
         self, x: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
