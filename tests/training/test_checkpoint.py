@@ -1,4 +1,5 @@
 import zipfile
+
 import numpy as np
 import pytest
 
