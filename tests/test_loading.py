@@ -47,6 +47,7 @@ NUMBERS = {
     "dropout": {"dropout": 0.2},
     "free_bits": {"free_bits": 0.1},
     "gamma": {"gamma": 3.0, "model": "dip_vae"},
+    "initializer_gain": {"initializer": "he_normal", "initializer_gain": 0.5},
     "joint": {"joint": False, "model": "m2"},
     "likelihood_scale": {"likelihood_scale": 0.5, "likelihood": "gaussian_fixed"},
     "num_samples": {"num_samples": 2},
