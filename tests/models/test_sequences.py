@@ -119,7 +119,7 @@ def test_training_beats_the_normal_of_each_feature(
     x = examples(shape, 400)
     model = make(shape, network)
     model.adapt(x)
-    model.fit(x, epochs=15, batch_size=40, verbose=0)
+    model.fit(x, epochs=30, batch_size=40, verbose=0)
     flat = x.reshape(-1, shape[-1]).astype(np.float64)
     entropy = 0.5 * np.log(2 * np.pi * np.e * flat.var(axis=0)).sum()
     independent = entropy * np.prod(shape[:-1])
