@@ -71,7 +71,7 @@ class Steps(Inference):
         updates = [Update(self.optimizer, gradients, variables)]
         if output is not None:
             others, more = self.other_updates(output, part)
-            loss, updates = loss + others, updates + more
+            loss, updates = loss + tf.cast(others, loss.dtype), updates + more
         finite = apply_if_finite(loss, updates)
         self.step.assign_add(tf.cast(finite, tf.int64))
         return self.get_metrics_result()
