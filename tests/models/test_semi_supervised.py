@@ -216,7 +216,7 @@ def test_a_few_labels_are_enough_to_learn_the_classes():
 def test_generation_follows_the_label():
     x, y = data(60)
     model = m2(alpha=20.0, views=1)
-    model.fit(x, partly(y, 30), batch_size=10, epochs=60, verbose=0)
+    model.fit(x, partly(y, 30), batch_size=10, epochs=150, verbose=0)
     made = model.sample(9, seed=1, condition=np.arange(9) % CLASSES)
     bands = made.reshape(9, 3, -1).mean(axis=2)
     np.testing.assert_array_equal(bands.argmax(axis=1), np.arange(9) % CLASSES)
