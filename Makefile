@@ -21,9 +21,7 @@ help:
 train: $(VENV)/.installed
 	$(BIN)/python scripts/train.py --latent_dim 20
 
-# Two processes, each with whole files, so that what a file trains is trained once.
-PYTEST := $(if $(FULL),KERAS_VAE_FULL_TESTS=1 )$(BIN)/python -m pytest -q \
-	-n 2 --dist loadfile --durations=10
+PYTEST := $(if $(FULL),KERAS_VAE_FULL_TESTS=1 )$(BIN)/python -m pytest -q --durations=10
 
 test: $(VENV)/.installed-test
 	$(PYTEST) -m 'not slow'

@@ -5,6 +5,7 @@ Nothing here imports numpy: a program looks before it starts.
 
 import os
 import zipfile
+from collections.abc import Mapping
 
 PARTS = {
     "train": "train",
@@ -15,16 +16,19 @@ PARTS = {
 """Sub-folders of a folder of images that are parts of it, and which."""
 
 
-def held_out_parts(path: str) -> frozenset[str]:
+def held_out_parts(
+    path: str, array_names: Mapping[str, str] | None = None
+) -> frozenset[str]:
     """Returns which of "test" and "validation" a file or folder brings along.
 
     Args:
         path: Of an `.npz` or of a folder of images; anything else has none.
+        array_names: What the `.npz` calls its arrays, where it has names of its own.
     """
     if os.path.isdir(path):
         found = _folders(path)
     elif path.lower().endswith(".npz") and os.path.isfile(path):  # a pipe would wait
-        found = _arrays(path)
+        found = _arrays(path, array_names or {})
     else:
         found = frozenset()
     return found & {"test", "validation"}
@@ -51,14 +55,11 @@ def _folders(path: str) -> frozenset[str]:
     return frozenset(PARTS[name] for name in names)
 
 
-def _arrays(path: str) -> frozenset[str]:
+def _arrays(path: str, array_names: Mapping[str, str]) -> frozenset[str]:
     try:
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+            names = {name.removesuffix(".npy") for name in archive.namelist()}
     except (OSError, ValueError, zipfile.BadZipFile):
         return frozenset()
-    return frozenset(
-        name.removeprefix("x_").removesuffix(".npy")
-        for name in names
-        if name.startswith("x_")
-    )
+    names |= {name for name, own in array_names.items() if own in names}
+    return frozenset(name.removeprefix("x_") for name in names if name[:2] == "x_")

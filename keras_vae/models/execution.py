@@ -48,6 +48,7 @@ class StepFunction:
         self._traced = False
         self._logs: dict[str, Any] = {}
         self._batches = BatchCheck(model)
+        self._checked = False
         self._made = tf.Variable(0, dtype=tf.int64, trainable=False)  # in a call
         self._run = self._make_run(step)
         self._steps: int | None = None
@@ -65,9 +66,14 @@ class StepFunction:
         self.stops_quietly = False
         """Whether a step that is not finite gives a loss of NaN and raises nothing."""
 
-    def expect(self, steps: int | None) -> None:
-        """Sets the steps of a pass over the data; None, not known: one step a call."""
-        self._steps = steps
+    def expect(self, steps: int | None, checked: bool = False) -> None:
+        """Prepares for passes over the data.
+
+        Args:
+            steps: Of a pass; None, not known: one step a call.
+            checked: Whether the data were checked whole, so that no batch need be.
+        """
+        self._steps, self._checked = steps, checked
         self._place, self._ran = None, 0
 
     def follow(self, batches_from: Callable[[int], Iterable[Any]], first: int) -> None:
@@ -119,7 +125,7 @@ class StepFunction:
                 iterator = self._place.iterator(iterator)
         else:  # the one batch of `train_on_batch`
             iterator = iter(tf.data.Dataset.from_tensors(next(iterator)))
-            steps = 1
+            steps, self._checked = 1, False
         self._batches.expect(iterator.element_spec)
         began = time.perf_counter()
         steps = self._make_steps(iterator, steps)
@@ -143,7 +149,7 @@ class StepFunction:
         self._made.assign(0)
         sound, refused = tf.constant(True), nothing_refused()
         try:
-            sound, refused = self._run(iterator, tf.constant(steps))
+            sound, refused = self._run(iterator, tf.constant(steps), self._checked)
         except (tf.errors.OutOfRangeError, StopIteration) as error:
             if not int(self._made.numpy()):
                 raise
@@ -187,8 +193,8 @@ class StepFunction:
 
     def _make_run(
         self, step: Callable[[Any], Any]
-    ) -> Callable[[Any, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
-        """Returns what runs steps.
+    ) -> Callable[[Any, tf.Tensor, bool], tuple[tf.Tensor, tf.Tensor]]:
+        """Returns what runs steps, on batches that were checked before or not.
 
         It says whether all of them could be made, and gives the batch that does not fit
         the model, if one came.
@@ -215,14 +221,16 @@ class StepFunction:
             tf.autograph.experimental.do_not_convert, (batches.fits, batches.packed)
         )
 
-        def run(iterator: Any, steps: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def run(
+            iterator: Any, steps: tf.Tensor, checked: bool
+        ) -> tuple[tf.Tensor, tf.Tensor]:
             sound, refused = tf.constant(True), nothing_refused()
             for _ in tf.range(steps):
                 tf.autograph.experimental.set_loop_options(
                     shape_invariants=[(refused, tf.TensorShape([None]))]
                 )
                 batch = without_optionals(next(iterator))
-                if not fits(batch):
+                if not (checked or fits(batch)):
                     refused = packed(batch)
                     break
                 before = tf.convert_to_tensor(model.step.value)

@@ -376,10 +376,16 @@ class Inference(ChunkedTrainer):
                 yield self.split_inputs(part)[0], given
         else:
             _check_finite(x)
+            part = None
             for batch in x:
                 part, given, _ = keras.utils.unpack_x_y_sample_weight(batch)
                 self.check_input(part)
                 yield self.split_inputs(part)[0], self._of_batch(given, len(part))
+            if part is None:
+                raise ValueError(
+                    "Invalid value for argument `x`. Expected at least one batch. "
+                    f"Received: a {type(x).__name__} without any."
+                )
 
     def _of_batch(self, y: Any, n: int) -> Any:
         """What the y of a dataset's batch is to the model, checked."""

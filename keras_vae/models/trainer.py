@@ -44,6 +44,9 @@ class ChunkedTrainer(SingleBatches):
     after_step: Callable[[tf.Tensor], None] | None = None
     couples_examples = False
     """Whether the objective takes the examples of a batch together."""
+    checks_batches = True
+    """Whether each batch of a dataset is checked before its step; set it to False for
+    datasets made of what was checked whole."""
     derived_metrics: tuple[str, ...] = ()
     """Names of the figures that are sums of others."""
     train_function: StepFunction | None
@@ -57,6 +60,7 @@ class ChunkedTrainer(SingleBatches):
         self._steps_per_call: int | str = "auto"
         self.accumulate_steps = 1
         self._evaluating = False
+        self._validation: Any = None  # batches of arrays that were checked whole
 
     # Compiling.
 
@@ -272,6 +276,7 @@ class ChunkedTrainer(SingleBatches):
         """
         refuse_class_weight(class_weight)
         x = trainable_data(as_data(x, self.data_shape))
+        checked = _checked_whole(x) or not self.checks_batches
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_off(
                 x, y, sample_weight, validation_split
@@ -292,15 +297,19 @@ class ChunkedTrainer(SingleBatches):
         if validation_data is not None:
             val_x, *others = keras.utils.unpack_x_y_sample_weight(validation_data)
             val_x = trainable_data(as_data(val_x, self.data_shape))
-            validation_data = val_x if others == [None, None] else validation_data
+            alone = all(other is None for other in others)
+            validation_data = val_x if alone else validation_data
+            self._validation = None
             if is_array(val_x):
                 val_size = _batch_size(validation_batch_size, size)
                 validation_data, validation_steps = self._evaluation_data(
                     val_x, *others, batch_size=val_size, steps=validation_steps
                 )
+                if _checked_whole(val_x):
+                    self._validation = validation_data
         steps = steps_per_epoch or cardinality(x)
         function = self.make_train_function()
-        function.expect(steps)
+        function.expect(steps, checked)
         if batches_from is not None:
             function.follow(batches_from, first)
         self._initial_epoch = None  # of an earlier call, by `BackupAndRestore`
@@ -351,6 +360,8 @@ class ChunkedTrainer(SingleBatches):
         """
         self.ensure_built()
         x = trainable_data(as_data(x, self.data_shape))
+        checked = _checked_whole(x) or not self.checks_batches
+        checked |= x is not None and x is self._validation
         if is_array(x):
             size = _batch_size(batch_size)
             x, steps = self._evaluation_data(
@@ -358,7 +369,7 @@ class ChunkedTrainer(SingleBatches):
             )
             y = sample_weight = None
         count = steps or cardinality(x)
-        self.make_test_function().expect(count)
+        self.make_test_function().expect(count, checked)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = ChunkedCallbacks(
                 callbacks,
@@ -463,6 +474,11 @@ class ChunkedTrainer(SingleBatches):
     def rows_of_epoch(self, y: Any) -> np.ndarray | None:
         """Returns which examples an epoch of `fit` shows; None is all once."""
         return None
+
+
+def _checked_whole(x: Any) -> bool:
+    """Whether `check_examples` reads all of x, not its shape alone."""
+    return isinstance(x, np.ndarray | tf.Tensor)
 
 
 def _batch_size(batch_size: Any, default: int = _BATCH_SIZE) -> int:

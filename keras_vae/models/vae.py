@@ -165,6 +165,11 @@ class VAE(State):
             params = self.generate(latent.z, condition, training)
         return Output(params, latent, condition)
 
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Output:
+        """What `call` gives as a layer of a functional model: tensors alone."""
+        output: Output = super().compute_output_spec(*args, **kwargs)
+        return output if output.condition is not None else output._replace(condition=())
+
     def infer(
         self, x: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -290,7 +295,7 @@ class VAE(State):
         self._track(batch, loss, output)
         more, updates = self.other_updates(output, batch.part)
         gradients += [list(update.gradients) for update in updates]
-        return loss + more, gradients
+        return loss + tf.cast(more, loss.dtype), gradients
 
     def _loss(
         self, batch: Microbatch, noise: RowNoise, training: bool

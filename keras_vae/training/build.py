@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.data.pipeline import num_batches
-from keras_vae.models import registry
+from keras_vae.models import registry, workers
 from keras_vae.models.conditional import (
     conditional_decoder,
     conditional_encoder,
@@ -39,7 +39,7 @@ def build_model(
 ) -> VAE:
     """Returns the compiled model of a configuration, with its state made.
 
-    Call it in the scope of the strategy that will train it.
+    Call it in the scope of the strategy that will train it, on all workers.
 
     Args:
         config: The flags.
@@ -56,11 +56,16 @@ def build_model(
 
 @contextlib.contextmanager
 def _room_for_weights(config: TrainConfig) -> Iterator[None]:
-    """Refuses networks that main memory has no room for before they are made."""
+    """Refuses networks that main memory has no room for before they are made.
+
+    The worker with the least room refuses for all, since they make weights together.
+    """
+    strategy = tf.distribute.get_strategy()
     copies = 4 + bool(config.weight_average)  # weights, gradients, two moments
-    size = 4 * copies * tf.distribute.get_strategy().num_replicas_in_sync
-    on_cpu = not tf.config.list_logical_devices("GPU")
-    room = memory.available() if on_cpu else None
+    replicas = strategy.num_replicas_in_sync // max(1, len(workers.cluster(strategy)))
+    size = 4 * copies * replicas
+    rooms = workers.together(strategy, _free_memory)
+    room = min((int(found) for found in rooms if found), default=None)
     weights = contextlib.nullcontext() if room is None else limit.at_most(room // size)
     try:
         with weights:
@@ -70,6 +75,13 @@ def _room_for_weights(config: TrainConfig) -> Iterator[None]:
         raise ValueError(messages.no_room(config, needed, room)) from None
     except tf.errors.ResourceExhaustedError as error:
         raise ValueError(messages.no_room(config)) from error
+
+
+def _free_memory() -> str:
+    """Returns the bytes that are free for weights; empty: not known, or on a GPU."""
+    on_gpu = bool(tf.config.list_logical_devices("GPU"))
+    room = None if on_gpu else memory.available()
+    return "" if room is None else str(room)
 
 
 def _built(

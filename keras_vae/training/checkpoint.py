@@ -151,7 +151,8 @@ def typed(
         elif isinstance(value, float):
             right = right and math.isfinite(value)
         if not right:
-            raise ValueError(f"{where}{name} is {shown(value)}")
+            found = "missing" if value is None else shown(value)
+            raise ValueError(f"{where}{name} is {found}")
     return state
 
 

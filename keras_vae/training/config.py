@@ -440,14 +440,15 @@ class TrainConfig(Options):
         """
         cls.check_names(given)
         fields = {field.name: field for field in dataclasses.fields(cls)}
-        model, preset = (
+        model, preset, array_names = (
             checked(fields[name], given.get(name, fields[name].default))
-            for name in ("model", "preset")
+            for name in ("model", "preset", "array_names")
         )
         preset_values = choices.PRESETS[preset]
         chosen = {**preset_values, **given}
         values = {**registry.MODELS[model].defaults_for(chosen), **chosen}
-        values = {**defaults.held_out(values), **values}
+        known = {**values, "array_names": array_names}
+        values = {**defaults.held_out(known), **values}
         config = cls(**values)
         config.refuse_unused(given)
         idle = {name for name in preset_values if config.unused(name)}

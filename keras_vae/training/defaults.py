@@ -22,7 +22,8 @@ def held_out(values: Mapping[str, Any]) -> dict[str, float]:
     """
     dataset = str(values.get("dataset", ""))
     path = "" if dataset in choices.DATASETS else os.path.expanduser(dataset)
-    found = parts.held_out_parts(path)
+    pairs = (pair.partition("=") for pair in values.get("array_names") or ())
+    found = parts.held_out_parts(path, {name: own for name, _, own in pairs})
     if values.get("early_stopping_patience"):
         return {} if "validation" in found else {"validation_fraction": _HELD_OUT}
     if not found and os.path.isdir(path) and parts.holds_files(path, _LEAST):

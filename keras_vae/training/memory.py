@@ -7,13 +7,16 @@ from pathlib import Path
 _GROUP = Path("/sys/fs/cgroup")
 
 
-def available() -> int | None:
+def available(group: Path = _GROUP) -> int | None:
     """Returns the bytes of main memory that a process can still take.
 
     It is the least of what the system has free and what a container leaves; where the
     system does not say (not Linux), all the memory it has, or None.
+
+    Args:
+        group: The folder of the container's control group, where there is one.
     """
-    found = [_free(), _left_in_group()]
+    found = [_free(), _left_in_group(group)]
     known = [value for value in found if value is not None]
     return min(known) if known else _all()
 
@@ -23,11 +26,15 @@ def _free() -> int | None:
     return int(match[1]) * 1024 if match else None
 
 
-def _left_in_group() -> int | None:
-    most, used = (_text(_GROUP / f"memory.{name}") for name in ("max", "current"))
+def _left_in_group(group: Path) -> int | None:
+    most, used = (_text(group / f"memory.{name}") for name in ("max", "current"))
     if not (most.strip().isdigit() and used.strip().isdigit()):
         return None
-    return max(0, int(most) - int(used))
+    # What was read of files counts as used, and makes room when there is need.
+    cached = re.findall(
+        r"^(?:in)?active_file (\d+)$", _text(group / "memory.stat"), re.M
+    )
+    return max(0, int(most) - int(used) + sum(map(int, cached)))
 
 
 def _all() -> int | None:

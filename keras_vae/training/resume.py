@@ -120,28 +120,36 @@ class KeepState(keras.callbacks.Callback):
         if not checkpoint.is_in(self._folder.checkpoint):
             return False
         strategy = self.model.distribute_strategy
-        note = workers.as_chief(strategy, self._restore_newest)
+        if strategy.cluster_resolver is None:
+            note = self._newest_sound(self._restore)
+        else:
+            # Setting variables that replicas hold apart is an exchange of all workers.
+            note = workers.as_chief(strategy, lambda: self._newest_sound(self._read))
+            workers.together(strategy, self._restore)
         if note and say is not None:
             say(note)
-        chief = workers.is_chief(strategy)
-        workers.together(strategy, lambda: "" if chief else self._restore())
         return True
 
-    def _restore_newest(self) -> str:
+    def _newest_sound(self, take: Callable[[], Any]) -> str:
         """Takes the newest checkpoint, or the one before it and says so."""
         try:
-            return self._restore()
+            take()
         except checkpoint.DamagedCheckpoint as error:
             if not checkpoint.drop_newest(self._folder.checkpoint):
                 raise
-            self._restore()
+            take()
             return (
                 f"Note:   the newest checkpoint is damaged ({error.reason}), so the "
                 "run continues from the one before it."
             )
+        return ""
 
-    def _restore(self) -> str:
-        """Takes the checkpoint as it lies there."""
+    def _read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Returns the checkpoint as it lies there, once it is known to be this run's.
+
+        Raises:
+            ValueError: If it is not.
+        """
         folder = self._folder.checkpoint
         found = checkpoint.load(folder)
         if found is None:
@@ -155,6 +163,12 @@ class KeepState(keras.callbacks.Callback):
         except ValueError as error:
             raise checkpoint.damaged(folder, str(error)) from error
         self._require_same_data(state)
+        return arrays, state
+
+    def _restore(self) -> str:
+        """Takes the checkpoint as it lies there."""
+        folder = self._folder.checkpoint
+        arrays, state = self._read()
         checkpoint.restore(checkpoint.variables(self.model), arrays)
         for name, other in self._others.items():
             prefix = f"callback/{name}/"

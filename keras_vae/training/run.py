@@ -273,6 +273,10 @@ class _Run:
             looking = [average, average.show, *looking, average.hide]
         if self.speak is not None:
             looking.append(self._progress(self.speak, held_out))
+        splits = (self.data.train, self.data.validation, self.data.test)
+        self.model.checks_batches = not all(
+            split is None or isinstance(split.x, np.ndarray) for split in splits
+        )
         batches = pipeline.distributed(
             self.strategy,
             self.data.train.x,

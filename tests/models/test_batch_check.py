@@ -192,6 +192,35 @@ def test_binarised_batches_are_refused_by_the_continuous_bernoulli(small_vae, gr
     assert vae.posterior(x[:1])[0].shape == (1, 2)
 
 
+def test_an_array_of_a_few_grey_values_is_not_refused_for_its_other_batches(
+    small_vae, grey
+):
+    x = np.concatenate([grey(2), np.rint(grey(46))])
+    vae = small_vae(likelihood="continuous_bernoulli")
+    vae.compile("adam")
+    figures = vae.fit(x, batch_size=16, validation_data=(x,), verbose=0).history
+    assert np.isfinite(figures["val_loss"]).all() and int(vae.step.numpy()) == 3
+    assert np.isfinite(vae.evaluate(x, batch_size=16, verbose=0)).all()
+
+
+def test_data_checked_whole_need_no_check_of_their_batches(small_vae, grey):
+    x = np.concatenate([grey(2), np.rint(grey(46))])
+    vae = small_vae(likelihood="continuous_bernoulli")
+    vae.compile("adam")
+    vae.checks_batches = False
+    vae.fit(dataset(x, batch_size=16), verbose=0)
+    assert int(vae.step.numpy()) == 3
+    vae.checks_batches = True
+    with pytest.raises(ValueError, match="take Bernoulli for binarised"):
+        vae.fit(dataset(x[2:], batch_size=16), verbose=0)
+
+
+@pytest.mark.parametrize("method", ["posterior", "adapt", "elbo"])
+def test_a_dataset_without_a_batch_is_refused(vae, grey, method):
+    with pytest.raises(ValueError, match="`x`.*at least one batch"):
+        METHODS[method](vae, dataset(grey(4)).take(0))
+
+
 # Weights of the examples
 
 

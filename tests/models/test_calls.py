@@ -100,3 +100,38 @@ print(len({z.tobytes() for z in draws}), int(vae.calls.numpy()))
 """
     result = run_python("-c", code)
     assert result.stdout == "4 2\n", result.stderr
+
+
+@pytest.mark.parametrize(
+    "kind", [keras_vae.VAE, keras_vae.FactorVAE, keras_vae.Autoencoder]
+)
+def test_a_model_is_a_layer_of_a_functional_model(kind, tmp_path):
+    keras.utils.set_random_seed(0)
+    vae = make(kind)
+    x = keras.Input(SHAPE)
+    output = vae(x)
+    scores = keras.layers.Dense(1)(output.latent.z_mean)
+    model = keras.Model(x, [scores, output.params])
+    np.testing.assert_allclose(
+        model(X, training=False)[1], vae(X, training=False).params, rtol=1e-5
+    )
+    alone = keras.Model(x, scores)
+    alone.compile(keras.optimizers.SGD(1e-3), "mse")
+    losses = alone.fit(X, np.zeros((6, 1)), epochs=2, verbose=0).history["loss"]
+    assert np.isfinite(losses).all() and losses[0] != losses[1]
+    alone.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        loaded.predict(X, verbose=0), alone(X, training=False), rtol=1e-4
+    )
+
+
+def test_a_conditional_model_is_a_layer_of_a_functional_model():
+    keras.utils.set_random_seed(0)
+    cvae = keras_vae.CVAE(2, SHAPE, num_classes=3, likelihood="gaussian_fixed", seed=0)
+    x, label = keras.Input(SHAPE), keras.Input((), dtype="int32")
+    model = keras.Model([x, label], cvae((x, label)).latent.z_mean)
+    labels = np.arange(6) % 3
+    np.testing.assert_allclose(
+        model([X, labels]), cvae.encode(X, labels), rtol=1e-4, atol=1e-5
+    )

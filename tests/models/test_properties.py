@@ -58,6 +58,8 @@ def test_what_comes_out_has_the_shape_of_what_went_in(
     shape, latent_dim, n, dtype, likelihood
 ):
     x = unit_examples(np.random.default_rng(n), n, shape, dtype)
+    if dtype == "uint16" and likelihood == "discretized_logistic":
+        x = x // 257 * 257  # of 16 bits only the 256 grey levels have a probability
     model = tiny(shape, latent_dim, likelihood)
     elbo = model.elbo(x)
     assert elbo.shape == (n,)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vae import VAE, LinearWarmup, networks
+from keras_vae import VAE, networks
 from keras_vae.data.datasets import load
 
 SHAPES = [(6,), (11, 3)]
@@ -119,7 +119,7 @@ def test_training_beats_the_normal_of_each_feature(
     x = examples(shape, 400)
     model = make(shape, network)
     model.adapt(x)
-    model.fit(x, epochs=15, batch_size=40, verbose=0)
+    model.fit(x, epochs=30, batch_size=40, verbose=0)
     flat = x.reshape(-1, shape[-1]).astype(np.float64)
     entropy = 0.5 * np.log(2 * np.pi * np.e * flat.var(axis=0)).sum()
     independent = entropy * np.prod(shape[:-1])
@@ -145,42 +145,3 @@ def test_a_csv_with_a_label_column_trains(tmp_path) -> None:
     np.testing.assert_allclose(
         model.sample(400, seed=0).mean(axis=0), x.mean(axis=0), rtol=0.3
     )
-
-
-@pytest.mark.slow
-def test_a_plane_of_latents_unrolls_the_swiss_roll() -> None:
-    """What is near in the latents is near along the roll, through all its turns."""
-    from sklearn.decomposition import PCA
-    from sklearn.neighbors import KNeighborsRegressor
-
-    data = load("swiss_roll")
-    position, there = (part.factors[:, 0] for part in (data.train, data.test))
-
-    def error(z: np.ndarray, test: np.ndarray) -> float:
-        found = KNeighborsRegressor(10).fit(z, position).predict(test)
-        return float(np.sqrt(np.mean(np.square(found - there))) / position.std())
-
-    keras.utils.set_random_seed(0)
-    wide = {"hidden_units": (128, 128, 128), "activation": "relu"}
-    model = VAE(
-        2,
-        (3,),
-        encoder=networks.mlp_encoder((3,), 2, **wide),
-        decoder=networks.mlp_decoder(2, (3,), **wide),
-        likelihood="gaussian",
-        beta=LinearWarmup(2500, 1.0),  # at once it is content with one dimension less
-        seed=0,
-    )
-    rate = keras.optimizers.schedules.CosineDecay(1e-2, 5000)
-    model.compile(keras.optimizers.Adam(rate))
-    model.adapt(data.train.x)
-    model.fit(data.train.x, epochs=500, batch_size=500, verbose=0)
-    assert error(model.encode(data.train.x), model.encode(data.test.x)) < 0.25
-
-    def far(reconstructed: np.ndarray) -> np.ndarray:
-        off = np.abs(reconstructed - data.test.x).mean(axis=0)
-        return off / data.train.x.std(axis=0)
-
-    plane = PCA(2).fit(data.train.x)  # a flat plane loses one direction in space
-    assert far(plane.inverse_transform(plane.transform(data.test.x))).max() > 0.3
-    assert far(model.reconstruct(data.test.x)).max() < 0.1

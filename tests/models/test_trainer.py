@@ -213,6 +213,15 @@ def test_sample_weights_come_with_a_dataset_too(evaluated):
     )
 
 
+def test_validation_data_may_have_weights(small_vae, grey):
+    x, weight = grey(8), np.linspace(0.0, 1.0, 8)
+    vae = small_vae()
+    vae.compile(keras.optimizers.SGD(0.0))
+    figures = vae.fit(x, validation_data=(x, None, weight), verbose=0).history
+    expected = vae.evaluate(x, sample_weight=weight, verbose=0, return_dict=True)
+    assert figures["val_loss"] == pytest.approx([expected["loss"]], rel=1e-5)
+
+
 def test_sample_weights_weight_the_gradient(small_vae, grey):
     x, moved = grey(8), []
     vae = small_vae()

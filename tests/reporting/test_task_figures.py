@@ -50,7 +50,8 @@ def test_completions_show_what_was_given_what_was_made_and_what_was_there(
         assert np.ptp(given[:, 2:]) == 0
         assert np.abs(first - second)[:, 2:].max() > 0
     labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
-    assert (labels[0], labels[-1]) == ("given", "original")
+    # Labels wider than such small cells are cut.
+    assert labels[0] == "given" and labels[-1].startswith("orig")
     assert "left half" in figure.texts[0].get_text()
 
 

@@ -169,15 +169,16 @@ def test_a_dataset_of_a_name_is_no_folder(tmp_path, monkeypatch, name):
 
 def test_early_stopping_takes_the_validation_part_that_is_there(tmp_path):
     x = np.zeros((4, 2), np.float32)
-    for name, arrays in (("a", {"x_validation": x}), ("b", {"x_test": x})):
+    for name, arrays in (("a", {"x_validation": x}), ("b", {"x_test": x, "own": x})):
         np.savez(tmp_path / f"{name}.npz", x_train=x, **arrays)
+    named = {"array_names": ("x_validation=own",)}
     fractions = [
         TrainConfig.resolve(
-            {"dataset": str(tmp_path / name), "early_stopping_patience": 3}
+            {"dataset": str(tmp_path / name), "early_stopping_patience": 3, **more}
         ).validation_fraction
-        for name in ("a.npz", "b.npz")
+        for name, more in (("a.npz", {}), ("b.npz", {}), ("b.npz", named))
     ]
-    assert fractions == [0, 0.1]
+    assert fractions == [0, 0.1, 0]
 
 
 def test_the_decoder_is_of_the_encoders_kind_unless_given():

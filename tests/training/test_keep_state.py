@@ -31,7 +31,7 @@ def trainer(path, data=DATA):
     vae.compile()
     vae.ensure_built()
     others = {"average": WeightAverage(0.9), "best": BestSoFar(0)}
-    keep = KeepState(RunFolder(path), STEPS, others, data=data)
+    keep = KeepState(RunFolder(path), STEPS, EPOCHS, others, data=data)
     for callback in (keep, *others.values()):
         callback.set_model(vae)
     return vae, keep, list(others.values())

@@ -323,6 +323,27 @@ def test_workers_with_other_data_all_end_before_the_first_step(
     assert not (tmp_path / "run").exists()
 
 
+NETWORKS = """
+import sys
+from keras_vae.training import build, config, memory, strategies
+
+index = int(sys.argv[1])
+memory.available = lambda: (10**10, 10**5)[index]
+strategy = strategies.create("auto", 0, sys.argv[2].split(","), index)
+with strategy.scope():
+    build.build_model(config.TrainConfig.resolve({}), (8, 8, 1), 100)
+"""
+
+
+@pytest.mark.slow
+def test_what_one_worker_has_no_memory_for_all_workers_refuse(tmp_path):
+    at = ",".join(addresses(2))
+    both = [started(tmp_path, "-c", NETWORKS, index, at) for index in range(2)]
+    assert finished(both, 120) == [1, 1], [worker.said() for worker in both]
+    for worker in both:
+        assert "--hidden_units" in worker.said().splitlines()[-1]
+
+
 @pytest.mark.slow
 def test_a_worker_that_never_starts_ends_the_job(together):
     ((code, output),) = together({}, worker_timeout=2)
