@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_vae.data.checks import one_line
+from keras_vae.errors import invalid_argument
 
 _REGISTERING = ("models", "networks", "optimizers", "probability")
 """Modules and packages with classes that files may hold, all of their modules."""
@@ -35,10 +36,10 @@ def load_model(
     """
     place = _file_of(os.fspath(path))
     if custom_objects is not None and not isinstance(custom_objects, Mapping):
-        raise ValueError(
-            "Invalid value for argument `custom_objects`. Expected a dictionary of "
-            "classes and functions by name. Received: custom_objects of type "
-            f"{type(custom_objects).__name__}."
+        raise invalid_argument(
+            "custom_objects",
+            "a dictionary of classes and functions by name",
+            received=f"a {type(custom_objects).__name__}",
         )
     import keras
 
@@ -77,20 +78,20 @@ def _file_of(place: str) -> str:
         inside = os.path.join(place, "model.keras")
         if os.path.isfile(inside):
             return inside
-        raise ValueError(
-            "Invalid value for argument `path`. Expected a .keras file, or the folder "
-            "of a finished run with its model.keras. Received: the folder "
-            f"{place!r}, which holds none."
+        raise invalid_argument(
+            "path",
+            "a .keras file, or the folder of a finished run with its model.keras",
+            received=f"the folder {place!r}, which holds none",
         )
     if not os.path.exists(place):
-        raise ValueError(
-            "Invalid value for argument `path`. Expected a .keras file, or the folder "
-            f"of a finished run. Received: {place!r}, which is not there."
+        raise invalid_argument(
+            "path",
+            "a .keras file, or the folder of a finished run",
+            received=f"{place!r}, which is not there",
         )
     if Path(place).suffix != ".keras":
-        raise ValueError(
-            "Invalid value for argument `path`. Expected a file that ends in .keras, "
-            f"as model.keras of a run. Received: path={place!r}."
+        raise invalid_argument(
+            "path", "a file that ends in .keras, as model.keras of a run", place
         )
     return place
 

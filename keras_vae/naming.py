@@ -4,6 +4,8 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from keras_vae.errors import invalid_argument
+
 T = TypeVar("T")
 
 
@@ -24,7 +26,6 @@ def lookup(argument: str, name: str, table: Mapping[str, T]) -> T:
     if name in table:
         return table[name]
     known = ", ".join(repr(key) for key in table)
-    raise ValueError(
-        f"Invalid value for argument `{argument}`. Expected one of {known}. "
-        f"Received: {argument}={name!r}.{nearest(str(name), table)}"
+    raise invalid_argument(
+        argument, f"one of {known}", name, advice=nearest(str(name), table)
     )

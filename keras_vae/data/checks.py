@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_vae.errors import DataError as DataError
 from keras_vae.units import is_scaled
 from keras_vae.units import to_unit as to_unit
 
@@ -22,10 +23,6 @@ MAX_LABEL = 99_999
 """Labels count classes from 0; larger ones are ids or measurements."""
 
 _CHUNK = 2**22  # values looked at together: what a check adds to memory is this small
-
-
-class DataError(ValueError):
-    """Data that cannot be used. The message is a sentence that says where and why."""
 
 
 def memory_limit() -> int:

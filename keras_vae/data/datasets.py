@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from keras_vae.data.checks import (
-    DataError,
     check_examples,
     check_finite,
     check_labels,
@@ -22,6 +21,7 @@ from keras_vae.data.files import Arrays, read_npy, read_npz
 from keras_vae.data.folder import ImageFolder, read_folder
 from keras_vae.data.named import DATASETS
 from keras_vae.data.tables import read_csv
+from keras_vae.errors import DataError, invalid_argument
 from keras_vae.naming import lookup, nearest
 
 __all__ = ["DATASETS", "Data", "ImageFolder", "Split", "load", "to_unit"]
@@ -152,9 +152,8 @@ def load(
     """
     lookup("data_kind", data_kind, dict.fromkeys(DATA_KINDS))
     if not 0.0 <= validation_fraction < 1.0:
-        raise ValueError(
-            "Invalid value for argument `validation_fraction`. Expected a number in "
-            f"[0, 1). Received: validation_fraction={validation_fraction}."
+        raise invalid_argument(
+            "validation_fraction", "a number in [0, 1)", validation_fraction
         )
     name, arrays = _read(name_or_path, label_column, drop_columns, array_names)
     if features_per_step is not None:
@@ -163,9 +162,10 @@ def load(
     if validation_fraction == 0.0:
         return data
     if data.validation is not None:
-        raise ValueError(
-            "Invalid value for argument `validation_fraction`. Expected 0, as the "
-            f"dataset has a validation part. Received: {validation_fraction}."
+        raise invalid_argument(
+            "validation_fraction",
+            "0, as the dataset has a validation split",
+            validation_fraction,
         )
     return _hold_out(data, validation_fraction, seed)
 
@@ -173,10 +173,10 @@ def load(
 def _in_steps(name: str, arrays: Arrays, data_kind: str, features: int) -> str:
     """Cuts the lines of numbers of all parts into steps; returns the kind of data."""
     if features < 1 or data_kind not in ("auto", "sequences"):
-        raise ValueError(
-            "Invalid value for argument `features_per_step`. Expected at least 1, and "
-            f"sequences. Received: features_per_step={features}, "
-            f"data_kind={data_kind!r}."
+        raise invalid_argument(
+            "features_per_step",
+            "at least 1, and sequences",
+            received=f"features_per_step={features}, data_kind={data_kind!r}",
         )
     for key in [key for key in arrays if key.startswith("x_")]:
         x = arrays[key]
@@ -197,9 +197,11 @@ def _read(
 ) -> tuple[str, Arrays]:
     """Returns the name of a dataset and its arrays as they come."""
     if not isinstance(name_or_path, str | os.PathLike):
-        raise ValueError(
-            "Invalid value for argument `dataset`. Expected a name or a path; an "
-            f"array goes to `fit` as it is. Received: {type(name_or_path).__name__}."
+        raise invalid_argument(
+            "dataset",
+            "a name or a path",
+            received=type(name_or_path).__name__,
+            advice="An array goes to `fit` as it is.",
         )
     name = os.fsdecode(name_or_path)
     place = os.path.expanduser(name)  # as text: the Path of an empty text is here
@@ -211,9 +213,10 @@ def _read(
         ("array_names", array_names or None, ".npz"),
     ):
         if value is not None and ending != of:
-            raise ValueError(
-                f"Invalid value for argument `{argument}`. Expected none, as only a "
-                f"{of} file has that. Received: {argument}={value!r} for {name!r}."
+            raise invalid_argument(
+                argument,
+                f"none, as only a {of} file has that",
+                received=f"{argument}={value!r} for {name!r}",
             )
     if name in DATASETS:
         return name, DATASETS[name]()
@@ -295,9 +298,10 @@ def _kind(name: str, x: Any, data_kind: str) -> str:
         "vectors": range(2, 65),
     }
     if not isinstance(x, np.ndarray) and data_kind in ("sequences", "vectors"):
-        raise ValueError(
-            "Invalid value for argument `data_kind`. Expected 'images' or 'auto' for "
-            f"images that are streamed. Received: data_kind={data_kind!r} for {name!r}."
+        raise invalid_argument(
+            "data_kind",
+            "'images' or 'auto' for images that are streamed",
+            received=f"data_kind={data_kind!r} for {name!r}",
         )
     if axes not in allowed[data_kind]:
         raise DataError(
@@ -391,10 +395,10 @@ def _hold_out(data: Data, fraction: float, seed: int) -> Data:
     """Sets examples aside as validation part, by a permutation from the seed."""
     count = max(1, round(len(data.train) * fraction))
     if count >= len(data.train):
-        raise ValueError(
-            "Invalid value for argument `validation_fraction`. Expected one that "
-            f"leaves some of {len(data.train)} examples for training. "
-            f"Received: validation_fraction={fraction}."
+        raise invalid_argument(
+            "validation_fraction",
+            f"one that leaves some of {len(data.train)} examples for training",
+            fraction,
         )
     order = np.random.default_rng(seed % 2**64).permutation(len(data.train))
     aside, rest = np.sort(order[:count]), np.sort(order[count:])

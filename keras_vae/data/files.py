@@ -16,12 +16,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from keras_vae.data.checks import (
-    DataError,
-    one_line,
-    require_memory,
-    require_numbers,
-)
+from keras_vae.data.checks import one_line, require_memory, require_numbers
+from keras_vae.errors import DataError
 from keras_vae.naming import lookup, nearest
 
 Arrays = dict[str, Any]

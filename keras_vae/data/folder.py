@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_vae.data.checks import DataError, require_size
+from keras_vae.data.checks import require_size
 from keras_vae.data.image_files import Headers, find_images
 from keras_vae.data.parts import PARTS
+from keras_vae.errors import DataError
 
 if TYPE_CHECKING:
     import tensorflow as tf

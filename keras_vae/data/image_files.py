@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from keras_vae.data.checks import DataError, one_line
+from keras_vae.data.checks import one_line
+from keras_vae.errors import DataError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 """The files of a folder that are examples, in any case of letters."""

@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_vae.data.checks import DataError, one_line
+from keras_vae.data.checks import one_line
 from keras_vae.data.files import Arrays, in_two
 from keras_vae.data.motion import motion
 from keras_vae.data.tones import tones
+from keras_vae.errors import DataError
 
 _DIGIT_NAMES = tuple("0123456789")
 _FASHION_NAMES = (

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.data.order import shuffled
+from keras_vae.errors import invalid_argument
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise
 from keras_vae.units import is_scaled
@@ -90,12 +91,12 @@ def batches(
         ValueError: If an argument is out of range, or lengths differ.
     """
     lookup("binarize", binarize, dict.fromkeys(BINARIZE))
-    parts = [part for part in (y, sample_weight) if part is not None]
-    _check_lengths(len(x), parts, batch_size)
+    _check_lengths(len(x), {"y": y, "sample_weight": sample_weight}, batch_size)
     if binarize == "static" and augment is None and isinstance(x, np.ndarray):
         x, binarize = binarize_once(x, seed), "none"
     places = _Places(batch_size, len(x) if rows is None else len(rows), share)
-    gather_x, *gather_parts = [_gather(x), *(_gather(np.asarray(p)) for p in parts)]
+    companions = [np.asarray(a) for a in (y, sample_weight) if a is not None]
+    gather_x, *gather_parts = map(_gather, (x, *companions))
     example_of = None if rows is None else _gather(np.asarray(rows, np.int64))
 
     def batch(step: tf.Tensor) -> Any:
@@ -203,18 +204,19 @@ def _in_order() -> tf.data.Options:
     return options
 
 
-def _check_lengths(n: int, parts: list[Any], batch_size: int) -> None:
+def _check_lengths(n: int, companions: dict[str, Any], batch_size: int) -> None:
     if n < 1 or batch_size < 1:
-        raise ValueError(
-            "Invalid value for argument `batch_size` or `x`. Expected at least one "
-            f"example and a batch of at least 1. Received: len(x)={n}, "
-            f"batch_size={batch_size}."
+        raise invalid_argument(
+            "batch_size" if n else "x",
+            "at least one example and a batch of at least 1",
+            received=f"len(x)={n}, batch_size={batch_size}",
         )
-    for part in parts:
-        if len(part) != n:
-            raise ValueError(
-                "Invalid value for argument `y` or `sample_weight`. Expected one row "
-                f"for each of the {n} examples of `x`. Received: {len(part)} rows."
+    for name, values in companions.items():
+        if values is not None and len(values) != n:
+            raise invalid_argument(
+                name,
+                f"one for each of the {n} examples of `x`",
+                received=str(len(values)),
             )
 
 

@@ -31,6 +31,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.errors import invalid_argument
+
 FACTOR_NAMES = ("shape", "scale", "orientation", "x", "y")
 FACTOR_SIZES = (3, 6, 10, 32, 32)
 SHAPE_NAMES = ("square", "ellipse", "heart")
@@ -82,9 +84,8 @@ class Shapes:
 
     def __init__(self, size: int = 64) -> None:
         if size not in IMAGE_SIZES:
-            raise ValueError(
-                f"Invalid value for argument `size`. Expected 32 or 64, the sizes "
-                f"that the sprites are drawn in. Received: size={size!r}"
+            raise invalid_argument(
+                "size", "32 or 64, the sizes that the sprites are drawn in", size
             )
         self.shape = (int(size), int(size), 1)
         self._rows = np.arange(math.prod(FACTOR_SIZES), dtype=np.int64)

@@ -11,12 +11,12 @@ import numpy as np
 from keras_vae.data.checks import (
     MAX_VALUES,
     USABLE,
-    DataError,
     first_unusable,
     one_line,
     require_memory,
 )
 from keras_vae.data.files import Arrays, listed, plainly
+from keras_vae.errors import DataError
 from keras_vae.naming import nearest
 
 _VALUES = 2**20  # parsed together, as Python floats of eight times the memory

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from keras_vae.data.datasets import Split
+from keras_vae.errors import invalid_argument
 from keras_vae.evaluation.likelihood import elbo_terms
 
 Fit = Callable[[Any], Any]
@@ -54,9 +55,10 @@ def auroc(scores: np.ndarray, is_anomaly: np.ndarray) -> float:
     count = int(np.sum(is_anomaly))
     others = len(is_anomaly) - count
     if not count or not others:
-        raise ValueError(
-            "Invalid value for argument `is_anomaly`. Expected some examples of each "
-            f"kind. Received: {count} anomalies and {others} others."
+        raise invalid_argument(
+            "is_anomaly",
+            "some examples of each kind",
+            received=f"{count} anomalies and {others} others",
         )
     ranks = rankdata(scores)[np.asarray(is_anomaly, bool)]
     return float((ranks.sum() - count * (count + 1) / 2) / (count * others))
@@ -86,15 +88,17 @@ def leave_one_class_out(
         ValueError: If the examples have no labels, or fewer than two.
     """
     if train.y is None or test.y is None:
-        raise ValueError(
-            "Invalid value for argument `train` or `test`. Expected examples with "
-            "labels, to leave one out. Received: examples without."
+        raise invalid_argument(
+            "test" if test.y is None else "train",
+            "examples with labels, to leave one out",
+            received="examples without",
         )
     labels = np.intersect1d(train.y[train.y >= 0], test.y[test.y >= 0])
     if len(labels) < 2:
-        raise ValueError(
-            "Invalid value for argument `train` or `test`. Expected two labels or more "
-            f"that both parts have, to leave one out. Received: {len(labels)}."
+        raise invalid_argument(
+            "test",
+            "two labels or more that the training data have too, to leave one out",
+            received=f"{len(labels)}",
         )
     rows = []
     for label in labels:

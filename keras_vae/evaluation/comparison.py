@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from keras_vae.errors import invalid_argument
 from keras_vae.evaluation.likelihood import elbo_terms, importance_weighted_nll
 
 
@@ -32,9 +33,10 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> PairedDifference
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if first.shape != second.shape or first.ndim != 1:
-        raise ValueError(
-            f"Invalid value for argument `second`. Expected shape {first.shape}, one "
-            f"number for each example of `first`. Received: shape {second.shape}."
+        raise invalid_argument(
+            "second",
+            f"shape {first.shape}, one number for each example of `first`",
+            received=f"shape {second.shape}",
         )
     difference = second - first
     n = len(difference)

@@ -29,6 +29,7 @@ import numpy as np
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
+from keras_vae.errors import invalid_argument
 from keras_vae.evaluation.dci import dci
 from keras_vae.evaluation.factors import (
     RandomState,
@@ -310,10 +311,11 @@ class _Groups:
         self._count = np.repeat(count, count)
         self._places = np.flatnonzero(self._count > 1)
         if not len(self._places):
-            raise ValueError(
-                "Invalid value for argument `factors`. Expected values that several "
-                f"rows share, in each half of the rows. Received: column {factor} of "
-                "those that vary shares none; give more rows or fewer distinct values."
+            raise invalid_argument(
+                "factors",
+                "values that several examples share, in each half of the examples",
+                received=f"column {factor} of those that vary, where none is shared",
+                advice="Give more examples or fewer distinct values.",
             )
 
     def pairs(

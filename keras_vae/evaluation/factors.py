@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_vae.errors import invalid_argument
+
 RandomState = int | np.random.Generator
 
 _EPSILON = 1e-6
@@ -11,16 +13,18 @@ def checked_factors(factors: np.ndarray) -> np.ndarray:
     """Returns the factors that vary, their values renumbered from 0, `(n, k)`."""
     factors = np.asarray(factors)
     if factors.ndim != 2 or not np.issubdtype(factors.dtype, np.integer):
-        raise ValueError(
-            "Invalid value for argument `factors`. Expected integers of shape (n, k). "
-            f"Received: {factors.dtype} of shape {factors.shape}."
+        raise invalid_argument(
+            "factors",
+            "integers of shape (n, k)",
+            received=f"{factors.dtype} of shape {factors.shape}",
         )
     columns = [np.unique(column, return_inverse=True)[1] for column in factors.T]
     varying = [column for column in columns if column.size and column.any()]
     if len(varying) < 2:
-        raise ValueError(
-            "Invalid value for argument `factors`. Expected at least two columns that "
-            f"vary, to tell factors apart. Received: {len(varying)}."
+        raise invalid_argument(
+            "factors",
+            "at least two columns that vary, to tell factors apart",
+            received=f"{len(varying)}",
         )
     return np.stack(varying, axis=1)
 
@@ -30,15 +34,17 @@ def checked(latents: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.nd
     values = checked_factors(factors)
     z = np.asarray(latents, np.float64)
     if z.ndim != 2 or len(z) != len(values):
-        raise ValueError(
-            f"Invalid value for argument `latents`. Expected shape ({len(values)}, d), "
-            f"a row for each row of `factors`. Received: shape {z.shape}."
+        raise invalid_argument(
+            "latents",
+            f"shape ({len(values)}, d), as many examples as `factors` has",
+            received=f"shape {z.shape}",
         )
     if not np.isfinite(z).all():
-        raise ValueError(
-            "Invalid value for argument `latents`. Expected finite numbers. Received: "
-            f"{int(np.sum(~np.isfinite(z)))} that are NaN or infinite; look at the "
-            "model that made them."
+        raise invalid_argument(
+            "latents",
+            "finite numbers",
+            received=f"{int(np.sum(~np.isfinite(z)))} that are NaN or infinite",
+            advice="Look at the model that made them.",
         )
     # Relative to its size, so that the rounding of a float32 constant is no variance.
     largest = np.abs(z).max(axis=0)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.errors import invalid_argument
 from keras_vae.evaluation.rows import (
     all_on_grid,
     chunks,
@@ -176,10 +177,7 @@ def importance_weighted_nll(
     """
     model.ensure_built()
     if num_samples < 1:
-        raise ValueError(
-            "Invalid value for argument `num_samples`. Expected at least 1. Received: "
-            f"num_samples={num_samples}."
-        )
+        raise invalid_argument("num_samples", "at least 1", num_samples)
     _check_measurable(model, active)
     update = _update_of(model, active)
     key = tf.constant(np.uint64((model.seed if seed is None else seed) % 2**64))
@@ -299,16 +297,19 @@ def _added(log_total: tf.Tensor, log_terms: tf.Tensor) -> tf.Tensor:
 
 def _check_measurable(model: Any, active: Any) -> None:
     if not model.has_kl:
-        raise ValueError(
-            "Invalid value for argument `model`. Expected one whose posterior is a "
-            f"density. Received: {type(model).__name__}, whose z is a function of x; "
-            "log p(x) cannot be estimated from it."
+        raise invalid_argument(
+            "model",
+            "one whose posterior is a density",
+            received=f"{type(model).__name__}, whose z is a function of x",
+            advice="log p(x) cannot be estimated from it.",
         )
     if active is not None and not can_leave_out(model):
-        raise ValueError(
-            "Invalid value for argument `active`. Expected None for "
-            f"{type(model).__name__} with the prior {type(model.prior).__name__}: "
-            "dimensions can be left out only of one z with a standard normal prior."
+        raise invalid_argument(
+            "active",
+            f"None for {type(model).__name__} with the prior "
+            f"{type(model.prior).__name__}",
+            received="dimensions to leave out",
+            advice="That is possible only of one z with a standard normal prior.",
         )
 
 

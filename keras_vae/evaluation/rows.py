@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.data.pipeline import as_unit
+from keras_vae.errors import invalid_argument
 from keras_vae.noise import RowNoise
 
 # Numbers that the decoder gives in one call. A few MB stay in the caches of a CPU.
@@ -27,10 +28,7 @@ def chunks(
         ValueError: If there are no examples, or they or the condition do not fit.
     """
     if not len(x):
-        raise ValueError(
-            "Invalid value for argument `x`. Expected at least one example. Received "
-            "none."
-        )
+        raise invalid_argument("x", "at least one example", received="none")
     device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
     numbers = samples * numbers_per_sample(model)
     rows = max(1, _NUMBERS_PER_CALL[device] // numbers)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.errors import invalid_argument
 from keras_vae.evaluation.rows import chunks, first_examples, is_binary, traced
 from keras_vae.noise import RowNoise
 from keras_vae.probability.aggregate import AggregateDensity
@@ -92,10 +93,11 @@ def fit_density(z: np.ndarray, components: int = 1) -> AggregateDensity:
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     if len(z) < max(2, components) or not np.isfinite(z).all():
-        raise ValueError(
-            "Invalid value for argument `z`. Expected at least "
-            f"{max(2, components)} rows of finite numbers. Received: shape {z.shape}"
-            f"{'' if np.isfinite(z).all() else ' with NaN or infinity'}."
+        raise invalid_argument(
+            "z",
+            f"at least {max(2, components)} vectors of finite numbers",
+            received=f"shape {z.shape}"
+            f"{'' if np.isfinite(z).all() else ' with NaN or infinity'}",
         )
     z = z.astype(np.float64)
     covariance = "full" if z.shape[1] <= _MAX_FULL else "diagonal"

@@ -7,6 +7,7 @@ from typing import Any, TypedDict
 
 import keras
 
+from keras_vae.errors import invalid_argument
 from keras_vae.naming import lookup, nearest
 from keras_vae.networks import limit
 from keras_vae.networks.layers import RowDropout
@@ -205,10 +206,7 @@ def checked_size(argument: str, value: Any) -> int:
         ValueError: If it is anything else.
     """
     if not _is_size(value):
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a whole number of at "
-            f"least 1. Received: {argument}={value!r}."
-        )
+        raise invalid_argument(argument, "a whole number of at least 1", value)
     return operator.index(value)
 
 
@@ -223,9 +221,8 @@ def checked_widths(
     is_sequence = isinstance(value, Sequence) and not isinstance(value, str)
     if not is_sequence or len(value) < minimum or not all(map(_is_size, value)):
         count = "at least one whole number" if minimum else "whole numbers"
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a tuple of {count} of "
-            f"at least 1, such as {example}. Received: {argument}={value!r}."
+        raise invalid_argument(
+            argument, f"a tuple of {count} of at least 1, such as {example}", value
         )
     return tuple(operator.index(width) for width in value)
 
@@ -247,13 +244,12 @@ def checked_shape(
     if is_sequence and len(value) in kinds and all(map(_is_size, value)):
         if len(value) in ranks:
             return tuple(operator.index(side) for side in value)
-        advice = f" For this shape use {kinds[len(value)][1]!r}."
+        advice = f"For this shape use {kinds[len(value)][1]!r}."
     else:
-        advice = " Each size is a whole number of at least 1, the batch is left out."
+        advice = "Each size is a whole number of at least 1, the batch is left out."
     wanted = " or ".join(kinds[rank][0] for rank in sorted(ranks, reverse=True))
-    raise ValueError(
-        f"Invalid value for argument `{argument}`. Expected {wanted} for the network "
-        f"{network!r}. Received: {argument}={value!r}.{advice}"
+    raise invalid_argument(
+        argument, f"{wanted} for the network {network!r}", value, advice=advice
     )
 
 
@@ -270,10 +266,7 @@ def _checked_rate(value: Any) -> float:
     if isinstance(value, bool) or not (
         isinstance(value, (int, float)) and 0 <= value < 1
     ):
-        raise ValueError(
-            "Invalid value for argument `dropout`. Expected a number of at least 0 and "
-            f"below 1. Received: dropout={value!r}."
-        )
+        raise invalid_argument("dropout", "a number of at least 0 and below 1", value)
     return float(value)
 
 
@@ -285,8 +278,5 @@ def _checked_name(argument: str, value: Any, module: Any) -> Any:
         if value not in names:
             lookup(argument, value, dict.fromkeys(filter(str.islower, names)))
     elif value is not None and not callable(value):
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a name or a function. "
-            f"Received: {argument}={value!r}."
-        )
+        raise invalid_argument(argument, "a name or a function", value)
     return value

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.errors import invalid_argument
 from keras_vae.noise import current_noise
 
 _BLOCK = 4  # output pixels a side that one position of the wide kernel gives
@@ -43,10 +44,7 @@ class RowDropout(keras.layers.Layer):
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(rate, bool) or not 0 <= rate < 1:
-            raise ValueError(
-                "Invalid value for argument `rate`. Expected a number of at least 0 "
-                f"and below 1. Received: rate={rate!r}."
-            )
+            raise invalid_argument("rate", "a number of at least 0 and below 1", rate)
         self.rate = rate
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)

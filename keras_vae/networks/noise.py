@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from keras_vae.errors import invalid_argument
 from keras_vae.naming import lookup
 from keras_vae.noise import current_noise
 
@@ -37,9 +38,8 @@ class InputNoise(keras.layers.Layer):
         super().__init__(**kwargs)
         lookup("kind", kind, dict.fromkeys(KINDS))
         if not 0 <= amount or (kind == "masking" and not amount < 1):
-            raise ValueError(
-                "Invalid value for argument `amount`. Expected a number of at least 0, "
-                f"and below 1 for masking. Received: amount={amount!r}."
+            raise invalid_argument(
+                "amount", "a number of at least 0, and below 1 for masking", amount
             )
         self.kind = kind
         self.amount = float(amount)
@@ -98,10 +98,10 @@ def with_input_noise(encoder: keras.Model, input_noise: str) -> keras.Model:
     """
     match = re.fullmatch(r"(\w+):([0-9]*\.?[0-9]+)", input_noise)
     if not match or match[1] not in KINDS:
-        raise ValueError(
-            "Invalid value for argument `input_noise`. Expected 'gaussian:0.3' or "
-            "'masking:0.25', or such with another number. Received: "
-            f"input_noise={input_noise!r}."
+        raise invalid_argument(
+            "input_noise",
+            "'gaussian:0.3' or 'masking:0.25', or such with another number",
+            input_noise,
         )
     x = keras.Input(encoder.input_shape[1:], name="x")
     # With a seed of its own, networks made later have the weights they have without it.

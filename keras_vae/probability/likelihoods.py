@@ -13,6 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.errors import invalid_argument
 from keras_vae.noise import RowNoise
 from keras_vae.probability import support
 from keras_vae.probability.functions import bounded, langevin, log_sinhc, softplus
@@ -303,10 +304,7 @@ class GaussianFixed(Gaussian):
     def __init__(self, scale: float = 0.1, image: bool = False, **kwargs: Any) -> None:
         super().__init__(image, **kwargs)
         if not (math.isfinite(scale) and scale > 0.0):
-            raise ValueError(
-                "Invalid value for argument `scale`. Expected a finite number above 0. "
-                f"Received: scale={scale}"
-            )
+            raise invalid_argument("scale", "a finite number above 0", scale)
         self.scale = scale
 
     @property

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.errors import invalid_argument
 from keras_vae.noise import RowNoise
 from keras_vae.probability.distributions import bound_log_var, kl_to_standard_normal
 
@@ -109,10 +110,7 @@ class Mixture(Prior):
     def __init__(self, components: int = 100, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         if isinstance(components, bool) or components < 1:
-            raise ValueError(
-                "Invalid value for argument `components`. Expected a number of at "
-                f"least 1. Received: components={components!r}."
-            )
+            raise invalid_argument("components", "a number of at least 1", components)
         self.components = int(components)
 
     def parts(self, posterior: Posterior | None) -> tuple[tf.Tensor, ...]:
@@ -238,10 +236,7 @@ class VampPrior(Mixture):
             return
         super().build(input_shape)
         if self.data_shape is None:
-            raise ValueError(
-                "Invalid value for argument `data_shape`. Expected the shape of one "
-                "example. Received: data_shape=None."
-            )
+            raise invalid_argument("data_shape", "the shape of one example", None)
         self.logits = self._weight(
             "pseudo_inputs",
             (self.components, *self.data_shape),
@@ -267,9 +262,8 @@ class VampPrior(Mixture):
         if self._fixed_parts is not None:
             return self._fixed_parts
         if posterior is None:
-            raise ValueError(
-                "Invalid value for argument `posterior`. Expected the model's `infer`, "
-                "of which this prior is made. Received: posterior=None."
+            raise invalid_argument(
+                "posterior", "the model's `infer`, of which this prior is made", None
             )
         given = None if self.conditions is None else self.conditions.value
         means, log_vars = posterior(self.pseudo_inputs(), given, training=False)

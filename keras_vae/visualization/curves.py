@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from keras_vae.errors import invalid_argument
 from keras_vae.visualization import style
 
 PANELS = {
@@ -33,10 +34,10 @@ def training_curves(
     """
     names = [name for name in PANELS if name in history]
     if not names or not len(history.get("epoch", ())):
-        raise ValueError(
-            "Invalid value for argument `history`. Expected the columns `epoch` and "
-            f"some of {', '.join(PANELS)}, with a row an epoch. Received columns: "
-            f"{', '.join(history) or 'none'}."
+        raise invalid_argument(
+            "history",
+            f"the columns `epoch` and some of {', '.join(PANELS)}, with a row an epoch",
+            received=f"the columns {', '.join(history) or 'none'}",
         )
     epoch = np.asarray(history["epoch"], np.float64)
     figure = style.new_figure(3.1 * len(names), 3.0)

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from keras_vae.errors import invalid_argument
 from keras_vae.visualization import style
 
 
@@ -67,9 +68,10 @@ def model_graph(
         ValueError: If a network has no block.
     """
     if not encoder or not decoder:
-        raise ValueError(
-            "Invalid value for arguments `encoder` and `decoder`. Expected at least "
-            f"one block each. Received: {len(encoder)} and {len(decoder)}."
+        raise invalid_argument(
+            "decoder" if encoder else "encoder",
+            "at least one block",
+            received="none",
         )
     tallest = max(len(encoder), len(decoder))
     low = 1.22 if prior or noise or classifier else 0.5

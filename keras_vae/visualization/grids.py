@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from keras_vae.errors import invalid_argument, require
+
 Picture = NDArray[np.uint8]
 
 CELL = 64  # an example is enlarged until its longer side has this many pixels,
@@ -41,9 +43,10 @@ def to_uint8(images: ArrayLike) -> Picture:
     if x.ndim == 3:
         x = x[..., np.newaxis]
     if x.ndim != 4 or 0 in x.shape:
-        raise ValueError(
-            "Invalid value for argument `images`. Expected at least one image, as "
-            f"(n, height, width, channels) or (n, height, width). Received: {x.shape}."
+        raise invalid_argument(
+            "images",
+            "at least one image, as (n, height, width, channels) or (n, height, width)",
+            received=f"shape {x.shape}",
         )
     if x.dtype == np.uint16:
         x = x / np.float32(65535)
@@ -53,9 +56,11 @@ def to_uint8(images: ArrayLike) -> Picture:
         x = np.nan_to_num(x.astype(np.float32), nan=0.0, posinf=1.0, neginf=0.0)
         x = (np.clip(x, 0.0, 1.0) * 255.0 + 0.5).astype(np.uint8)
     elif x.dtype != np.uint8:
-        raise ValueError(
-            "Invalid value for argument `images`. Expected uint8, uint16, bool or "
-            f"floats in [0, 1]. Received: {x.dtype}. Convert with `.astype('uint8')`."
+        raise invalid_argument(
+            "images",
+            "uint8, uint16, bool or floats in [0, 1]",
+            received=str(x.dtype),
+            advice="Convert with `.astype('uint8')`.",
         )
     channels = x.shape[-1]
     if channels == 2:
@@ -64,15 +69,6 @@ def to_uint8(images: ArrayLike) -> Picture:
         opacity = x[..., 3:].astype(np.uint16)
         return ((x[..., :3] * opacity + 127) // 255).astype(np.uint8)
     return x[..., :3]
-
-
-def require(condition: bool, argument: str, expected: str, received: object) -> None:
-    """Raises the ValueError of an argument unless `condition` holds."""
-    if not condition:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected {expected}. "
-            f"Received: {received}."
-        )
 
 
 def _enlargement(

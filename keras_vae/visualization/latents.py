@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import ArrayLike, NDArray
 
+from keras_vae.errors import require
 from keras_vae.visualization import labels as text
 from keras_vae.visualization import legends, palette, style
-from keras_vae.visualization.grids import require
 
 _SIZE = (5.6, 5.6)  # inches, without a legend or a colour bar
 _BAR = 0.7  # inches of a colour bar

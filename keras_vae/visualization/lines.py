@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from keras_vae.errors import invalid_argument, require
 from keras_vae.visualization import grids, palette
-from keras_vae.visualization.grids import Picture, require
+from keras_vae.visualization.grids import Picture
 
 CELL = 160  # pixels of the longer side of a cell
 _MOST_LINES = 12  # channels of a sequence, beyond which it is drawn as an image
@@ -70,9 +71,10 @@ def line_grid(
     arrays = [np.asarray(array, np.float32) for array in series]
     shapes = [array.shape for array in arrays]
     if len(set(shapes)) != 1 or len(shapes[0]) not in (2, 3) or 0 in shapes[0]:
-        raise ValueError(
-            "Invalid value for argument `series`. Expected arrays of one shape, "
-            f"(n, features) or (n, steps, channels). Received shapes: {shapes}."
+        raise invalid_argument(
+            "series",
+            "arrays of one shape, (n, features) or (n, steps, channels)",
+            received=f"shapes {shapes}",
         )
     n = shapes[0][0]
     columns = columns or max(min(n, 5), math.ceil(math.sqrt(n)))

@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from numpy.typing import ArrayLike
 
+from keras_vae.errors import require
 from keras_vae.visualization import style
-from keras_vae.visualization.grids import Picture, require
+from keras_vae.visualization.grids import Picture
 
 _CELL = 1.5  # inches
 _CAPTION = 0.22  # inches

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 
 from keras_vae import files
-from keras_vae.visualization.grids import Picture, require
+from keras_vae.errors import invalid_argument, require
+from keras_vae.visualization.grids import Picture
 
 
 def encode_png(image: Picture) -> bytes:
@@ -32,10 +33,11 @@ def _as_pillow(image: Picture) -> Image.Image:
     if x.ndim == 3 and x.shape[-1] == 1:
         x = x[..., 0]
     if x.dtype != np.uint8 or not (x.ndim == 2 or x.shape[2:] in ((3,), (4,))):
-        raise ValueError(
-            "Invalid value for argument `image`. Expected a uint8 array of shape "
-            "(height, width) or (height, width, 1, 3 or 4); `tile` makes one. "
-            f"Received: {x.dtype} of shape {np.shape(image)}."
+        raise invalid_argument(
+            "image",
+            "a uint8 array of shape (height, width) or (height, width, 1, 3 or 4)",
+            received=f"{x.dtype} of shape {np.shape(image)}",
+            advice="`tile` makes one.",
         )
     return Image.fromarray(x)
 

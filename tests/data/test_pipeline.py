@@ -268,9 +268,9 @@ def test_augmenting_draws_from_the_noise_of_the_step():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"batch_size": 0}, "batch_size=0"),
-        ({"batch_size": 4, "y": np.zeros(9)}, "each of the 10 examples.*9 rows"),
-        ({"batch_size": 4, "sample_weight": [1.0]}, "10 examples.*1 rows"),
+        ({"batch_size": 0}, "`batch_size`"),
+        ({"batch_size": 4, "y": np.zeros(9)}, "`y`"),
+        ({"batch_size": 4, "sample_weight": [1.0]}, "`sample_weight`"),
         ({"batch_size": 4, "binarize": "dinamic"}, "Did you mean 'dynamic'"),
     ],
 )
@@ -280,7 +280,7 @@ def test_what_does_not_fit_is_refused(options, words):
 
 
 def test_no_examples_are_refused():
-    with pytest.raises(ValueError, match="at least one example.*len\\(x\\)=0"):
+    with pytest.raises(ValueError, match="`x`"):
         batches(np.zeros((0, 3)), batch_size=4)
 
 

@@ -38,7 +38,7 @@ def test_auroc_is_scikit_learns():
 
 
 def test_auroc_needs_some_of_each():
-    with pytest.raises(ValueError, match="3 anomalies and 0 others"):
+    with pytest.raises(ValueError, match="`is_anomaly`"):
         auroc(np.arange(3.0), np.ones(3, bool))
 
 
@@ -85,8 +85,8 @@ def test_each_class_in_turn_is_kept_from_training():
 
 def test_labels_are_needed():
     x = images(4, 0)
-    with pytest.raises(ValueError, match="Expected examples with labels"):
+    with pytest.raises(ValueError, match="`test`"):
         leave_one_class_out(Split(x), Split(x), lambda x: None)
     same = Split(x, np.zeros(4, np.int32))
-    with pytest.raises(ValueError, match="Received: 1"):
+    with pytest.raises(ValueError, match="`test`"):
         leave_one_class_out(same, same, lambda x: None)

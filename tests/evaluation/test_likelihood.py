@@ -231,7 +231,7 @@ def test_the_bound_is_below_the_elbo(vae, x):
 
 def test_an_autoencoder_has_no_likelihood(x):
     model = Autoencoder(latent_dim=2, input_shape=SHAPE)
-    with pytest.raises(ValueError, match="Autoencoder, whose z is a function of x"):
+    with pytest.raises(ValueError, match="`model`"):
         importance_weighted_nll(model, x, 10)
 
 
@@ -243,12 +243,12 @@ def test_a_model_that_learns_on_is_measured_anew(x):
 
 
 def test_no_samples_are_refused(vae, x):
-    with pytest.raises(ValueError, match="num_samples=0"):
+    with pytest.raises(ValueError, match="`num_samples`"):
         importance_weighted_nll(vae, x, 0)
 
 
 def test_no_examples_are_refused(vae, x):
-    with pytest.raises(ValueError, match="Expected at least one example"):
+    with pytest.raises(ValueError, match="`x`"):
         elbo_terms(vae, x[:0])
 
 

@@ -75,5 +75,5 @@ def test_names_are_taken_as_they_are_not_as_formulas():
 
 
 def test_a_network_without_blocks_is_refused():
-    with pytest.raises(ValueError, match="0 and 1"):
+    with pytest.raises(ValueError, match="`encoder`"):
         model_graph([], [Block("c")], **WORDS)
