@@ -3,6 +3,7 @@
 Examples:
     keras-vae benchmark
     keras-vae benchmark --parts training --architectures mlp --batch_sizes 128
+    keras-vae benchmark --device cpu
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from keras_vae.training import benchmark, quiet
 def measure(given: dict[str, Any]) -> None:
     """Measures what the flags that were given ask for."""
     options = benchmark.BenchmarkOptions.resolve(given)
-    with quiet.starting_tensorflow():  # which is imported at the end of this
+    with quiet.starting_tensorflow(options.device):  # imported at the end of this
         pass
     benchmark.run(options, say=print)
 

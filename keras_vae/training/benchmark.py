@@ -19,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from keras_vae.training import quiet, rules
 from keras_vae.training.options import Options, option
 
 PARTS = ("training", "generation", "evaluation", "startup", "memory")
@@ -58,6 +59,7 @@ class BenchmarkOptions(Options):
         "none", "type that the networks compute in", choices=("none", "bfloat16")
     )
     jit_compile: bool = option(False, "compile the steps with XLA")
+    device: str = rules.device_option()
     out: str = option("benchmark.json", "file that the figures are written to")
 
 
@@ -99,7 +101,7 @@ def machine() -> dict[str, Any]:
     return {
         "processor": platform.processor() or platform.machine(),
         "cores": _cores(),
-        "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
+        "gpus": [device.name for device in tf.config.get_visible_devices("GPU")],
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "python": platform.python_version(),
@@ -290,7 +292,7 @@ def startup(options: BenchmarkOptions) -> Any:
         ("keras-vae train --help", ["--help"]),
         (
             "digits to the end of one short epoch",
-            ["--epochs", "1", "--image_every", "0"],
+            ["--epochs", "1", "--image_every", "0", "--device", options.device],
         ),
     ):
         with tempfile.TemporaryDirectory() as folder:
@@ -315,8 +317,8 @@ def memory(options: BenchmarkOptions) -> Any:
         small, large = Path(folder, "small"), Path(folder, "large")
         make_folder(small, 64)
         make_folder(large, options.folder_images)
-        empty = _measured(small, 2)
-        full = _measured(large, options.folder_epochs)
+        empty = _measured(small, 2, options.device)
+        full = _measured(large, options.folder_epochs, options.device)
     yield {
         "what": f"folder of {options.folder_images:,} above an empty run",
         "value": max(full) - max(empty),
@@ -343,10 +345,10 @@ def make_folder(folder: Path, count: int) -> None:
         image.save(folder / f"{index:06d}.jpg")
 
 
-def _measured(folder: Path, epochs: int) -> list[float]:
+def _measured(folder: Path, epochs: int, device: str) -> list[float]:
     """Trains in a process of its own; returns the MiB in use after each epoch."""
     done = subprocess.run(
-        [sys.executable, "-m", __name__, os.fspath(folder), str(epochs)],
+        [sys.executable, "-m", __name__, os.fspath(folder), str(epochs), device],
         check=True,
         capture_output=True,
         text=True,
@@ -355,8 +357,10 @@ def _measured(folder: Path, epochs: int) -> list[float]:
     return sizes
 
 
-def train_on_folder(folder: str, epochs: int) -> list[float]:
+def train_on_folder(folder: str, epochs: int, device: str = "auto") -> list[float]:
     """Trains on a folder of images; returns the MiB in use after each epoch."""
+    with quiet.starting_tensorflow(device):
+        pass
     import keras
 
     import keras_vae
@@ -398,4 +402,6 @@ def _mebibytes() -> float:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(train_on_folder(sys.argv[1], int(sys.argv[2]))) + "\n")
+    _folder, _epochs, _device = sys.argv[1:]
+    _sizes = train_on_folder(_folder, int(_epochs), _device)
+    sys.stdout.write(json.dumps(_sizes) + "\n")
