@@ -11,7 +11,7 @@ from typing import Any
 from keras_vae.data.checks import one_line
 from keras_vae.errors import invalid_argument
 
-_REGISTERING = ("models", "networks", "optimizers", "probability")
+_REGISTERING = ("engine.optimizers", "models", "networks", "probability")
 """Modules and packages with classes that files may hold, all of their modules."""
 
 

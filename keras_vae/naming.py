@@ -1,8 +1,8 @@
-"""Names for things: look one up, and say plainly what is known when it is not."""
+"""Names and values in messages, and a look-up that says plainly what is known."""
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from keras_vae.errors import invalid_argument
 
@@ -29,3 +29,9 @@ def lookup(argument: str, name: str, table: Mapping[str, T]) -> T:
     raise invalid_argument(
         argument, f"one of {known}", name, advice=nearest(str(name), table)
     )
+
+
+def shortened(value: Any) -> str:
+    """Returns a value as part of a sentence, cut short where it is long."""
+    text = repr(value)
+    return text if len(text) <= 120 else f"{text[:117]}..."

@@ -14,8 +14,8 @@ import pytest
 from keras_vae import load, load_model
 from keras_vae.cli import generate
 from keras_vae.cli.explore import ExploreOptions
+from keras_vae.engine import checkpoint
 from keras_vae.reporting import explorer
-from keras_vae.training import checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(

@@ -18,7 +18,7 @@ def find(given: dict[str, Any]) -> None:
     options = LeaveOutOptions.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
     with quiet.starting_tensorflow(options.device):
-        from keras_vae.models.divergence import Diverged
+        from keras_vae.engine.divergence import Diverged
 
     try:
         leave_out.leave_out(options, say=print)

@@ -19,9 +19,9 @@ from typing import Any
 from absl import flags as absl_flags
 
 from keras_vae import naming
+from keras_vae.engine.signals import Terminated, sigterm_raises
 from keras_vae.training import options
 from keras_vae.training.options import Options
-from keras_vae.training.signals import Terminated, sigterm_raises
 
 STOPPED = 1
 BAD_INPUT = 2

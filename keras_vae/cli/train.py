@@ -21,10 +21,10 @@ def train(given: dict[str, Any]) -> None:
     config = TrainConfig.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
     with quiet.starting_tensorflow():
-        from keras_vae.models.divergence import Diverged
-        from keras_vae.models.workers import WorkerLost
+        from keras_vae.engine.divergence import Diverged
+        from keras_vae.engine.rendezvous import WorkerMissing
+        from keras_vae.engine.workers import WorkerLost
         from keras_vae.training import run
-        from keras_vae.training.rendezvous import WorkerMissing
     try:
         run.train(
             config, explicit=frozenset(given), say=functools.partial(print, flush=True)

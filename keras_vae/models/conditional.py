@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.data import pipeline
+from keras_vae.engine.given import as_data, check_numbers, is_array
 from keras_vae.models.conditions import (
     Condition,
     Label,
@@ -17,7 +18,6 @@ from keras_vae.models.conditions import (
     joined_shape,
     make_condition,
 )
-from keras_vae.models.given import as_data, check_numbers, is_array
 from keras_vae.models.inference import ADAPT_EXAMPLES
 from keras_vae.models.terms import call_on_rows
 from keras_vae.models.vae import VAE

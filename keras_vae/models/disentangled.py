@@ -10,14 +10,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_vae.models.divergence import Update
-from keras_vae.models.microbatches import BatchPart, batch_part
+from keras_vae.engine.divergence import Update
+from keras_vae.engine.microbatches import BatchPart, batch_part
+from keras_vae.engine.optimizers import Adam
 from keras_vae.models.schedules import weight_at
 from keras_vae.models.terms import Latent, Output, sum_over_dims
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise
-from keras_vae.optimizers import Adam
 from keras_vae.probability.distributions import widened
 
 _ESTIMATORS = ("mws", "mss")

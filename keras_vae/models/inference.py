@@ -9,15 +9,15 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import networks
+from keras_vae.arguments import in_range
+from keras_vae.engine.given import as_data, check_numbers, check_shape, is_array
+from keras_vae.engine.trainer import ChunkedTrainer
 from keras_vae.export import export
-from keras_vae.models.arguments import in_range
-from keras_vae.models.given import as_data, check_numbers, check_shape, is_array
 from keras_vae.models.terms import (
     BoundTerms,
     log_ratio,
     sum_over_dims,
 )
-from keras_vae.models.trainer import ChunkedTrainer
 from keras_vae.noise import RowNoise
 from keras_vae.probability.distributions import interpolate_latents, nearer_end
 

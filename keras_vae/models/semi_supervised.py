@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae import networks
+from keras_vae.arguments import in_range
 from keras_vae.data.augment import affine
-from keras_vae.models.arguments import in_range
 from keras_vae.models.conditional import CVAE
 from keras_vae.models.inference import Weigh
 from keras_vae.models.network_shapes import check_output

@@ -11,12 +11,13 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.data.pipeline import as_unit
-from keras_vae.models.given import (
+from keras_vae.engine.given import (
     check_numbers,
     check_weights,
     check_weights_shape,
     weights_fit,
 )
+from keras_vae.models import mistakes
 from keras_vae.models.inference import Inference
 from keras_vae.models.network_shapes import check_output, check_pair
 from keras_vae.naming import lookup
@@ -114,6 +115,10 @@ class State(Inference):
     ) -> None:
         """Raises a ValueError unless a network gives means and log variances."""
         check_pair(argument, network, x, size or self.latent_dim)
+
+    def warn_of_mistakes(self, stacklevel: int = 2) -> None:
+        """Warns of channels that come first and of a decoder that ends in a sigmoid."""
+        mistakes.warn_of_mistakes(self, stacklevel + 1)
 
     def set_aggregate(self, density: AggregateDensity | None) -> None:
         """Keeps a density of the aggregate posterior, saved and exported from now on.

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.arguments import checked_shape, in_range, refuse_unused
 from keras_vae.data.pipeline import as_unit
-from keras_vae.models.arguments import checked_shape, in_range, refuse_unused
-from keras_vae.models.divergence import Update, apply_if_finite
-from keras_vae.models.microbatches import (
+from keras_vae.engine.divergence import Update, apply_if_finite
+from keras_vae.engine.microbatches import (
     BatchPart,
     Microbatch,
     accumulated,

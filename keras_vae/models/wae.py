@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_vae.models.arguments import in_range
+from keras_vae.arguments import in_range
 from keras_vae.models.disentangled import aggregate_and_prior, squared_distances
 from keras_vae.models.terms import Latent
 from keras_vae.models.vae import VAE

@@ -22,11 +22,11 @@ import tensorflow as tf
 from matplotlib.colors import to_hex
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from keras_vae.naming import shortened
 from keras_vae.reporting.drawings import at_ends
 from keras_vae.reporting.questions import application
 from keras_vae.reporting.runs import Run, load_run
 from keras_vae.reporting.subject import Subject
-from keras_vae.training.options import shown
 from keras_vae.visualization import grids, lines, picture_files, style
 
 SLIDERS = 64
@@ -148,7 +148,7 @@ class Explorer:
         """
         if source not in self.state["sources"]:
             raise ValueError(
-                f"source: expected prior or aggregate, got {shown(source)}."
+                f"source: expected prior or aggregate, got {shortened(source)}."
             )
         subject, model = self._subject, self._model
         seed = tf.constant(self._seeds.integers(2**31 - 1, size=2), tf.int32)
@@ -253,7 +253,7 @@ class Explorer:
                 row = self._rows[place]
                 return np.repeat(given[row : row + 1], n, axis=0)
         raise ValueError(
-            f"condition: expected one of this model, got {shown(condition)}."
+            f"condition: expected one of this model, got {shortened(condition)}."
         )
 
     # Decoding and drawing.

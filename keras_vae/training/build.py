@@ -10,7 +10,9 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.data.pipeline import num_batches
-from keras_vae.models import registry, workers
+from keras_vae.engine import workers
+from keras_vae.engine.optimizers import Adam
+from keras_vae.models import registry
 from keras_vae.models.conditional import (
     conditional_decoder,
     conditional_encoder,
@@ -24,7 +26,6 @@ from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.networks import limit
 from keras_vae.networks.noise import with_input_noise
-from keras_vae.optimizers import Adam
 from keras_vae.probability.likelihoods import LIKELIHOODS, GaussianFixed, Likelihood
 from keras_vae.probability.priors import PRIORS, Prior
 from keras_vae.training import memory, messages

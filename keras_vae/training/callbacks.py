@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
-from keras_vae.models import workers
+from keras_vae.engine import workers
 from keras_vae.units import to_unit
 from keras_vae.visualization import grids, lines, picture_files
 

@@ -3,7 +3,7 @@
 import math
 from pathlib import Path
 
-from keras_vae.training import checkpoint
+from keras_vae.engine import checkpoint
 from keras_vae.training.config import TrainConfig
 
 

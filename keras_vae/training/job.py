@@ -10,14 +10,12 @@ import tensorflow as tf
 from keras_vae.data import datasets
 from keras_vae.data.datasets import Data
 from keras_vae.data.digest import differences, digest
-from keras_vae.models import workers
+from keras_vae.engine import rendezvous, strategies, workers
 from keras_vae.training import (
     extension,
     fitting,
     labels,
     messages,
-    rendezvous,
-    strategies,
 )
 from keras_vae.training import folder as folders
 from keras_vae.training.config import TrainConfig

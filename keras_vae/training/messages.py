@@ -8,8 +8,8 @@ import tensorflow as tf
 from keras_vae.commands import command
 from keras_vae.data.checks import one_line
 from keras_vae.data.datasets import Data
-from keras_vae.models import workers
-from keras_vae.models.divergence import Diverged
+from keras_vae.engine import workers
+from keras_vae.engine.divergence import Diverged
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
 from keras_vae.training.resume import KeepState

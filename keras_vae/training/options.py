@@ -131,14 +131,9 @@ def checked(field: dataclasses.Field[Any], value: Any) -> Any:
         if choices and isinstance(value, str):
             hint = naming.nearest(value, choices)
         raise ValueError(
-            f"--{field.name}: expected {expected(field)}, got {shown(value)}.{hint}"
+            f"--{field.name}: expected {expected(field)}, got "
+            f"{naming.shortened(value)}.{hint}"
         ) from None
-
-
-def shown(value: Any) -> str:
-    """Returns a value as part of a sentence, cut short where it is long."""
-    text = repr(value)
-    return text if len(text) <= 120 else f"{text[:117]}..."
 
 
 def _checked_one(field: dataclasses.Field[Any], base: type, value: Any) -> Any:

@@ -63,7 +63,7 @@ def starting_tensorflow(device: str = "auto") -> Iterator[None]:
 
             tf.config.list_physical_devices()
             if device != "auto":
-                from keras_vae.training import strategies
+                from keras_vae.engine import strategies
 
                 strategies.use_device(device)
     finally:

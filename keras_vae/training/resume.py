@@ -20,8 +20,7 @@ import numpy as np
 from keras_vae import files
 from keras_vae.data import order
 from keras_vae.data.digest import differences
-from keras_vae.models import workers
-from keras_vae.training import checkpoint
+from keras_vae.engine import checkpoint, workers
 from keras_vae.training.folder import RunFolder
 
 SECONDS_BETWEEN = 20.0

@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from keras_vae.training.options import option, shown
+from keras_vae.naming import shortened
+from keras_vae.training.options import option
 
 _ADDRESS = re.compile(r"[^\s,:/]+:([0-9]{1,5})")
 _INPUT_NOISE = re.compile(r"(gaussian|masking):([0-9]*\.?[0-9]+)")
@@ -51,7 +52,7 @@ def check_array_names(pairs: Sequence[str]) -> None:
         if not _ARRAY_NAME.fullmatch(pair):
             raise ValueError(
                 "--array_names: expected pairs, as in x_train=images,y_train=labels, "
-                f"got {shown(pair)}."
+                f"got {shortened(pair)}."
             )
 
 
@@ -63,7 +64,8 @@ def check_input_noise(noise: str, most: float) -> None:
     if noise != "none" and (not match or amount >= limit):
         raise ValueError(
             "--input_noise: expected none, gaussian:S with a standard deviation S "
-            f"below {most:,}, or masking:P with a part P below 1, got {shown(noise)}."
+            f"below {most:,}, or masking:P with a part P below 1, got "
+            f"{shortened(noise)}."
         )
 
 
@@ -83,7 +85,7 @@ def check_device(device: str, virtual_devices: int = 0) -> None:
     if not _DEVICE.fullmatch(device):
         raise ValueError(
             "--device: expected auto, cpu, gpu, or gpu:N for the GPU of number N from "
-            f"0, as in gpu:1, got {shown(device)}."
+            f"0, as in gpu:1, got {shortened(device)}."
         )
     if virtual_devices and device.startswith("gpu"):
         raise ValueError(

@@ -20,13 +20,15 @@ from keras_vae.data import pipeline
 from keras_vae.data.datasets import Data, Split
 from keras_vae.data.folder import broken_file
 from keras_vae.data.held_out import held_out
+from keras_vae.engine import checkpoint, workers
+from keras_vae.engine.averaging import WeightAverage
+from keras_vae.engine.divergence import Diverged
+from keras_vae.engine.signals import Terminated
 from keras_vae.evaluation import samplers
 from keras_vae.evaluation.latents import active_units
-from keras_vae.models import mistakes, workers
-from keras_vae.models.divergence import Diverged
+from keras_vae.models import mistakes
 from keras_vae.models.vae import VAE
 from keras_vae.training import (
-    checkpoint,
     embedding,
     fitting,
     job,
@@ -36,14 +38,12 @@ from keras_vae.training import (
     start,
 )
 from keras_vae.training import folder as folders
-from keras_vae.training.averaging import WeightAverage
 from keras_vae.training.build import build_model
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import FolderLost, RunFolder
 from keras_vae.training.progress import Progress
 from keras_vae.training.resume import KeepState
 from keras_vae.training.selection import BestSoFar
-from keras_vae.training.signals import Terminated
 from keras_vae.training.targets import condition_of, example_row, targets
 from keras_vae.training.watchers import watchers
 

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_vae.engine import checkpoint
 from keras_vae.models.schedules import is_final
-from keras_vae.training import checkpoint
 
 
 class BestSoFar(keras.callbacks.Callback):

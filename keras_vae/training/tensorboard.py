@@ -22,8 +22,8 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from keras_vae.data import datasets
 from keras_vae.data.datasets import Data, Split
+from keras_vae.engine import workers
 from keras_vae.evaluation.latents import active_units
-from keras_vae.models import workers
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
 from keras_vae.training.labels import all_known

@@ -5,11 +5,11 @@ import tensorflow as tf
 
 from keras_vae import VAE, networks
 from keras_vae.data.named import digits
+from keras_vae.engine import strategies
 from keras_vae.evaluation import samplers
 from keras_vae.models.autoencoder import Autoencoder
 from keras_vae.networks.noise import with_input_noise
 from keras_vae.noise import RowNoise, noise_scope
-from keras_vae.training import strategies
 from keras_vae.units import to_unit
 
 SHAPE = (8, 8, 1)

@@ -88,7 +88,7 @@ def test_what_is_drawn_from_the_prior_is_fresh_too():
 def test_replicas_draw_each_for_itself(run_python):
     code = """
 import numpy as np, tensorflow as tf
-from keras_vae.training import strategies
+from keras_vae.engine import strategies
 strategy = strategies.mirrored(2)
 import keras_vae
 with strategy.scope():

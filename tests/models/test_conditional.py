@@ -4,10 +4,10 @@ import pytest
 import tensorflow as tf
 
 from keras_vae import CVAE, networks
+from keras_vae.engine import strategies
 from keras_vae.evaluation import likelihood
 from keras_vae.models.conditions import PARTS, make_condition, random_mask
 from keras_vae.noise import RowNoise
-from keras_vae.training import strategies
 
 SHAPE = (6, 5, 1)
 CLASSES = 3

@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from keras_vae import VAE, LinearWarmup, networks
+from keras_vae.engine import strategies
 from keras_vae.models import disentangled as family
 from keras_vae.models.autoencoder import Autoencoder
 from keras_vae.models.disentangled import (
@@ -19,7 +20,6 @@ from keras_vae.models.disentangled import (
     InfoVAE,
 )
 from keras_vae.models.importance_weighted import IWAE
-from keras_vae.training import strategies
 
 SHAPE = (4, 4, 1)
 DIM = 3

@@ -8,12 +8,12 @@ from scipy.special import logsumexp
 
 import keras_vae
 from keras_vae import networks
+from keras_vae.engine import strategies
 from keras_vae.evaluation import rows
 from keras_vae.evaluation.likelihood import elbo_terms, importance_weighted_nll
 from keras_vae.models.partial_labels import NO_LABEL, label_classifier
 from keras_vae.models.semi_supervised import M2
 from keras_vae.noise import RowNoise
-from keras_vae.training import strategies
 
 SHAPE, CLASSES, LATENT = (6, 6, 1), 3, 2
 SMALL = {"hidden_units": (8,), "activation": "tanh"}

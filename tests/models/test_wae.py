@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from keras_vae import WAE, networks
+from keras_vae.engine import strategies
 from keras_vae.models.wae import unbiased_mmd
-from keras_vae.training import strategies
 
 SHAPE, DIM = (4, 4, 1), 3
 

@@ -6,6 +6,7 @@ from scipy.special import expit, logsumexp
 from scipy.stats import norm
 
 from keras_vae import VAE, networks
+from keras_vae.engine import strategies
 from keras_vae.models.conditional import CVAE
 from keras_vae.probability import priors
 from keras_vae.probability.priors import (
@@ -15,7 +16,6 @@ from keras_vae.probability.priors import (
     StandardNormal,
     VampPrior,
 )
-from keras_vae.training import strategies
 
 SHAPE = (4, 4, 1)
 DIM = 3

@@ -239,8 +239,8 @@ def test_the_run_is_named_after_data_model_and_latents(dataset, name):
 
 def test_choices_are_the_tables_of_the_package():
     from keras_vae import networks
+    from keras_vae.engine.strategies import STRATEGIES
     from keras_vae.probability.likelihoods import LIKELIHOODS
-    from keras_vae.training.strategies import STRATEGIES
 
     def choices_of(name):
         return set(FIELDS[name].metadata["choices"])

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from keras_vae.training import checkpoint
+from keras_vae.engine import checkpoint
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import FolderLost, RunFolder, find
 

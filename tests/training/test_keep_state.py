@@ -7,8 +7,8 @@ import pytest
 
 import keras_vae
 from keras_vae import networks
-from keras_vae.training import checkpoint
-from keras_vae.training.averaging import WeightAverage
+from keras_vae.engine import checkpoint
+from keras_vae.engine.averaging import WeightAverage
 from keras_vae.training.folder import RunFolder
 from keras_vae.training.resume import KeepState
 from keras_vae.training.selection import BestSoFar

@@ -44,7 +44,7 @@ def test_starting_tensorflow_writes_nothing_and_leaves_devices_to_be_set_up(run_
     code = (
         "from keras_vae.training import quiet\n"
         "with quiet.starting_tensorflow():\n"
-        "    from keras_vae.training import strategies\n"
+        "    from keras_vae.engine import strategies\n"
         "print(len(strategies.logical_cpus(2)))"
     )
     result = run_python("-c", code, TF_CPP_MIN_LOG_LEVEL="2")

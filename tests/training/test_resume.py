@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_vae.training import checkpoint
+from keras_vae.engine import checkpoint
 
 pytestmark = pytest.mark.slow
 

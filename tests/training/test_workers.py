@@ -14,7 +14,7 @@ import pytest
 
 from keras_vae.data import pipeline
 from keras_vae.data.pipeline import Share
-from keras_vae.training import strategies
+from keras_vae.engine import strategies
 from keras_vae.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -325,7 +325,8 @@ def test_workers_with_other_data_all_end_before_the_first_step(
 
 NETWORKS = """
 import sys
-from keras_vae.training import build, config, memory, strategies
+from keras_vae.engine import strategies
+from keras_vae.training import build, config, memory
 
 index = int(sys.argv[1])
 memory.available = lambda: (10**10, 10**5)[index]

@@ -11,8 +11,7 @@ import keras
 import numpy as np
 
 import keras_vae
-from keras_vae.models import workers
-from keras_vae.training import strategies
+from keras_vae.engine import strategies, workers
 
 SHAPE = (6, 6, 1)
 EXAMPLES = 53  # 20, 20 and 13 of them in a batch: uneven for two and for three

@@ -5,8 +5,8 @@ import pytest
 
 import keras_vae
 from keras_vae import networks
+from keras_vae.engine import checkpoint
 from keras_vae.models.disentangled import FactorVAE
-from keras_vae.training import checkpoint
 
 SHAPE = (3,)
 X = np.random.default_rng(0).normal(size=(20, *SHAPE)).astype(np.float32)

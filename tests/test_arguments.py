@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from keras_vae.models.arguments import checked_shape, in_range, refuse_unused
+from keras_vae.arguments import checked_shape, in_range, refuse_unused
 
 
 def test_numbers_of_every_kind_are_taken():

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import keras_vae
 from keras_vae import VAE, networks
-from keras_vae.models.microbatches import batch_part
+from keras_vae.engine.microbatches import batch_part
 from keras_vae.noise import RowNoise
 
 SHAPE = (3, 5)

@@ -1,7 +1,7 @@
 import pytest
 import tensorflow as tf
 
-from keras_vae.training import strategies
+from keras_vae.engine import strategies
 
 
 @pytest.mark.parametrize("name", ["auto", "mirrored"])
@@ -71,7 +71,7 @@ def test_too_late_for_virtual_devices_is_said_plainly():
 @pytest.mark.slow
 def test_virtual_devices_can_be_made_after_keras_was_imported(run_python):
     code = (
-        "import keras; from keras_vae.training import strategies; "
+        "import keras; from keras_vae.engine import strategies; "
         "print(strategies.create(virtual_devices=2).num_replicas_in_sync)"
     )
     assert run_python("-c", code).stdout == "2\n"

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import keras_vae
 from keras_vae import networks
-from keras_vae.models.divergence import Diverged
+from keras_vae.engine.divergence import Diverged
 
 SHAPE = (4,)
 X = np.random.default_rng(0).normal(size=(40, *SHAPE)).astype(np.float32)
@@ -236,11 +236,11 @@ def test_scaled_gradients_that_overflow_only_lower_the_scale():
 def test_one_replica_that_is_not_finite_holds_all_back(run_python, policy):
     code = f"""
 import math, keras, numpy as np, tensorflow as tf
-from keras_vae.training import strategies
+from keras_vae.engine import strategies
 strategy = strategies.mirrored(2)
 keras.config.set_dtype_policy("{policy}")
 import keras_vae
-from keras_vae.models.divergence import Diverged
+from keras_vae.engine.divergence import Diverged
 
 class Failing(keras_vae.VAE):
     def latent_penalty(self, latent):

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.training import checkpoint
+from keras_vae.engine import checkpoint
 
 _EVERY = 8  # steps between updates of the average
 _YOUNG = 64  # steps at the beginning, after each of which it is updated

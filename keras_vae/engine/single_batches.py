@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_vae.models.given import as_data, check_weights, refuse_class_weight
+from keras_vae.engine.given import as_data, check_weights, refuse_class_weight
 
 
 class SingleBatches(keras.Model):

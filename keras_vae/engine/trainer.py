@@ -13,10 +13,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.arguments import auto_or_count, in_range
 from keras_vae.data import pipeline
-from keras_vae.models.arguments import auto_or_count, in_range
-from keras_vae.models.execution import ChunkedCallbacks, StepFunction
-from keras_vae.models.given import (
+from keras_vae.engine.execution import ChunkedCallbacks, StepFunction
+from keras_vae.engine.given import (
     as_data,
     cardinality,
     check_weights,
@@ -26,9 +26,8 @@ from keras_vae.models.given import (
     split_off,
     trainable_data,
 )
-from keras_vae.models.mistakes import warn_of_mistakes
-from keras_vae.models.single_batches import SingleBatches
-from keras_vae.optimizers import OPTIMIZERS
+from keras_vae.engine.optimizers import OPTIMIZERS
+from keras_vae.engine.single_batches import SingleBatches
 
 _BATCH_SIZE = 128
 
@@ -282,7 +281,7 @@ class ChunkedTrainer(SingleBatches):
                 x, y, sample_weight, validation_split
             )
         self.ensure_built()
-        warn_of_mistakes(self)
+        self.warn_of_mistakes(stacklevel=3)
         size = _batch_size(batch_size)
         batches_from, first = None, 0
         if is_array(x):
@@ -466,6 +465,9 @@ class ChunkedTrainer(SingleBatches):
             shuffle=False,
         )
         return batches, steps
+
+    def warn_of_mistakes(self, stacklevel: int = 2) -> None:
+        """Warns before training of what is hardly ever meant: of nothing, here."""
 
     def check_targets(self, y: Any, n: int) -> Any:
         """Returns the y of n examples as steps take it: as it came, here."""

@@ -6,7 +6,7 @@ import pytest
 
 import keras_vae
 from keras_vae import networks
-from keras_vae.training.averaging import WeightAverage
+from keras_vae.engine.averaging import WeightAverage
 
 SHAPE = (3,)
 X = np.random.default_rng(0).normal(size=(32, *SHAPE)).astype(np.float32)

@@ -6,7 +6,7 @@ import pytest
 
 import keras_vae
 from keras_vae import networks
-from keras_vae.training import strategies
+from keras_vae.engine import strategies
 
 SHAPE = (5, 4, 1)
 CLASSES = 3

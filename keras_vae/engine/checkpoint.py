@@ -17,7 +17,7 @@ import numpy as np
 
 from keras_vae import files
 from keras_vae.data.checks import one_line
-from keras_vae.training.options import shown
+from keras_vae.naming import shortened
 
 _FILE = "state.npz"
 _PREVIOUS = "state.previous.npz"
@@ -151,7 +151,7 @@ def typed(
         elif isinstance(value, float):
             right = right and math.isfinite(value)
         if not right:
-            found = "missing" if value is None else shown(value)
+            found = "missing" if value is None else shortened(value)
             raise ValueError(f"{where}{name} is {found}")
     return state
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from keras_vae.training import rendezvous
+from keras_vae.engine import rendezvous
 
 
 def addresses(count):

@@ -18,10 +18,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_vae.models import workers
-from keras_vae.models.batch_check import BatchCheck, nothing_refused
-from keras_vae.models.divergence import diagnosis
-from keras_vae.models.given import without_optionals
+from keras_vae.engine import workers
+from keras_vae.engine.batch_check import BatchCheck, nothing_refused
+from keras_vae.engine.divergence import diagnosis
+from keras_vae.engine.given import without_optionals
 
 _AUTO_SECONDS = 0.25  # what a call should last; calls stay below half a second
 _AUTO_GROWTH = 8  # how much longer than the last call the next may be

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import keras_vae
-from keras_vae.training import strategies
+from keras_vae.engine import strategies
 
 STEPS = 20
 SHAPES = [(3, 4), (4,), ()]
