@@ -31,6 +31,10 @@ _CALLS = 2**48  # beyond what any model is called
 class State(Inference):
     """What a `VAE` is made of and how it is saved, and how it reads a batch."""
 
+    step: keras.Variable
+    """Counts training steps, from `build` on; schedules of weights and capacities go by
+    it. `fit` advances it; a loop of your own does so by `step.assign_add(1)`."""
+
     calls: keras.Variable
     """Counts the calls that were no step of `fit`, in training mode."""
 

@@ -1,5 +1,8 @@
 """Noise of calls outside of `fit`: fresh in training, the same in inference."""
 
+import re
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -63,6 +66,35 @@ def test_as_a_layer_of_another_model_it_draws_afresh():
     outer.compile("sgd", "mse")
     outer.fit(X, np.zeros((6, 2), np.float32), epochs=3, verbose=0)
     assert int(outer.inner.calls.numpy()) == 5
+
+
+def weight_of_the_kl(model, x):
+    """What one nat of KL costs at the model's step."""
+    output = model(x, training=False)
+    return float(model.losses[0]) / float(np.sum(output.latent.kl, axis=-1).mean())
+
+
+def test_the_loop_of_the_page_of_models_follows_the_schedule():
+    page = Path(__file__).parents[2] / "docs" / "models.md"
+    (code,) = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.M | re.S)
+    x = np.random.default_rng(0).uniform(size=(520, 28, 28, 1)).astype(np.float32)
+    names = {"keras": keras, "keras_vae": keras_vae, "tf": tf, "x_train": x}
+    exec(code, names)
+    vae = names["vae"]
+    assert (int(vae.step.numpy()), int(vae.calls.numpy())) == (5, 5)
+    assert weight_of_the_kl(vae, x[:8]) == pytest.approx(0.05, rel=1e-3)
+    assert np.isfinite(names["loss"])
+
+
+def test_a_callback_counts_the_steps_of_a_model_that_is_a_layer():
+    vae = make(beta=keras_vae.LinearWarmup(10))
+    outer = Outer(vae)
+    outer.compile("sgd", "mse")
+    count = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: vae.step.assign_add(1)
+    )
+    outer.fit(X, np.zeros((6, 2)), batch_size=2, callbacks=[count], verbose=0)
+    assert weight_of_the_kl(vae, X) == pytest.approx(0.3, rel=1e-3)
 
 
 def test_a_loaded_model_goes_on_with_new_noise(tmp_path):
