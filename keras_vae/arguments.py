@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from keras_vae.errors import invalid_argument
+
 
 def in_range(
     argument: str,
@@ -24,10 +26,10 @@ def in_range(
     number = isinstance(value, kind) and not isinstance(value, bool)
     if not number or not minimum <= value <= maximum or value == math.inf:
         upper = "" if maximum == math.inf else f" and at most {maximum:g}"
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a "
-            f"{'whole ' if whole else ''}number of at least {minimum:g}{upper}. "
-            f"Received: {argument}={value!r}."
+        raise invalid_argument(
+            argument,
+            f"a {'whole ' if whole else ''}number of at least {minimum:g}{upper}",
+            value,
         )
     return int(value) if whole else float(value)
 
@@ -42,9 +44,8 @@ def auto_or_count(argument: str, value: Any) -> int | str:
         return "auto"
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or value < 1:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected 'auto' or a whole "
-            f"number of at least 1. Received: {argument}={value!r}."
+        raise invalid_argument(
+            argument, "'auto' or a whole number of at least 1", value
         )
     return int(value)
 
@@ -59,10 +60,11 @@ def checked_shape(input_shape: Any) -> tuple[int, ...]:
     whole = all(isinstance(size, numbers.Integral) for size in sizes)
     shape = tuple(int(size) for size in sizes) if whole else ()
     if not 1 <= len(shape) <= 3 or min(shape) < 1:
-        raise ValueError(
-            "Invalid value for argument `input_shape`. Expected (height, width, "
-            "channels), (time, features) or (features,), each at least 1. Received: "
-            f"input_shape={input_shape!r}."
+        raise invalid_argument(
+            "input_shape",
+            "(height, width, channels), (time, features) or (features,), each at "
+            "least 1",
+            input_shape,
         )
     return shape
 
@@ -80,7 +82,8 @@ def refuse_unused(
     for name in unused:
         value, default = options[name]
         if value != default:
-            raise ValueError(
-                f"Invalid value for argument `{name}`. Expected it left out, since the "
-                f"objective of {kind} has no place for it. Received: {name}={value!r}."
+            raise invalid_argument(
+                name,
+                f"it left out, since the objective of {kind} has no place for it",
+                value,
             )

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vae.engine.given import without_optionals
+from keras_vae.errors import invalid_argument
 
 
 class BatchCheck:
@@ -65,9 +66,11 @@ class BatchCheck:
         """Raises the ValueError of a batch that does not fit."""
         arrays = [tf.io.parse_tensor(part, tf.float32).numpy() for part in packed]
         self._model.check_batch(*arrays)
-        raise ValueError(
-            "Invalid value for argument `x`. Expected batches that fit the model. "
-            "Received: one on another worker that does not; see what that one says."
+        raise invalid_argument(
+            "x",
+            "batches that fit the model",
+            received="one on another worker that does not",
+            advice="See what that one says.",
         )
 
 

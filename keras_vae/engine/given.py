@@ -8,6 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.errors import invalid_argument
+
 _DATASETS = (tf.data.Dataset, tf.distribute.DistributedDataset, keras.utils.PyDataset)
 _ACCEPTED = (
     "an array, a tf.data.Dataset, a keras.utils.PyDataset or a generator of batches"
@@ -40,10 +42,7 @@ def as_data(x: Any, data_shape: tuple[int, ...]) -> Any:
     if hasattr(x, "__next__"):
         return _tuples(x)
     if not hasattr(x, "__iter__") or isinstance(x, str | bytes | dict):
-        raise ValueError(
-            f"Invalid value for argument `x`. Expected {_ACCEPTED}. Received: "
-            f"{type(x).__name__}."
-        )
+        raise invalid_argument("x", _ACCEPTED, received=type(x).__name__)
     return x
 
 
@@ -58,9 +57,10 @@ def _stacked(examples: Any) -> np.ndarray:
     try:
         return np.asarray(examples)
     except ValueError as error:
-        raise ValueError(
-            "Invalid value for argument `x`. Expected examples of one shape. Received: "
-            f"a {type(examples).__name__} of several."
+        raise invalid_argument(
+            "x",
+            "examples of one shape",
+            received=f"a {type(examples).__name__} of several",
         ) from error
 
 
@@ -77,9 +77,11 @@ def trainable_data(x: Any) -> Any:
         ValueError: If not.
     """
     if isinstance(x, list | tuple):
-        raise ValueError(
-            f"Invalid value for argument `x`. Expected {_ACCEPTED}. Received: a "
-            f"{type(x).__name__} of {len(x)} parts; join them, np.concatenate(x)."
+        raise invalid_argument(
+            "x",
+            _ACCEPTED,
+            received=f"a {type(x).__name__} of {len(x)} arrays",
+            advice="Join them, np.concatenate(x).",
         )
     return x
 
@@ -98,18 +100,17 @@ def check_numbers(argument: str, values: Any) -> None:
     """Raises a ValueError for an array or tensor of text, objects, times or complex."""
     dtype = getattr(values, "dtype", None)
     if isinstance(values, tf.RaggedTensor | tf.SparseTensor) or dtype is None:
-        received = f"a {type(values).__name__}"
+        received, advice = f"a {type(values).__name__}", ""
     elif isinstance(dtype, tf.DType):
         if dtype.is_floating or dtype.is_integer or dtype.is_bool:
             return
-        received = f"one of the type {dtype.name}: convert it to float32"
+        received, advice = f"the type {dtype.name}", "Convert it to float32."
     elif dtype.kind not in "OSUMmc":
         return
     else:
-        received = f"one of the type {dtype}: convert it to float32"
-    raise ValueError(
-        f"Invalid value for argument `{argument}`. Expected an array of real "
-        f"numbers. Received {received}."
+        received, advice = f"the type {dtype}", "Convert it to float32."
+    raise invalid_argument(
+        argument, "an array of real numbers", received=received, advice=advice
     )
 
 
@@ -123,25 +124,26 @@ def check_shape(shape: Any, data_shape: tuple[int, ...]) -> None:
     shape = tf.TensorShape(shape)
     if shape.rank is None or shape[1:].is_compatible_with(data_shape):
         return
-    expected = f"(n, {str(data_shape)[1:]}"
-    raise ValueError(
-        "Invalid value for argument `x`. Expected a batch of examples of the shape "
-        f"the model was made for, {expected}. Received: shape {tuple(shape)}."
-        f"{_shape_hint(tuple(shape), data_shape)}"
+    raise invalid_argument(
+        "x",
+        "a batch of examples of the shape the model was made for, "
+        f"(n, {str(data_shape)[1:]}",
+        received=f"shape {tuple(shape)}",
+        advice=_shape_hint(tuple(shape), data_shape),
     )
 
 
 def _shape_hint(shape: tuple[Any, ...], data_shape: tuple[int, ...]) -> str:
     if shape == data_shape:
         return (
-            " It is one example: batch a dataset with dataset.batch(128), give an "
+            "It is one example: batch a dataset with dataset.batch(128), give an "
             "array as x[np.newaxis]."
         )
     if None in shape[1:] or math.prod(shape[1:]) != math.prod(data_shape):
         return ""
     if len(shape) == 4 and (*shape[2:], shape[1]) == data_shape:
-        return " Its channels come first: give np.moveaxis(x, 1, -1)."
-    return f" Give x.reshape({str((-1, *data_shape))[1:-1]})."
+        return "Its channels come first: give np.moveaxis(x, 1, -1)."
+    return f"Give x.reshape({str((-1, *data_shape))[1:-1]})."
 
 
 def check_weights(weight: Any, n: int) -> np.ndarray:
@@ -181,19 +183,22 @@ def weights_fit(weight: tf.Tensor, n: tf.Tensor) -> tf.Tensor:
 
 
 def _weights_refused(received: str) -> ValueError:
-    return ValueError(
-        "Invalid value for argument `sample_weight`. Expected one finite number of at "
-        f"least 0 for each example, shape (n,). Received: {received}."
+    return invalid_argument(
+        "sample_weight",
+        "one finite number of at least 0 for each example, shape (n,)",
+        received=received,
     )
 
 
 def refuse_class_weight(class_weight: Any) -> None:
     """Raises a ValueError where class weights are given."""
     if class_weight is not None:
-        raise ValueError(
-            "Invalid value for argument `class_weight`. Expected None, since the loss "
-            f"is that of x. Received: {type(class_weight).__name__}. Give the weight "
-            "of each example, sample_weight=[class_weight[label] for label in y]."
+        raise invalid_argument(
+            "class_weight",
+            "None, since the loss is that of x",
+            received=type(class_weight).__name__,
+            advice="Give the weight of each example, "
+            "sample_weight=[class_weight[label] for label in y].",
         )
 
 
@@ -210,10 +215,7 @@ def refuse_losses(loss: Any, loss_weights: Any, metrics: Any, weighted: Any) -> 
         ("weighted_metrics", weighted, "the terms of the loss are weighted"),
     ):
         if value is not None and value != []:
-            raise ValueError(
-                f"Invalid value for argument `{argument}`. Expected None, since "
-                f"{reason}. Received: {argument}={value!r}."
-            )
+            raise invalid_argument(argument, f"None, since {reason}", value)
 
 
 def cardinality(x: Any) -> int | None:
@@ -236,17 +238,20 @@ def split_off(x: Any, y: Any, weight: Any, fraction: Any) -> tuple[Any, Any]:
     n = len(x) if is_array(x) else 0
     number = isinstance(fraction, int | float | np.number)
     first = math.floor(n * (1.0 - fraction)) if number and 0 <= fraction < 1 else 0
-    received = f"Received: validation_split={fraction!r}"
+    received = f"validation_split={fraction!r}"
     if is_array(x) and not 0 < first < n:
-        raise ValueError(
-            "Invalid value for argument `validation_split`. Expected a number between "
-            "0 and 1 that leaves examples for training and for validation. "
-            f"{received} with {n} examples."
+        raise invalid_argument(
+            "validation_split",
+            "a number between 0 and 1 that leaves examples for training and for "
+            "validation",
+            received=f"{received} with {n} examples",
         )
     if not is_array(x):
-        raise ValueError(
-            "Invalid value for argument `validation_split`. Expected 0 with data that "
-            f"is no array. {received}. Give `validation_data` instead."
+        raise invalid_argument(
+            "validation_split",
+            "0 with data that is no array",
+            received=received,
+            advice="Give `validation_data` instead.",
         )
 
     def cut(part: Any) -> tuple[Any, Any]:

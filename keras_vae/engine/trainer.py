@@ -28,6 +28,7 @@ from keras_vae.engine.given import (
 )
 from keras_vae.engine.optimizers import OPTIMIZERS
 from keras_vae.engine.single_batches import SingleBatches
+from keras_vae.errors import invalid_argument
 
 _BATCH_SIZE = 128
 
@@ -106,10 +107,12 @@ class ChunkedTrainer(SingleBatches):
         """
         refuse_losses(loss, loss_weights, metrics, weighted_metrics)
         if jit_compile is True and not self.supports_jit:
-            raise ValueError(
-                "Invalid value for argument `jit_compile`. Expected False, since XLA "
-                f"cannot compile the steps of this {type(self).__name__}. Received: "
-                "jit_compile=True. Leave it out."
+            raise invalid_argument(
+                "jit_compile",
+                f"False, since XLA cannot compile the steps of this "
+                f"{type(self).__name__}",
+                jit_compile,
+                advice="Leave it out.",
             )
         a_call = auto_or_count("steps_per_execution", steps_per_execution)
         microbatches = self._checked_microbatches(accumulate_steps)
@@ -135,10 +138,11 @@ class ChunkedTrainer(SingleBatches):
         """Returns their number if a batch can be cut into as many."""
         count = in_range("accumulate_steps", accumulate_steps, 1, whole=True)
         if self.couples_examples and count != 1:
-            raise ValueError(
-                "Invalid value for argument `accumulate_steps`. Expected 1, since the "
-                "objective takes the examples of a batch together. Received: "
-                f"accumulate_steps={accumulate_steps!r}. Leave it out."
+            raise invalid_argument(
+                "accumulate_steps",
+                "1, since the objective takes the examples of a batch together",
+                accumulate_steps,
+                advice="Leave it out.",
             )
         return int(count)
 

@@ -12,7 +12,7 @@ import numpy as np
 from keras_vae.data.datasets import Split, to_unit
 from keras_vae.probability.likelihoods import Bernoulli
 
-_ROWS = 500  # of the matrix of distances that is held at a time
+_ROWS = 500  # images that are completed at a time
 _NEIGHBOURS = (1, 2, 5, 10, 20, 50)
 _WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)
 _HELD_OUT = 10  # one training image in so many decides
@@ -156,17 +156,17 @@ def _completed(
     known: np.ndarray, asked: np.ndarray, shown: np.ndarray, choices: list[Neighbours]
 ) -> dict[Neighbours, np.ndarray]:
     """Returns the cross-entropy of each asked image's missing pixels, (n,)."""
-    most = max(choice.k for choice in choices)
-    places, hidden = known[:, shown], known[:, ~shown]
+    from sklearn.neighbors import NearestNeighbors
+
+    hidden = known[:, ~shown]
     mean = _mean_image(hidden)
-    squares = np.sum(np.square(places), axis=1)
+    most = max(choice.k for choice in choices)
+    search = NearestNeighbors(n_neighbors=most, algorithm="brute")
+    search.fit(known[:, shown])
     parts: dict[Neighbours, list[np.ndarray]] = {choice: [] for choice in choices}
     for first in range(0, len(asked), _ROWS):
         rows = asked[first : first + _ROWS]
-        distance = squares - 2.0 * rows[:, shown] @ places.T
-        nearest = np.argpartition(distance, most - 1, axis=1)[:, :most]
-        order = np.argsort(np.take_along_axis(distance, nearest, axis=1), axis=1)
-        nearest = np.take_along_axis(nearest, order, axis=1)
+        nearest = search.kneighbors(rows[:, shown], return_distance=False)
         for choice in choices:
             on = sum(hidden[nearest[:, i]] for i in range(choice.k))
             p = (on + choice.w * mean) / (choice.k + choice.w)

@@ -258,23 +258,14 @@ def squared_mmd(a: np.ndarray, b: np.ndarray) -> float:
         a: (n, ...), n >= 2.
         b: (m, ...), m >= 2.
     """
+    from sklearn.metrics.pairwise import euclidean_distances, rbf_kernel
+
     a, b = (part.reshape(len(part), -1).astype(np.float64) for part in (a, b))
-    within_b = _squared_distances(b, b)
-    width = np.median(within_b[np.triu_indices(len(b), 1)]) or 1.0
+    distances = euclidean_distances(b, squared=True)
+    width = np.median(distances[np.triu_indices(len(b), 1)]) or 1.0
+    gamma = 0.5 / width
     n, m = len(a), len(b)
-    mean_a = (_kernel(_squared_distances(a, a), width).sum() - n) / (n * (n - 1))
-    mean_b = (_kernel(within_b, width).sum() - m) / (m * (m - 1))
-    across = _kernel(_squared_distances(a, b), width).mean()
+    mean_a = (rbf_kernel(a, gamma=gamma).sum() - n) / (n * (n - 1))
+    mean_b = (np.exp(-gamma * distances).sum() - m) / (m * (m - 1))
+    across = rbf_kernel(a, b, gamma).mean()
     return float(mean_a + mean_b - 2.0 * across)
-
-
-def _kernel(squared: np.ndarray, width: float) -> np.ndarray:
-    return np.exp(-squared / (2.0 * width))
-
-
-def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    norms = np.sum(np.square(a), axis=1)[:, np.newaxis] + np.sum(np.square(b), axis=1)
-    squared = np.maximum(norms - 2.0 * a @ b.T, 0.0)
-    if a is b:
-        np.fill_diagonal(squared, 0.0)
-    return squared

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.data.pipeline import as_unit
+from keras_vae.errors import invalid_argument
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise
 from keras_vae.units import to_unit
@@ -89,10 +90,7 @@ class Condition:
 
     def refused(self, argument: str, received: str) -> ValueError:
         """Returns the error that says what was expected."""
-        return ValueError(
-            f"Invalid value for argument `{argument}`. Expected {self.expected}. "
-            f"Received: {received}."
-        )
+        return invalid_argument(argument, self.expected, received=received)
 
 
 class Label(Condition):
@@ -207,9 +205,10 @@ class Half(Part):
         axis = 1 if name in ("left_half", "right_half") else 0
         middle, size = data_shape[axis] // 2, data_shape[axis]
         if middle < 1:
-            raise ValueError(
-                f"Invalid value for argument `condition`. Expected a part of images of "
-                f"shape {data_shape}, which have no half. Received: {name!r}."
+            raise invalid_argument(
+                "condition",
+                f"a region of images of shape {data_shape}, which have no half",
+                name,
             )
         first, last = (
             (0, middle) if name in ("left_half", "top_half") else (middle, size)
@@ -356,30 +355,22 @@ def make_condition(
     ):
         if (value is not None) != (name == user):
             wanted = "a value" if name == user else "None"
-            raise ValueError(
-                f"Invalid value for argument `{argument}`. Expected {wanted} with "
-                f"condition={name!r}. Received: {argument}={value!r}."
-            )
+            raise invalid_argument(argument, f"{wanted} with condition={name!r}", value)
     if name == "label":
         if isinstance(num_classes, bool) or not num_classes >= 1:  # type: ignore[operator]
-            raise ValueError(
-                "Invalid value for argument `num_classes`. Expected at least 1. "
-                f"Received: num_classes={num_classes!r}."
-            )
+            raise invalid_argument("num_classes", "at least 1", num_classes)
         return Label(int(num_classes))  # type: ignore[arg-type]
     if name == "vector":
         sizes = tuple(int(size) for size in np.atleast_1d(shape))  # type: ignore[arg-type]
         if not sizes or min(sizes) < 1:
-            raise ValueError(
-                "Invalid value for argument `condition_shape`. Expected sizes of at "
-                f"least 1. Received: condition_shape={shape!r}."
-            )
+            raise invalid_argument("condition_shape", "sizes of at least 1", shape)
         return Vector(sizes)
     if len(data_shape) != 3:
-        raise ValueError(
-            f"Invalid value for argument `condition`. Expected 'label' or 'vector' for "
-            f"examples of shape {tuple(data_shape)}, since only images (height, width, "
-            f"channels) have parts. Received: condition={name!r}."
+        raise invalid_argument(
+            "condition",
+            f"'label' or 'vector' for examples of shape {tuple(data_shape)}, since "
+            "only images (height, width, channels) have regions",
+            name,
         )
     if name == "mask":
         return Mask(tuple(data_shape))

@@ -12,6 +12,7 @@ from keras_vae import networks
 from keras_vae.arguments import in_range
 from keras_vae.engine.given import as_data, check_numbers, check_shape, is_array
 from keras_vae.engine.trainer import ChunkedTrainer
+from keras_vae.errors import invalid_argument
 from keras_vae.export import export
 from keras_vae.models.terms import (
     BoundTerms,
@@ -54,9 +55,8 @@ class Inference(ChunkedTrainer):
         check_numbers("z", z)
         z = z.astype(np.float32)
         if z.ndim != 2 or z.shape[1] != self.latent_dim:
-            raise ValueError(
-                "Invalid value for argument `z`. Expected shape "
-                f"(n, {self.latent_dim}). Received: shape {z.shape}."
+            raise invalid_argument(
+                "z", f"shape (n, {self.latent_dim})", received=f"shape {z.shape}"
             )
         return self._over(self._decode_graph, z, condition, checked=False)[0]
 
@@ -125,9 +125,10 @@ class Inference(ChunkedTrainer):
         in_range("steps", steps, 1, whole=True)
         first, last = np.asarray(a), np.asarray(b)
         if first.shape != last.shape:
-            raise ValueError(
-                "Invalid value for argument `b`. Expected an example of the shape of "
-                f"`a`, {first.shape}. Received: shape {last.shape}."
+            raise invalid_argument(
+                "b",
+                f"an example of the shape of `a`, {first.shape}",
+                received=f"shape {last.shape}",
             )
         given = self.check_condition(condition, 2)
         means = self.encode(np.stack([first, last]), given)
@@ -235,10 +236,11 @@ class Inference(ChunkedTrainer):
     def check_condition(self, condition: Any, n: int) -> Any:
         """Returns what `condition` means for n examples; refused by models without."""
         if condition is not None:
-            raise ValueError(
-                "Invalid value for argument `condition`. Expected None, since "
-                f"{type(self).__name__} is not a conditional model. Received: "
-                f"{type(condition).__name__}. Use CVAE."
+            raise invalid_argument(
+                "condition",
+                f"None, since {type(self).__name__} is not a conditional model",
+                received=type(condition).__name__,
+                advice="Use CVAE.",
             )
         return None
 
@@ -382,9 +384,10 @@ class Inference(ChunkedTrainer):
                 self.check_input(part)
                 yield self.split_inputs(part)[0], self._of_batch(given, len(part))
             if part is None:
-                raise ValueError(
-                    "Invalid value for argument `x`. Expected at least one batch. "
-                    f"Received: a {type(x).__name__} without any."
+                raise invalid_argument(
+                    "x",
+                    "at least one batch",
+                    received=f"a {type(x).__name__} without any",
                 )
 
     def _of_batch(self, y: Any, n: int) -> Any:
@@ -410,9 +413,11 @@ class Inference(ChunkedTrainer):
 def _check_finite(x: Any) -> None:
     endless = tf.data.INFINITE_CARDINALITY
     if isinstance(x, tf.data.Dataset) and int(x.cardinality()) == endless:
-        raise ValueError(
-            "Invalid value for argument `x`. Expected a dataset that ends. Received "
-            "one that repeats for ever: take a part of it, x.take(100)."
+        raise invalid_argument(
+            "x",
+            "a dataset that ends",
+            received="one that repeats for ever",
+            advice="Take some of it, x.take(100).",
         )
 
 

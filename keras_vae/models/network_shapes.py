@@ -4,6 +4,8 @@ from typing import Any
 
 import keras
 
+from keras_vae.errors import invalid_argument
+
 
 def check_output(
     argument: str, network: Any, x: Any, shape: tuple[int, ...], what: str
@@ -23,10 +25,10 @@ def check_output(
     found = _called(argument, network, x)
     needed = (None, *shape)
     if tuple(getattr(found, "shape", ())) != needed:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a model that returns "
-            f"{what} of shape {needed}. Received one that returns shape "
-            f"{getattr(found, 'shape', found)}."
+        raise invalid_argument(
+            argument,
+            f"a model that returns {what} of shape {needed}",
+            received=f"one that returns shape {getattr(found, 'shape', found)}",
         )
 
 
@@ -40,10 +42,11 @@ def check_pair(argument: str, network: Any, x: Any, size: int) -> None:
     wanted = (None, size)
     shapes = [getattr(part, "shape", part) for part in pair]
     if shapes != [wanted, wanted]:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a model that "
-            f"returns the pair (z_mean, z_log_var), each of shape {wanted}. "
-            f"Received one that returns shapes {shapes}."
+        raise invalid_argument(
+            argument,
+            "a model that returns the pair (z_mean, z_log_var), each of shape "
+            f"{wanted}",
+            received=f"one that returns shapes {shapes}",
         )
 
 
@@ -52,7 +55,8 @@ def _called(argument: str, network: Any, x: Any) -> Any:
         return network(x)
     except Exception as error:
         shape = keras.tree.map_structure(lambda part: tuple(part.shape), x)
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a model that can "
-            f"be called on shape {shape}. Received one that fails there: {error}"
+        raise invalid_argument(
+            argument,
+            f"a model that can be called on shape {shape}",
+            received=f"one that fails there: {str(error).rstrip('.')}",
         ) from error

@@ -13,6 +13,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_vae.errors import invalid_argument
+
 _FAR = 2**40  # steps that no training comes near
 
 _final: contextvars.ContextVar[bool] = contextvars.ContextVar(
@@ -59,9 +61,8 @@ def is_final(weight: Any, step: Any) -> bool:
 
 def _check_steps(argument: str, value: int) -> int:
     if int(value) < 1:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a number of training "
-            f"steps of at least 1. Received: {argument}={value!r}."
+        raise invalid_argument(
+            argument, "a number of training steps of at least 1", value
         )
     return int(value)
 
@@ -103,10 +104,7 @@ class Cyclical(keras.optimizers.schedules.LearningRateSchedule):
         self, cycle_steps: int, ratio: float = 0.5, value: float = 1.0
     ) -> None:
         if not 0.0 < ratio <= 1.0:
-            raise ValueError(
-                "Invalid value for argument `ratio`. Expected a number above 0 and at "
-                f"most 1. Received: ratio={ratio!r}."
-            )
+            raise invalid_argument("ratio", "a number above 0 and at most 1", ratio)
         self.cycle_steps = _check_steps("cycle_steps", cycle_steps)
         self.ratio = float(ratio)
         self.value = float(value)

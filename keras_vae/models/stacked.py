@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_vae import networks
+from keras_vae.errors import invalid_argument
 from keras_vae.models.inference import Weigh
 from keras_vae.models.partial_labels import label_classifier
 from keras_vae.models.semi_supervised import M2, LabelledLatent
@@ -65,10 +66,12 @@ class M1M2(M2):
         self._given_upper = upper_encoder, upper_decoder
         super().__init__(latent_dim, input_shape, joint=joint, **kwargs)
         if not isinstance(self.prior, StandardNormal):
-            raise ValueError(
-                "Invalid value for argument `prior`. Expected 'standard_normal', since "
-                "that of z_1 in M1 and that of z in M2 would be one and the same. "
-                f"Received: {type(self.prior).__name__}. Use M2 instead."
+            raise invalid_argument(
+                "prior",
+                "'standard_normal', since that of z_1 in M1 and that of z in M2 would "
+                "be one and the same",
+                received=type(self.prior).__name__,
+                advice="Use M2 instead.",
             )
         self._given["upper_encoder"] = upper_encoder
         self._given["upper_decoder"] = upper_decoder

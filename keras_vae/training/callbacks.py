@@ -15,17 +15,11 @@ import tensorflow as tf
 from numpy.typing import ArrayLike, NDArray
 
 from keras_vae.engine import workers
+from keras_vae.errors import invalid_argument
 from keras_vae.units import to_unit
 from keras_vae.visualization import grids, lines, picture_files
 
 MOST = 256  # examples in one picture
-
-
-def _invalid(argument: str, expected: str, received: object) -> ValueError:
-    return ValueError(
-        f"Invalid value for argument `{argument}`. Expected {expected}. "
-        f"Received: {argument}={received!r}."
-    )
 
 
 def _whole_number(argument: str, value: int, least: int, most: int | None) -> int:
@@ -34,18 +28,22 @@ def _whole_number(argument: str, value: int, least: int, most: int | None) -> in
     if whole and value >= least and (most is None or value <= most):
         return int(value)
     limit = "" if most is None else f" and at most {most}"
-    raise _invalid(argument, f"a whole number of at least {least}{limit}", value)
+    raise invalid_argument(
+        argument, f"a whole number of at least {least}{limit}", value
+    )
 
 
 def _numbers(argument: str, value: ArrayLike) -> NDArray[np.float32]:
     """Returns a float32 copy of `value` in the data's units, all of it finite."""
     x = np.asarray(value)
     if x.dtype.kind not in "buif":
-        raise _invalid(argument, "an array of numbers", x.dtype.name)
+        raise invalid_argument(argument, "an array of numbers", x.dtype.name)
     if not np.isfinite(x).all():
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected finite numbers. "
-            "Received NaN or infinity; take other examples or clean the data."
+        raise invalid_argument(
+            argument,
+            "finite numbers",
+            received="NaN or infinity",
+            advice="Take other examples or clean the data.",
         )
     return np.array(to_unit(x))
 
@@ -61,10 +59,11 @@ def _make_writable(argument: str, folder: Path) -> None:
         picture_files.write_bytes(folder / ".writable", b"")
         (folder / ".writable").unlink()
     except OSError as error:
-        raise ValueError(
-            f"Invalid value for argument `{argument}`. Expected a folder that can be "
-            f"written to. Received: {argument}={str(folder)!r} ({error.strerror}). "
-            "Choose another."
+        raise invalid_argument(
+            argument,
+            "a folder that can be written to",
+            received=f"{argument}={str(folder)!r} ({error.strerror})",
+            advice="Choose another.",
         ) from error
 
 
@@ -85,9 +84,8 @@ def _check_shape(argument: str, x: NDArray, model: keras.Model, batch: bool) -> 
         hint = "That is a batch: give one example, such as x[0]."
     elif shape[-1] == 1 and x.shape[int(batch) :] == shape[:-1]:
         hint = "The channel axis is missing: give x[..., np.newaxis]."
-    raise ValueError(
-        f"Invalid value for argument `{argument}`. Expected shape {expected}. "
-        f"Received shape: {x.shape}. {hint}"
+    raise invalid_argument(
+        argument, f"shape {expected}", received=f"shape {x.shape}", advice=hint
     )
 
 
@@ -224,10 +222,11 @@ class ReconstructionImages(PictureCallback):
         self.given = _given(condition)
         self.x = _numbers("x", x)
         if self.x.ndim < 2 or not 1 <= len(self.x) <= MOST:
-            raise ValueError(
-                f"Invalid value for argument `x`. Expected 1 to {MOST} examples, of "
-                f"shape (n, *input_shape). Received shape: {self.x.shape}. Give some "
-                "of them, such as x[:10]."
+            raise invalid_argument(
+                "x",
+                f"1 to {MOST} examples, of shape (n, *input_shape)",
+                received=f"shape {self.x.shape}",
+                advice="Give some of them, such as x[:10].",
             )
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -280,10 +279,10 @@ class InterpolationImages(PictureCallback):
         self.given = _given(condition)
         self.a, self.b = _numbers("a", a), _numbers("b", b)
         if self.a.shape != self.b.shape or self.a.ndim == 0:
-            raise ValueError(
-                "Invalid value for arguments `a` and `b`. Expected two examples of one "
-                f"shape, such as x[0] and x[1]. Received shapes: {self.a.shape} and "
-                f"{self.b.shape}."
+            raise invalid_argument(
+                "b",
+                f"an example of the shape of `a`, {self.a.shape}, such as x[1]",
+                received=f"shape {self.b.shape}",
             )
         self.steps = _whole_number("steps", steps, 2, MOST)
         self.spherical = bool(spherical)

@@ -23,6 +23,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 from keras_vae.data import datasets
 from keras_vae.data.datasets import Data, Split
 from keras_vae.engine import workers
+from keras_vae.errors import invalid_argument
 from keras_vae.evaluation.latents import active_units
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
@@ -123,21 +124,20 @@ class TensorBoard(keras.callbacks.Callback):
         super().__init__()
         n = 0 if x is None else len(np.asarray(x))
         if n > MOST or (x is not None and n < 1):
-            raise ValueError(
-                f"Invalid value for argument `x`. Expected 1 to {MOST:,} examples, of "
-                f"shape (n, *input_shape). Received: {n:,} of them."
+            raise invalid_argument(
+                "x",
+                f"1 to {MOST:,} examples, of shape (n, *input_shape)",
+                received=f"{n:,} of them",
             )
         for argument, values in (("labels", labels), ("condition", condition)):
             if values is not None and len(values) != n:
-                raise ValueError(
-                    f"Invalid value for argument `{argument}`. Expected one for each "
-                    f"of the {n} examples in `x`. Received: {len(values)}."
+                raise invalid_argument(
+                    argument,
+                    f"one for each of the {n} examples in `x`",
+                    received=str(len(values)),
                 )
         if isinstance(every, bool) or every < 1:
-            raise ValueError(
-                "Invalid value for argument `every`. Expected a whole number of at "
-                f"least 1. Received: every={every!r}."
-            )
+            raise invalid_argument("every", "a whole number of at least 1", every)
         self.log_dir = Path(log_dir)
         self.every = int(every)
         self._x = None if x is None else np.asarray(x)

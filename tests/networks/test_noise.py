@@ -75,7 +75,7 @@ def test_an_encoder_with_noise_is_saved(tmp_path) -> None:
 )
 def test_what_is_no_noise_is_refused(text: str) -> None:
     encoder = networks.mlp_encoder((3,), 1, hidden_units=())
-    with pytest.raises(ValueError, match="`input_noise`"):
+    with pytest.raises(ValueError, match="`(input_noise|amount)`"):
         with_input_noise(encoder, text)
 
 
