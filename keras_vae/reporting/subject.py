@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from keras_vae.data.datasets import Split, to_unit
+from keras_vae.errors import invalid_flag
 from keras_vae.naming import nearest
 from keras_vae.reporting.plane import Plane
 from keras_vae.reporting.runs import Run
@@ -129,14 +130,17 @@ class Subject:
         if given.isdecimal() and int(given) in self.labels:
             return self.labels.index(int(given))
         if not self.labels:
-            raise ValueError(
-                f"--{flag}: expected none, since {self.run.config['dataset']!r} has no "
-                f"class labels, got {given!r}."
+            raise invalid_flag(
+                flag,
+                f"none, since {self.run.config['dataset']!r} has no class labels",
+                repr(given),
             )
         shown = ", ".join(self.names[:20]) + ", ..." * (len(self.names) > 20)
-        raise ValueError(
-            f"--{flag}: expected a class of the data, one of {shown}; got {given!r}."
-            f"{nearest(given, self.names)}"
+        raise invalid_flag(
+            flag,
+            f"a class of the data, one of {shown}",
+            repr(given),
+            nearest(given, self.names),
         )
 
     @functools.cached_property

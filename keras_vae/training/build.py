@@ -12,6 +12,7 @@ from keras_vae import networks
 from keras_vae.data.pipeline import num_batches
 from keras_vae.engine import workers
 from keras_vae.engine.optimizers import Adam
+from keras_vae.errors import invalid_flag
 from keras_vae.models import registry
 from keras_vae.models.conditional import (
     conditional_decoder,
@@ -127,9 +128,11 @@ def _require_kind(model: str, entry: ModelEntry, input_shape: tuple[int, ...]) -
     """Raises a ValueError where a model does not take such examples."""
     kind = KINDS[3 - len(input_shape)]
     if kind not in entry.kinds:
-        raise ValueError(
-            f"--model {model}: expected {' or '.join(entry.kinds)}, got {kind}. Choose "
-            "another --model, or other data."
+        raise invalid_flag(
+            f"model {model}",
+            " or ".join(entry.kinds),
+            kind,
+            "Choose another --model, or other data.",
         )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from keras_vae.errors import invalid_flag
 from keras_vae.models import registry
 from keras_vae.training import choices, defaults, rules
 from keras_vae.training.options import Options, checked, option
@@ -392,9 +393,10 @@ class TrainConfig(Options):
                 f"--model {' or '.join(_CONDITIONAL_PRIOR)}, or another --prior."
             )
         if len(self.hidden_units or ()) > MOST_LAYERS:
-            raise ValueError(
-                f"--hidden_units: expected at most {MOST_LAYERS} widths, got "
-                f"{len(self.hidden_units or ())}."
+            raise invalid_flag(
+                "hidden_units",
+                f"at most {MOST_LAYERS} widths",
+                len(self.hidden_units or ()),
             )
         rules.check_array_names(self.array_names or ())
         rules.check_input_noise(self.input_noise, LARGE)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.data.datasets import to_unit
+from keras_vae.errors import invalid_flag
 from keras_vae.probability.distributions import bound_log_var
 
 _EXAMPLES = 2000  # that are embedded
@@ -51,9 +52,10 @@ def start_at_isomap(model: Any, x: Any, seed: int) -> None:
         ValueError: If there are too few examples.
     """
     if len(x) <= max(_NEIGHBOURS, model.latent_dim):
-        raise ValueError(
-            f"--init_latents: expected more than {max(_NEIGHBOURS, model.latent_dim)} "
-            f"training examples, got {len(x)}."
+        raise invalid_flag(
+            "init_latents",
+            f"more than {max(_NEIGHBOURS, model.latent_dim)} training examples",
+            len(x),
         )
     rows = np.linspace(0, len(x) - 1, min(len(x), _EXAMPLES)).astype(np.int64)
     some = x.gather(rows) if hasattr(x, "gather") else np.asarray(x)[rows]

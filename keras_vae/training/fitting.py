@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_vae.data.augment import AUGMENTATIONS, Augment
 from keras_vae.data.datasets import Data
 from keras_vae.data.held_out import held_out
+from keras_vae.errors import invalid_flag
 from keras_vae.models.mistakes import channels_first
 from keras_vae.models.vae import VAE
 from keras_vae.probability.likelihoods import Bernoulli, DiscretizedLogistic
@@ -48,10 +49,11 @@ def fitted(
     examples = len(data.train)
     if config.batch_size > examples:
         if "batch_size" in explicit:
-            raise ValueError(
-                f"--batch_size: expected at most {examples}, the number of training "
-                f"examples, got {config.batch_size}: give a smaller one or leave it "
-                "out."
+            raise invalid_flag(
+                "batch_size",
+                f"at most {examples}, the number of training examples",
+                config.batch_size,
+                "Give a smaller one or leave it out.",
             )
         say(f"Note:   batches hold {examples} examples, all there are for training.")
         config = dataclasses.replace(config, batch_size=examples)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_vae import files
+from keras_vae.errors import invalid_flag
 from keras_vae.training import extension
 from keras_vae.training.config import TrainConfig
 
@@ -207,8 +208,8 @@ def check(config: TrainConfig, folder: RunFolder) -> None:
     """
     path = folder.path
     if path.exists() and not path.is_dir():
-        raise ValueError(
-            f"--output_dir: expected a folder, got the file {path}. Choose another."
+        raise invalid_flag(
+            "output_dir", "a folder", f"the file {path}", "Choose another."
         )
     if not path.exists() or all(p.name == ".lock" for p in path.iterdir()):
         return

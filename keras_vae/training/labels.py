@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_vae.data.datasets import Data, Split
+from keras_vae.errors import invalid_flag
 from keras_vae.models import registry
 from keras_vae.models.partial_labels import (
     LABELLED_SHARE,
@@ -37,10 +38,11 @@ def few_labels(config: TrainConfig, data: Data) -> Data:
     classes = np.unique(y[y != NO_LABEL])
     each, rest = divmod(config.num_labels, len(classes))
     if rest or not each:
-        raise ValueError(
-            f"--num_labels: expected a multiple of {len(classes)}, the number of "
-            f"classes in {data.name}, for the same number of each; got "
-            f"{config.num_labels}."
+        raise invalid_flag(
+            "num_labels",
+            f"a multiple of {len(classes)}, the number of classes in {data.name}, for "
+            "the same number of each",
+            config.num_labels,
         )
     random = np.random.default_rng(config.seed)
     kept = np.full(len(y), NO_LABEL, np.int32)

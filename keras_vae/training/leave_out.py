@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from keras_vae.errors import invalid_flag
 from keras_vae.training import rules
 from keras_vae.training.options import Options, option
 
@@ -64,9 +65,10 @@ def leave_out(
     files.require_file("--out", options.out, ".json")
     data = datasets.load(options.dataset)
     if data.test is None:
-        raise ValueError(
-            f"--dataset: expected data with a test part, to find a class in; "
-            f"{options.dataset!r} has none."
+        raise invalid_flag(
+            "dataset",
+            "data with a test split, to find a class in",
+            f"{options.dataset!r}, which has none",
         )
     names = data.label_names
     say(f"{'class':<12}{'examples':>9}{'-ELBO':>9}{'reconstruction':>16}  (AUROC)")

@@ -22,6 +22,7 @@ from types import NoneType
 from typing import Any, Self
 
 from keras_vae import naming
+from keras_vae.errors import invalid_flag
 
 
 def option(
@@ -130,9 +131,8 @@ def checked(field: dataclasses.Field[Any], value: Any) -> Any:
             value = next((part for part in value if part not in choices), value)
         if choices and isinstance(value, str):
             hint = naming.nearest(value, choices)
-        raise ValueError(
-            f"--{field.name}: expected {expected(field)}, got "
-            f"{naming.shortened(value)}.{hint}"
+        raise invalid_flag(
+            field.name, expected(field), naming.shortened(value), hint
         ) from None
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from keras_vae.errors import invalid_flag
 from keras_vae.naming import shortened
 from keras_vae.training.options import option
 
@@ -27,18 +28,16 @@ def check_workers(
     for address in workers:
         match = _ADDRESS.fullmatch(address)
         if not match or not 0 < int(match[1]) < 2**16:
-            raise ValueError(
-                "--workers: expected addresses as host:port with ports up to "
-                f"65535, got {address!r}."
+            raise invalid_flag(
+                "workers",
+                "addresses as host:port with ports up to 65535",
+                repr(address),
             )
     if len(set(workers)) < len(workers):
-        raise ValueError(
-            f"--workers: expected every address once, got {','.join(workers)}."
-        )
+        raise invalid_flag("workers", "every address once", ",".join(workers))
     if index >= len(workers):
-        raise ValueError(
-            f"--worker_index: expected less than {len(workers)}, the number "
-            f"of --workers, got {index}."
+        raise invalid_flag(
+            "worker_index", f"less than {len(workers)}, the number of --workers", index
         )
     if virtual_devices:
         raise ValueError(
@@ -50,9 +49,10 @@ def check_array_names(pairs: Sequence[str]) -> None:
     """Raises a ValueError unless `--array_names` is as its help says."""
     for pair in pairs:
         if not _ARRAY_NAME.fullmatch(pair):
-            raise ValueError(
-                "--array_names: expected pairs, as in x_train=images,y_train=labels, "
-                f"got {shortened(pair)}."
+            raise invalid_flag(
+                "array_names",
+                "pairs, as in x_train=images,y_train=labels",
+                shortened(pair),
             )
 
 
@@ -62,10 +62,11 @@ def check_input_noise(noise: str, most: float) -> None:
     amount = float(match[2]) if match else 0.0
     limit = 1.0 if match and match[1] == "masking" else most
     if noise != "none" and (not match or amount >= limit):
-        raise ValueError(
-            "--input_noise: expected none, gaussian:S with a standard deviation S "
-            f"below {most:,}, or masking:P with a part P below 1, got "
-            f"{shortened(noise)}."
+        raise invalid_flag(
+            "input_noise",
+            f"none, gaussian:S with a standard deviation S below {most:,}, or "
+            "masking:P with a fraction P below 1",
+            shortened(noise),
         )
 
 
@@ -83,9 +84,10 @@ def device_option(group: str | None = None) -> Any:
 def check_device(device: str, virtual_devices: int = 0) -> None:
     """Raises a ValueError unless `--device` is as its help says."""
     if not _DEVICE.fullmatch(device):
-        raise ValueError(
-            "--device: expected auto, cpu, gpu, or gpu:N for the GPU of number N from "
-            f"0, as in gpu:1, got {shortened(device)}."
+        raise invalid_flag(
+            "device",
+            "auto, cpu, gpu, or gpu:N for the GPU of number N from 0, as in gpu:1",
+            shortened(device),
         )
     if virtual_devices and device.startswith("gpu"):
         raise ValueError(

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_vae.errors import invalid_flag
 from keras_vae.loading import load_model
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
@@ -67,9 +68,10 @@ def set_networks(model: keras.Model, weights: Weights) -> None:
 def _loaded(config: TrainConfig) -> Any:
     folder = RunFolder(os.fspath(config.init_from or ""))
     if not folder.is_run or not folder.model.is_file():
-        raise ValueError(
-            "--init_from: expected the folder of a complete run, with config.json and "
-            f"model.keras, got {config.init_from!r}."
+        raise invalid_flag(
+            "init_from",
+            "the folder of a complete run, with config.json and model.keras",
+            repr(config.init_from),
         )
     try:
         there = TrainConfig.from_json(folder.config.read_text(encoding="utf-8"))

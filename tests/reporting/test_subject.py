@@ -67,7 +67,7 @@ def test_the_ends_are_classes_by_name_or_number(make_subject):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ends": ("9", None)}, "--from_label: .* one of 0, 1, .*; got '9'"),
+        ({"ends": ("9", None)}, "--from_label"),
         ({"ends": (None, "cat")}, "--to_label: .*got 'cat'"),
         ({"ends": ("0", None), "labels": False}, "--from_label: .*no class labels"),
     ],
