@@ -593,43 +593,6 @@ def test_names_of_the_models():
     assert networks.conv_decoder(2, (8, 8, 1)).layers[-1].name == "params"
 
 
-@pytest.mark.parametrize(
-    ("make", "words"),
-    [
-        (
-            lambda: networks.conv_encoder((5,), 2),
-            "`input_shape`.*For this shape use 'mlp'",
-        ),
-        (lambda: networks.conv_decoder(2, (9, 3)), "`params_shape`.*use 'conv1d'"),
-        (lambda: networks.conv1d_encoder((8, 8, 1), 2), "use 'conv'"),
-        (lambda: networks.resnet_encoder((5,), 2), "use 'mlp'"),
-        (lambda: networks.mlp_encoder((8, 0), 2), r"`input_shape`.*Received.*\(8, 0\)"),
-        (lambda: networks.mlp_encoder(784, 2), "`input_shape`.*Received.*784"),
-        (lambda: networks.mlp_encoder((None, 3), 2), "`input_shape`"),
-        (lambda: networks.mlp_encoder((5,), 0), "`latent_dim`.*latent_dim=0"),
-        (lambda: networks.conv_decoder(2.5, (8, 8, 1)), "`latent_dim`.*2.5"),
-        (lambda: networks.mlp_encoder((5,), True), "`latent_dim`.*True"),
-        (
-            lambda: networks.mlp_encoder((5,), 2, hidden_units=500),
-            "`hidden_units`.*500",
-        ),
-        (lambda: networks.mlp_decoder(2, (5,), hidden_units=(5, 0)), "`hidden_units`"),
-        (lambda: networks.resmlp_encoder((5,), 2, hidden_units=()), "at least one"),
-        (lambda: networks.conv_encoder((8, 8, 1), 2, filters=()), "`filters`"),
-        (lambda: pair("mlp", activation="rellu"), "`activation`.*Did you mean 'relu'"),
-        (lambda: pair("conv", activation=3), "`activation`.*Received: activation=3"),
-        (lambda: pair("mlp", initializer="he_norm"), "`initializer`.*'he_normal'"),
-        (lambda: pair("mlp", normalization="bacth"), "Did you mean 'batch'"),
-        (lambda: pair("mlp", dropout=1.0), "`dropout`.*1.0"),
-        (lambda: pair("mlp", dropout=float("nan")), "`dropout`.*nan"),
-        (lambda: RowDropout(-0.1), "`rate`.*-0.1"),
-    ],
-)
-def test_bad_arguments_are_refused_in_a_plain_sentence(make, words):
-    with pytest.raises(ValueError, match=words):
-        make()
-
-
 def test_an_option_that_is_not_there_is_refused():
     with pytest.raises(TypeError, match="Did you mean 'dropout'"):
         pair("mlp", droput=0.5)

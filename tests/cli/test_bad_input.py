@@ -27,7 +27,6 @@ import tensorflow as tf
 from PIL import Image
 
 import keras_vae
-from keras_vae import networks
 from keras_vae.cli.encode import EncodeOptions
 from keras_vae.cli.evaluate import EvaluateOptions
 from keras_vae.cli.explore import ExploreOptions
@@ -938,7 +937,7 @@ def test_what_cannot_be_trained_is_refused(refused, run, data, tmp_path, flags, 
         (
             "anomaly.py",
             lambda p: [f"--dataset={npz(p, x_test=None, y_test=None)}"],
-            "test part",
+            "test split",
         ),
         ("anomaly.py", lambda p: [f"--out={p}"], "--out"),
         (
@@ -1139,101 +1138,6 @@ def test_what_cannot_be_generated_is_refused(refused, run, tmp_path, flags, word
     assert re.search(words, sentence), sentence
     assert fingerprint(run) == before
     assert not (tmp_path / "out.png").exists()
-
-
-# The public functions.
-
-
-def vae(**options):
-    """A small VAE of the user's."""
-    shape = options.pop("shape", (*SHAPE, 1))
-    model = keras_vae.VAE(
-        2,
-        shape,
-        encoder=networks.mlp_encoder(shape, 2, hidden_units=(4,)),
-        decoder=networks.mlp_decoder(2, shape, hidden_units=(4,)),
-        seed=0,
-        **options,
-    )
-    model.compile()
-    return model
-
-
-@pytest.fixture(scope="module")
-def model():
-    model = vae()
-    model.ensure_built()
-    return model
-
-
-UNIT = (X / 255).astype(np.float32)[..., np.newaxis]
-Z = np.zeros((3, 2), np.float32)
-
-CALLS = {
-    "fit NaN": lambda m: m.fit(changed(UNIT, 0, np.nan), verbose=0),
-    "fit infinity": lambda m: m.fit(changed(UNIT, 0, np.inf), verbose=0),
-    "fit 0 to 255": lambda m: m.fit(UNIT * 255, verbose=0),
-    "fit another shape": lambda m: m.fit(UNIT[:, 1:], verbose=0),
-    "fit text": lambda m: m.fit(np.full((2, *SHAPE, 1), "a"), verbose=0),
-    "fit objects": lambda m: m.fit(np.full((2, *SHAPE, 1), {}), verbose=0),
-    "fit no examples": lambda m: m.fit(UNIT[:0], verbose=0),
-    "fit batches of -1": lambda m: m.fit(UNIT, batch_size=-1, verbose=0),
-    "evaluate NaN": lambda m: m.evaluate(changed(UNIT, 0, np.nan), verbose=0),
-    "evaluate another shape": lambda m: m.evaluate(UNIT[:, 1:], verbose=0),
-    "adapt to NaN": lambda m: m.adapt(changed(UNIT, 0, np.nan)),
-    "compile a loss": lambda m: m.compile(loss="mse"),
-    "compile -1 steps": lambda m: m.compile(steps_per_execution=-1),
-    "sample -1": lambda m: m.sample(-1),
-    "sample 1.5": lambda m: m.sample(1.5),
-    "sample text": lambda m: m.sample("3"),
-    "sample with a condition": lambda m: m.sample(3, condition=[1, 2, 3]),
-    "decode another shape": lambda m: m.decode(Z[:, :1]),
-    "decode one z": lambda m: m.decode(Z[0]),
-    "decode text": lambda m: m.decode(np.full((3, 2), "a")),
-    "encode another shape": lambda m: m.encode(UNIT[:, 1:]),
-    "encode one example": lambda m: m.encode(UNIT[0]),
-    "reconstruct text": lambda m: m.reconstruct(np.full((2, *SHAPE, 1), "a")),
-    "reconstruct another shape": lambda m: m.reconstruct(UNIT[..., 0]),
-    "interpolate in 0 steps": lambda m: m.interpolate(UNIT[0], UNIT[1], steps=0),
-    "interpolate in 1.5 steps": lambda m: m.interpolate(UNIT[0], UNIT[1], steps=1.5),
-    "interpolate two shapes": lambda m: m.interpolate(UNIT[0], UNIT[1, 1:]),
-    "elbo of 0 samples": lambda m: m.elbo(UNIT, num_samples=0),
-    "elbo of another shape": lambda m: m.elbo(UNIT[:, 1:]),
-    "load a number": lambda m: keras_vae.load(3),
-    "load an array": lambda m: keras_vae.load(X),
-    "load half of it aside": lambda m: keras_vae.load(
-        "digits", validation_fraction=1.0
-    ),
-    "load with NaN aside": lambda m: keras_vae.load(
-        "digits", validation_fraction=np.nan
-    ),
-    "load another kind": lambda m: keras_vae.load("digits", data_kind="image"),
-    "load a model that is not there": lambda m: keras_vae.load_model("gone.keras"),
-    "load a model of a folder": lambda m: keras_vae.load_model("."),
-    "load a model from a network": lambda m: keras_vae.load_model("hf://a/b"),
-    "batches of 0": lambda m: keras_vae.batches(X, batch_size=0),
-    "batches of no examples": lambda m: keras_vae.batches(X[:0], batch_size=2),
-    "batches with fewer labels": lambda m: keras_vae.batches(X, Y[:3], batch_size=2),
-    "batches of another kind": lambda m: keras_vae.batches(
-        X, batch_size=2, binarize="always"
-    ),
-    "a config with NaN": lambda m: TrainConfig(beta=float("nan")),
-    "a config with text": lambda m: TrainConfig(epochs="3"),
-    "a config that is no JSON": lambda m: TrainConfig.from_json("{"),
-    "a config of nothing but brackets": lambda m: TrainConfig.from_json("[" * 10**5),
-}
-
-
-@pytest.mark.parametrize("case", CALLS)
-def test_public_functions_refuse_in_one_sentence(model, case):
-    weights = [np.array(weight) for weight in model.get_weights()]
-    with pytest.raises(ValueError) as caught:
-        CALLS[case](model)
-    sentence = str(caught.value)
-    assert "\n" not in sentence and sentence.endswith((".", "?")), sentence
-    assert 20 < len(sentence) < 600, sentence
-    for before, after in zip(weights, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(before, after)
 
 
 # As processes: the whole of stderr, and the memory.

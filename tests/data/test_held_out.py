@@ -66,8 +66,3 @@ def test_the_threshold_is_one_half_as_in_training(dtype):
         iter(pipeline.batches(x, batch_size=8, shuffle=False, binarize="threshold"))
     )
     np.testing.assert_array_equal(held_out(x, "threshold") / 255, batch)
-
-
-def test_an_unknown_way_is_refused():
-    with pytest.raises(ValueError, match="Did you mean 'static'"):
-        held_out(GREY, "statik")

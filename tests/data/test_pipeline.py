@@ -262,28 +262,6 @@ def test_augmenting_draws_from_the_noise_of_the_step():
     assert not np.array_equal(drawn[0], drawn[2])
 
 
-# Refusals
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"batch_size": 0}, "`batch_size`"),
-        ({"batch_size": 4, "y": np.zeros(9)}, "`y`"),
-        ({"batch_size": 4, "sample_weight": [1.0]}, "`sample_weight`"),
-        ({"batch_size": 4, "binarize": "dinamic"}, "Did you mean 'dynamic'"),
-    ],
-)
-def test_what_does_not_fit_is_refused(options, words):
-    with pytest.raises(ValueError, match=words):
-        batches(numbered(), **options)
-
-
-def test_no_examples_are_refused():
-    with pytest.raises(ValueError, match="`x`"):
-        batches(np.zeros((0, 3)), batch_size=4)
-
-
 def test_all_ways_of_binarising_are_named():
     for name in pipeline.BINARIZE:
         assert taken(1, images("uint8"), binarize=name)[0].shape == (4, 2, 3, 1)

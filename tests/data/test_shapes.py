@@ -35,12 +35,6 @@ def test_the_dataset_states_its_size(size: int) -> None:
     assert sprites[[7, 8]].dtype == np.uint8
 
 
-@pytest.mark.parametrize("size", [0, 28, 128])
-def test_a_size_that_is_not_drawn_is_refused(size: int) -> None:
-    with pytest.raises(ValueError, match=f"32 or 64.*size={size}"):
-        Shapes(size)
-
-
 def test_every_combination_of_factors_is_one_row() -> None:
     factors = Shapes(32).factors()
     assert factors.dtype == np.int32

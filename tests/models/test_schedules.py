@@ -52,17 +52,3 @@ def test_a_schedule_can_be_a_learning_rate(schedule):
     for _ in range(3):
         optimizer.apply([tf.constant(1.0)])
     assert float(weight) == pytest.approx(-(0 + 1.5 + 3))
-
-
-@pytest.mark.parametrize("steps", [0, -3, 0.5])
-def test_less_than_one_step_is_refused(steps):
-    with pytest.raises(ValueError, match=f"`warmup_steps`.*warmup_steps={steps}"):
-        LinearWarmup(steps)
-    with pytest.raises(ValueError, match=f"`cycle_steps`.*cycle_steps={steps}"):
-        Cyclical(steps)
-
-
-@pytest.mark.parametrize("ratio", [0, -0.1, 1.1, float("nan")])
-def test_a_ratio_out_of_range_is_refused(ratio):
-    with pytest.raises(ValueError, match="`ratio`"):
-        Cyclical(10, ratio)

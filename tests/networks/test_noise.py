@@ -68,18 +68,3 @@ def test_an_encoder_with_noise_is_saved(tmp_path) -> None:
     with noise_scope(RowNoise(1)):
         wanted, got = noisy(x, training=True), loaded(x, training=True)
     np.testing.assert_array_equal(got[0], wanted[0])
-
-
-@pytest.mark.parametrize(
-    "text", ["salt:0.1", "gaussian", "gaussian:", "masking:1", "masking:-0.1", "none"]
-)
-def test_what_is_no_noise_is_refused(text: str) -> None:
-    encoder = networks.mlp_encoder((3,), 1, hidden_units=())
-    with pytest.raises(ValueError, match="`(input_noise|amount)`"):
-        with_input_noise(encoder, text)
-
-
-@pytest.mark.parametrize(("kind", "amount"), [("blur", 0.1), ("gaussian", -1.0)])
-def test_the_layer_checks_its_arguments(kind: str, amount: float) -> None:
-    with pytest.raises(ValueError, match="`(kind|amount)`"):
-        InputNoise(kind, amount)

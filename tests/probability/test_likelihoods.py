@@ -274,12 +274,6 @@ def test_gaussian_draws_have_their_mean_and_scale(name, params, scale):
     assert_mean_matches_draws(likelihood, params)
 
 
-@pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
-def test_gaussian_fixed_refuses_a_scale_that_is_not_positive(scale):
-    with pytest.raises(ValueError, match="`scale`.*above 0"):
-        GaussianFixed(scale=scale)
-
-
 # DiscretizedLogistic
 
 

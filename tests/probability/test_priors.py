@@ -345,12 +345,6 @@ def test_two_replicas_train_the_same_model(name: str, x: np.ndarray) -> None:
         np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("components", [0, -3, True])
-def test_a_mixture_needs_a_component(components: int) -> None:
-    with pytest.raises(ValueError, match="`components`"):
-        GaussianMixture(components)
-
-
 def test_vamp_says_what_it_lacks() -> None:
     with pytest.raises(ValueError, match="`data_shape`"):
         VampPrior(2).build((None, 1))

@@ -37,12 +37,6 @@ def test_any_number_of_epochs_is_drawn_with_plain_ticks(epochs):
     assert not any("10^" in label for label in labels)
 
 
-@pytest.mark.parametrize("history", [{}, {"epoch": [1]}, {"epoch": [], "loss": []}])
-def test_a_history_without_content_is_refused(history):
-    with pytest.raises(ValueError, match="`history`"):
-        curves.training_curves(history)
-
-
 def test_both_fits_of_a_normal_are_that_normal():
     p = np.exp(curves.Normal(1.5, 0.7).log_density(X))
     assert curves.forward_fit(X, p) == pytest.approx((1.5, 0.7), abs=1e-6)

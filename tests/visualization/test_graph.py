@@ -1,4 +1,3 @@
-import pytest
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 from keras_vae.visualization.graph import Block, model_graph
@@ -72,8 +71,3 @@ def test_names_are_taken_as_they_are_not_as_formulas():
     figure = model_graph(ENCODER, [Block("$\\frac$")], **{**WORDS, "title": "$x$"})
     figure.canvas.draw()
     assert "$x$" in texts(figure)
-
-
-def test_a_network_without_blocks_is_refused():
-    with pytest.raises(ValueError, match="`encoder`"):
-        model_graph([], [Block("c")], **WORDS)

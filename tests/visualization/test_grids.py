@@ -65,20 +65,6 @@ def test_each_number_of_channels_follows_its_rule():
     )
 
 
-@pytest.mark.parametrize(
-    ("images", "message"),
-    [
-        (np.zeros((8, 8)), r"\(8, 8\)"),
-        (np.zeros((0, 8, 8, 1)), r"\(0, 8, 8, 1\)"),
-        (np.zeros((1, 8, 8, 1), np.int64), "int64"),
-        (np.full((1, 2, 2, 1), "a"), "Expected uint8"),
-    ],
-)
-def test_what_is_no_image_is_refused_by_name(images, message):
-    with pytest.raises(ValueError, match=message):
-        grids.to_uint8(images)
-
-
 # Tiles
 
 
@@ -177,21 +163,6 @@ def test_titles_of_narrow_cells_do_not_run_together():
         own = strip[:, k * width + gap : (k + 1) * width]
         inked = np.flatnonzero((own > 100).any(axis=0))
         assert inked[0] >= 1 and inked[-1] < own.shape[1] - 1
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        {"columns": 0},
-        {"gap": -1},
-        {"scale": 0},
-        {"background": 300},
-        {"titles": ["too", "few"]},
-    ],
-)
-def test_arguments_out_of_range_are_named(arguments):
-    with pytest.raises(ValueError, match=f"`{next(iter(arguments))}`"):
-        grids.tile(random_images(3), **arguments)
 
 
 # Comparisons
@@ -352,14 +323,6 @@ def test_the_edges_of_a_cell_are_seen_where_its_image_is_not_given():
     images = random_images(1)
     picture = grids.completion_grid(images, np.zeros((1, 4, 5, 1)), images[:, None])
     assert len(np.unique(picture[:, : picture.shape[1] // 3])) == 2
-
-
-def test_a_completion_grid_needs_completions_of_each_image():
-    with pytest.raises(ValueError, match="completions"):
-        grids.completion_grid(random_images(2), 1, random_images(6))
-    with pytest.raises(ValueError, match="completions"):
-        made = random_images(6).reshape(3, 2, 4, 5, 1)
-        grids.completion_grid(random_images(2), 1, made)
 
 
 def test_a_minus_sign_in_a_title_is_drawn_as_one():

@@ -64,21 +64,6 @@ def test_no_pyplot_state_is_left_behind():
     assert plt.get_fignums() == []
 
 
-@pytest.mark.parametrize(
-    ("series", "options", "message"),
-    [
-        ([np.zeros((2, 5)), np.zeros((3, 5))], {}, r"\(2, 5\), \(3, 5\)"),
-        ([np.zeros((2, 5, 1, 1))], {}, r"\(2, 5, 1, 1\)"),
-        ([np.zeros((0, 5))], {}, r"\(0, 5\)"),
-        ([np.zeros((2, 5))], {"columns": -1}, "`columns`"),
-        ([np.zeros((2, 5))], {"titles": ["one"]}, "`titles`"),
-    ],
-)
-def test_what_cannot_be_drawn_is_named(series, options, message):
-    with pytest.raises(ValueError, match=message):
-        lines.line_grid(*series, **options)
-
-
 def test_sequences_of_many_channels_are_images_with_time_to_the_right():
     x = np.zeros((2, 20, 16))
     x[:, 15:, 12:] = 1.0  # late and high

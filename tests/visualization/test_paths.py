@@ -44,9 +44,3 @@ def test_a_model_that_gives_nan_still_makes_a_picture() -> None:
     path = np.ones((2, 5, 2))
     assert paths.path_grid(path, np.full_like(path, np.nan)).shape[-1] == 3
     assert paths.path_grid(np.full_like(path, np.nan)).shape[-1] == 3
-
-
-@pytest.mark.parametrize("shape", [(3, 5), (3, 5, 3), (0, 5, 2)])
-def test_what_cannot_be_drawn_is_named(shape: tuple) -> None:
-    with pytest.raises(ValueError, match="`paths`"):
-        paths.path_grid(np.zeros(shape))

@@ -67,18 +67,3 @@ def test_a_colour_gif_stays_close_to_its_colours(tmp_path):
             gif.seek(i)
             off = np.abs(np.asarray(gif.convert("RGB")).astype(int) - frame)
             assert off.mean() < 8
-
-
-@pytest.mark.parametrize(
-    ("frames", "duration_ms", "message"),
-    [
-        ([], 80, "at least one"),
-        ([np.zeros((2, 2), np.uint8), np.zeros((2, 3), np.uint8)], 80, "one shape"),
-        ([np.zeros((2, 2), np.uint8)], 5, "duration_ms"),
-    ],
-)
-def test_a_gif_needs_frames_of_one_shape_and_some_time(
-    tmp_path, frames, duration_ms, message
-):
-    with pytest.raises(ValueError, match=message):
-        picture_files.write_gif(tmp_path / "a.gif", frames, duration_ms)
