@@ -11,7 +11,7 @@ import pytest
 from keras_vae import VAE, load_model, networks
 from keras_vae.cli import generate
 from keras_vae.engine import checkpoint
-from keras_vae.reporting.figures import read_history
+from keras_vae.reporting.plots import read_history
 from keras_vae.training.config import TrainConfig
 
 FULL = os.environ.get("KERAS_VAE_FULL_TESTS") == "1"

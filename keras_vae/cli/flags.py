@@ -44,7 +44,9 @@ def define_flags(program: type[Options]) -> absl_flags.FlagValues:
             if options.kind_of(field).base is bool
             else absl_flags.DEFINE_string
         )
-        define(field.name, None, field.metadata["help"], flag_values=values)
+        for name in (field.name, field.metadata["alias"]):
+            if name is not None:
+                define(name, None, field.metadata["help"], flag_values=values)
     return values
 
 
@@ -85,9 +87,10 @@ def parse(program: type[Options], argv: Sequence[str]) -> dict[str, Any]:
             "switches --name or --noname."
         )
     return {
-        field.name: _value(field, values[field.name].value)
+        field.name: _value(field, values[name].value)
         for field in dataclasses.fields(program)
-        if values[field.name].present
+        for name in (field.metadata["alias"], field.name)
+        if name is not None and values[name].present
     }
 
 
@@ -126,6 +129,8 @@ def help_text(program: type[Options], description: str, name: str) -> str:
             lines += ["", metadata["group"]]
         lines.append(f"  --{field.name}{_default(field)}")
         lines += _wrapped(metadata["help"])
+        if metadata["alias"]:
+            lines += _wrapped(f"also --{metadata['alias']}, its name in 0.1.0")
         choices = metadata["choices"]
         if isinstance(choices, Mapping):
             width = max(map(len, choices))

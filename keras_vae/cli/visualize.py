@@ -1,9 +1,9 @@
-r"""Draws the figures of a finished run into its images/.
+r"""Draws the plots of a finished run into its images/.
 
 Examples:
     keras-vae visualize --run saved_models/digits-vae-z20
     keras-vae visualize --run saved_models/mnist-vae-z2 --format pdf \
-        --figures manifold,arrow --from_label 0 --to_label 7
+        --plots manifold,arrow --from_label 0 --to_label 7
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_vae.cli import flags
-from keras_vae.reporting.catalogue import FIGURES
+from keras_vae.reporting.catalogue import PLOTS
 from keras_vae.training import quiet, rules
 from keras_vae.training.options import Options, option
 
@@ -22,12 +22,13 @@ class VisualizeOptions(Options):
     """What is drawn."""
 
     run: str = option(
-        help="folder of a finished run, as saved_models/digits-vae-z20", group="Figures"
+        help="folder of a finished run, as saved_models/digits-vae-z20", group="Plots"
     )
-    figures: tuple[str, ...] = option(
+    plots: tuple[str, ...] = option(
         ("all",),
         "what to draw, separated by commas",
-        choices={"all": "all of these", **FIGURES},
+        choices={"all": "all of these", **PLOTS},
+        alias="figures",
     )
     format: str = option(
         "png", "of pictures that do not move", choices=("png", "svg", "pdf")
@@ -44,11 +45,11 @@ def visualize(given: dict[str, Any]) -> None:
     options = VisualizeOptions.resolve(given)
     # Late, because it starts TensorFlow: a bad flag is answered before that.
     with quiet.starting_tensorflow(options.device):
-        from keras_vae.reporting import figures
+        from keras_vae.reporting import plots
 
-    figures.visualize(
+    plots.visualize(
         options.run,
-        options.figures,
+        options.plots,
         options.format,
         options.from_label,
         options.to_label,

@@ -1,1 +1,1 @@
-"""What a person opens afterwards: figures, a report, an explorer."""
+"""What a person opens afterwards: plots, a report, an explorer."""

@@ -1,6 +1,6 @@
-"""The names of all figures, with a line about each. Imports nothing."""
+"""The names of all plots, with a line about each. Imports nothing."""
 
-FIGURES = {
+PLOTS = {
     "overview": "originals, reconstructions, the way from the first to the second",
     "grids": "3x3 training and test examples, reconstructed, and samples",
     "pairs": "rows of input and reconstruction",

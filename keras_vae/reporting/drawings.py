@@ -1,4 +1,4 @@
-"""What a figure of a run is made of: cells with examples, still or moving."""
+"""What a plot of a run is made of: cells with examples, still or moving."""
 
 import math
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Animation(NamedTuple):
 
 Drawing = Figure | Animation
 Drawings = dict[str, Drawing]
-"""A figure's parts, by the names of their files without ending."""
+"""The files of a plot, by their names without ending."""
 
 LARGE = 112
 """Pixels of a cell where there are few."""

@@ -1,4 +1,4 @@
-"""Measures a finished run: figures for its `metrics.json`, its latents as a table."""
+"""Measures a finished run: metrics for its `metrics.json`, its latents as a table."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Measures the model of a run on its test part, or on other data.
 
-    The figures go to the run's `metrics.json`; those of other data under the name of
+    The metrics go to the run's `metrics.json`; those of other data under the name of
     these, in `other_datasets`.
 
     Args:
@@ -43,7 +43,7 @@ def evaluate_run(
         say: Takes the lines a person should read, one at a time.
 
     Returns:
-        The figures.
+        The metrics.
 
     Raises:
         ValueError: If there is no finished run, or the data do not fit its model.
@@ -60,23 +60,23 @@ def evaluate_run(
         f"{run.data.name}, {num_importance_samples:,} importance samples for each"
     )
     began = time.perf_counter()
-    figures = summary.evaluate(
+    measured = summary.evaluate(
         run.model, train, test, num_importance_samples, ProgressLine()
     )
-    figures = _with_label_names(figures, run.data.label_names)
-    figures = {"part": _PARTS[part], **figures}
-    figures["evaluation_seconds"] = round(time.perf_counter() - began, 2)
+    measured = _with_label_names(measured, run.data.label_names)
+    measured = {"part": _PARTS[part], **measured}
+    measured["evaluation_seconds"] = round(time.perf_counter() - began, 2)
     metrics = dict(run.metrics)
     if dataset is None:
-        metrics |= figures
+        metrics |= measured
     else:
         others = metrics.get("other_datasets", {})
-        metrics["other_datasets"] = {**others, run.data.name: figures}
+        metrics["other_datasets"] = {**others, run.data.name: measured}
     place = run.path / "metrics.json"
     files.write_text(place, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
-    say(summary.table(figures))
-    say(f"Wrote {place} in {figures['evaluation_seconds']:.0f} s.")
-    return figures
+    say(summary.table(measured))
+    say(f"Wrote {place} in {measured['evaluation_seconds']:.0f} s.")
+    return measured
 
 
 def compare_runs(
@@ -267,9 +267,9 @@ def _part(run: Run, name: str, count: int | None = None) -> Part:
 
 
 def _with_label_names(
-    figures: dict[str, Any], names: tuple[str, ...] | None
+    metrics: dict[str, Any], names: tuple[str, ...] | None
 ) -> dict[str, Any]:
-    if names is None or "by_class" not in figures:
-        return figures
-    by_class = {names[int(label)]: row for label, row in figures["by_class"].items()}
-    return {**figures, "by_class": by_class}
+    if names is None or "by_class" not in metrics:
+        return metrics
+    by_class = {names[int(label)]: row for label, row in metrics["by_class"].items()}
+    return {**metrics, "by_class": by_class}

@@ -19,7 +19,7 @@ import keras_vae
 from keras_vae import files, model_card
 from keras_vae.commands import command
 from keras_vae.evaluation import summary
-from keras_vae.reporting import figures, pages
+from keras_vae.reporting import pages, plots
 from keras_vae.reporting.runs import Run, load_run
 from keras_vae.reporting.subject import LeftOut, Subject
 from keras_vae.visualization import curves, style
@@ -44,11 +44,11 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "Swiss roll": ("swiss_roll",),
     "The model": ("model_graph",),
 }
-"""Figures of the report by heading; t-SNE and GIFs take too long or too much."""
+"""Plots of the report by heading; t-SNE and GIFs take too long or too much."""
 
 _WIDE = 760  # pixels from which a picture has a row of its own
 _PER_INCH = 96  # pixels of a page
-_DENSE = 2  # pixels of a drawn figure for one on the page, for screens of today
+_DENSE = 2  # pixels of a plot for one on the page, for screens of today
 
 
 def report(path: str | os.PathLike[str], say: Say = _silent) -> Path:
@@ -81,7 +81,7 @@ def page(run: Run, say: Say = _silent) -> str:
     name = run.path.resolve().name
     sections = {
         "Training": _curves(run),
-        "Figures": _figures(run, say),
+        "Plots": _plots(run, say),
         "Evaluation": _evaluation(run),
         "Configuration": _configuration(run),
         "How to load": _loading(run),
@@ -140,7 +140,7 @@ def _duration(seconds: float) -> tuple[str, str]:
 
 def _curves(run: Run) -> str:
     place = run.path / "history.csv"
-    history = figures.read_history(place) if place.is_file() else {}
+    history = plots.read_history(place) if place.is_file() else {}
     parts = []
     for name in curves.PANELS:
         panel = {
@@ -174,7 +174,7 @@ def _progress(run: Run) -> str:
     )
 
 
-def _figures(run: Run, say: Say) -> str:
+def _plots(run: Run, say: Say) -> str:
     subject = Subject(run)
     count = sum(map(len, SHOWN.values()))
     number, sections = 0, []
@@ -184,7 +184,7 @@ def _figures(run: Run, say: Say) -> str:
             number += 1
             began = time.perf_counter()
             try:
-                drawn = figures.draw(subject, name).values()
+                drawn = plots.draw(subject, name).values()
             except LeftOut as reason:
                 say(f"[{number:2}/{count}] {name}: left out: {reason}")
                 continue
@@ -278,7 +278,7 @@ def _loading(run: Run) -> str:
     return "".join(codes)
 
 
-# Pieces of HTML.
+# HTML.
 
 
 def _figure(drawn: Figure) -> str:

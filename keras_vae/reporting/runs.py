@@ -157,7 +157,7 @@ def _metrics(path: Path) -> dict[str, Any]:
     metrics = _read_json(path)
     for name, value in metrics.items():
         kind = dict if name in _TABLES else int | float
-        if name in (*_TABLES, *_FIGURES) and not isinstance(value, kind | None):
+        if name in (*_TABLES, *_METRICS) and not isinstance(value, kind | None):
             raise ValueError(
                 f"--run: {path} has {one_line(repr(value))} as {name}, which is not "
                 "what train.py or evaluate.py wrote; put that back."
@@ -166,7 +166,7 @@ def _metrics(path: Path) -> dict[str, Any]:
 
 
 _TABLES = ("by_class", "compared_with", "disentanglement", "other_datasets")
-_FIGURES = (
+_METRICS = (
     "active_units",
     "epochs",
     "importance_weighted_nll",

@@ -1,4 +1,4 @@
-"""What the figures of a run share: encoded examples, classes, a plane to draw in.
+"""What the plots of a run share: encoded examples, classes, a plane to draw in.
 
 Everything is worked out when it is first asked for, and once.
 """
@@ -27,11 +27,11 @@ _PARTS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 class LeftOut(Exception):
-    """Raised by a figure that makes no sense for a run; the text says why."""
+    """Raised by a plot that makes no sense for a run; the text says why."""
 
 
 class Subject:
-    """A run as the figures look at it.
+    """A run as the plots look at it.
 
     Args:
         run: The run.

@@ -37,6 +37,7 @@ def option(
     below: float | None = None,
     only_with: Mapping[str, tuple[Any, ...]] | None = None,
     shapes_result: bool = True,
+    alias: str | None = None,
 ) -> Any:
     """Returns the dataclass field of one option.
 
@@ -52,6 +53,7 @@ def option(
         only_with: Other options and the values of theirs with which this one has an
             effect; anywhere else it is refused when given.
         shapes_result: Whether a run with another value would be another run.
+        alias: The name that the flag had before, still read on the command line.
     """
     metadata = {
         "help": help,
@@ -63,6 +65,7 @@ def option(
         "below": below,
         "only_with": only_with or {},
         "shapes_result": shapes_result,
+        "alias": alias,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -499,7 +499,7 @@ def test_images_of_one_pixel_are_trained_on(tmp_path):
     np.savez(tmp_path / "dots.npz", x_train=X[:, :1, :1], x_test=X[:9, :1, :1])
     flags = [f"--dataset={tmp_path / 'dots.npz'}", f"--output_dir={tmp_path / 'run'}"]
     assert call("train.py", [*TINY, *flags, "--image_every=1"]) == 0
-    assert call("visualize.py", [f"--run={tmp_path / 'run'}", "--figures=grids"]) == 0
+    assert call("visualize.py", [f"--run={tmp_path / 'run'}", "--plots=grids"]) == 0
 
 
 def test_images_of_ten_thousand_pixels_a_row_are_read(tmp_path):
@@ -514,7 +514,7 @@ def test_images_of_ten_thousand_pixels_a_row_are_read(tmp_path):
 READERS = {
     "evaluate.py": (),
     "encode.py": (),
-    "visualize.py": ("--figures=curves",),
+    "visualize.py": ("--plots=curves",),
     "report.py": (),
     "explore.py": ("--noopen",),
 }
@@ -678,11 +678,11 @@ def in_place_of(name):
         (lambda run: written(run / "images", ""), "visualize.py", [], "images"),
         (in_place_of("report.html"), "report.py", [], "[Ff]older"),
         (in_place_of("latents.csv"), "encode.py", [], "[Ff]older"),
-        (None, "visualize.py", ["--figures=curve"], "--figures: expected one of"),
+        (None, "visualize.py", ["--plots=curve"], "--plots: expected one of"),
         (None, "visualize.py", ["--format=jpg"], "--format"),
-        (None, "visualize.py", ["--figures=arrow", "--from_label=55"], "55"),
-        (None, "visualize.py", ["--figures=arrow", "--to_label=-1"], "-1"),
-        (None, "visualize.py", ["--figures=swiss_roll"], "none of these makes sense"),
+        (None, "visualize.py", ["--plots=arrow", "--from_label=55"], "55"),
+        (None, "visualize.py", ["--plots=arrow", "--to_label=-1"], "-1"),
+        (None, "visualize.py", ["--plots=swiss_roll"], "none of these makes sense"),
         (None, "encode.py", ["--part=validation"], "no validation part"),
         (None, "encode.py", ["--part=all"], "--part"),
         (None, "encode.py", ["--out=model.keras"], "ends in .csv"),
@@ -1217,7 +1217,7 @@ def process(place, name, *flags):
         ),
         ("encode.py", lambda p, run: ["--part=middle"], "--part"),
         ("anomaly.py", lambda p, run: ["--epochs=0"], "--epochs"),
-        ("visualize.py", lambda p, run: ["--figures=none"], "--figures"),
+        ("visualize.py", lambda p, run: ["--plots=none"], "--plots"),
         ("report.py", lambda p, run: [], "--run must be given"),
         ("explore.py", lambda p, run: [f"--run={p}", "--port=99999"], "--port"),
         ("benchmark.py", lambda p, run: ["--epochs=1"], "--epochs"),

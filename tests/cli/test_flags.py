@@ -17,6 +17,7 @@ class Example(Options):
     widths: tuple[int, ...] = option((7, 9), "how wide", minimum=1)
     loud: bool = option(False, "whether")
     colour: str = option("red", "which", choices={"red": "as a rose", "blue": "sky"})
+    shape: str = option("round", "of what shape", alias="form")
 
 
 def parse(*arguments):
@@ -52,6 +53,13 @@ def test_text_is_read_as_the_type_of_the_option(name, text, value):
 def test_text_of_another_type_is_refused(name, text):
     with pytest.raises(ValueError, match=f"^--{name}: expected "):
         parse(f"--{name}={text}")
+
+
+def test_a_flag_is_read_by_its_former_name_too():
+    assert parse("--form=square") == {"shape": "square"}
+    assert parse("--form=square", "--shape=flat") == {"shape": "flat"}
+    with pytest.raises(ValueError, match="^--shape: expected "):
+        parse("--form=")
 
 
 def test_a_flagfile_is_read_and_what_follows_it_wins(tmp_path):

@@ -111,7 +111,7 @@ def test_a_run_with_few_labels_is_measured_with_the_labels_summed_out(
     np.savez(tmp_path / "others.npz", x_train=x[1200:1300], x_test=x[1300:1400])
     programs("encode.py", "--run run --dataset others.npz --out latents.csv")
     assert len((tmp_path / "latents.csv").read_text().splitlines()) == 101
-    programs("visualize.py", "--run run --figures grids,overview")
+    programs("visualize.py", "--run run --plots grids,overview")
 
 
 @pytest.mark.slow

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from keras_vae.reporting.catalogue import FIGURES
+from keras_vae.reporting.catalogue import PLOTS
 
 
-def test_help_lists_every_figure_and_starts_no_tensorflow(run_script):
+def test_help_lists_every_plot_and_starts_no_tensorflow(run_script):
     result = run_script("visualize.py", "--help", PYTHONPROFILEIMPORTTIME="1")
     assert result.returncode == 0
-    for name, about in FIGURES.items():
+    for name, about in PLOTS.items():
         assert any(
             line.split() == [name, *about.split()] for line in result.stdout.split("\n")
         )
@@ -19,7 +19,7 @@ def test_help_lists_every_figure_and_starts_no_tensorflow(run_script):
     [
         ([], "--run must be given"),
         (["--run", "nowhere"], "--run: there is no folder nowhere"),
-        (["--run", ".", "--figures", "manifolt"], "--figures: expected one of all, "),
+        (["--run", ".", "--plots", "manifolt"], "--plots: expected one of all, "),
         (["--run", ".", "--format", "jpg"], "--format: expected one of png, svg, pdf"),
         (["--run", "."], "no config.json"),
     ],
@@ -35,7 +35,7 @@ def test_bad_input_exits_2_with_one_sentence(
 
 
 @pytest.mark.slow
-def test_a_trained_run_gets_its_figures(run_script, tmp_path):
+def test_a_trained_run_gets_its_plots(run_script, tmp_path):
     rng = np.random.default_rng(0)
     arrays = {
         "x_train": rng.integers(0, 256, (60, 6, 9, 3), np.uint8),
@@ -48,7 +48,7 @@ def test_a_trained_run_gets_its_figures(run_script, tmp_path):
     result = run_script("train.py", *flags.split(), "--output_dir", "run")
     assert result.returncode == 0, result.stderr
     result = run_script(
-        *"visualize.py --run run --figures grids,arrow,all_pairs,curves".split(),
+        *"visualize.py --run run --plots grids,arrow,all_pairs,curves".split(),
         *"--format pdf --from_label 2 --to_label 5".split(),
     )
     assert result.returncode == 0, result.stderr

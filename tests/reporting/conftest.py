@@ -1,4 +1,4 @@
-"""A model whose latents can be read off its images, so that figures can be checked."""
+"""A model whose latents can be read off its images, so that plots can be checked."""
 
 import functools
 import io

@@ -15,7 +15,7 @@ from werkzeug.serving import make_server
 from werkzeug.test import Client
 
 from keras_vae import CVAE, M1M2, M2
-from keras_vae.reporting import figures
+from keras_vae.reporting import plots
 from keras_vae.reporting.explorer import Explorer, application
 from keras_vae.reporting.runs import load_run
 from keras_vae.reporting.subject import Subject
@@ -42,7 +42,7 @@ def explorer(request, tmp_path_factory):
 
 
 def test_the_graph_of_the_model_shows_the_condition(explorer):
-    figure = figures.model_graph(explorer._subject)["model_graph"]
+    figure = plots.model_graph(explorer._subject)["model_graph"]
     words = {text.get_text() for text in figure.axes[0].texts}
     labelled = "label" in explorer.state["condition"]
     # A part of x is in x, which the encoder sees whole.
@@ -88,7 +88,7 @@ def test_the_graph_names_the_prior_the_noise_and_the_loss(
     if made.condition.name != explorer._subject.model.condition.name:
         pytest.skip("of labels")
     subject = Subject(dataclasses.replace(explorer._subject.run, model=made))
-    figure = figures.model_graph(subject)["model_graph"]
+    figure = plots.model_graph(subject)["model_graph"]
     words = {text.get_text() for text in figure.axes[0].texts}
     assert expected <= words
     assert any(text.startswith("reconstruction loss") for text in words)

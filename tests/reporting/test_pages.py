@@ -63,7 +63,7 @@ def test_the_report_is_one_file_that_needs_nothing_else(report):
     assert "<script" not in text
 
 
-def test_the_report_shows_the_figures_of_the_run(folder, report):
+def test_the_report_shows_the_plots_of_the_run(folder, report):
     run = load_run(folder)
     text = report.read_text(encoding="utf-8")
     assert f"{run.metrics['neg_elbo']:.2f}" in text

@@ -1,4 +1,4 @@
-"""Figures of the latent space: maps of it, and what the decoder makes of its places."""
+"""Plots of the latent space: maps of it, and what the decoder makes of its places."""
 
 import math
 from statistics import NormalDist

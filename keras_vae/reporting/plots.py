@@ -1,4 +1,4 @@
-"""Every figure of a run by its name, and the program that writes them."""
+"""Every plot of a run by its name, and the program that writes them."""
 
 import csv
 import math
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from keras_vae.naming import lookup
 from keras_vae.reporting import (
-    example_figures,
-    latent_figures,
+    example_plots,
+    latent_plots,
     structure,
-    task_figures,
+    task_plots,
 )
-from keras_vae.reporting.catalogue import FIGURES as ABOUT
+from keras_vae.reporting.catalogue import PLOTS as ABOUT
 from keras_vae.reporting.drawings import Animation, Drawing, Drawings
 from keras_vae.reporting.runs import Run, load_run
 from keras_vae.reporting.subject import LeftOut, Subject
@@ -118,47 +118,47 @@ def forward_reverse_kl(subject: Subject) -> Drawings:
     return {"forward_reverse_kl": curves.forward_and_reverse()}
 
 
-FIGURES: dict[str, Callable[[Subject], Drawings]] = {
-    "overview": example_figures.overview,
-    "grids": example_figures.grid_3x3,
-    "pairs": example_figures.pairs,
-    "interpolation": example_figures.interpolation,
-    "all_pairs": example_figures.all_pairs,
-    "expected_reconstruction": example_figures.expected_reconstruction,
-    "completions": task_figures.completions,
-    "denoising": task_figures.denoising,
-    "movement": task_figures.movement,
-    "scatter": latent_figures.scatter,
-    "tsne": latent_figures.tsne,
-    "arrow": latent_figures.arrow,
-    "manifold": latent_figures.manifold,
-    "walks": latent_figures.walks,
-    "traversals": latent_figures.traversals,
-    "kl_per_dimension": latent_figures.kl_per_dimension,
+PLOTS: dict[str, Callable[[Subject], Drawings]] = {
+    "overview": example_plots.overview,
+    "grids": example_plots.grid_3x3,
+    "pairs": example_plots.pairs,
+    "interpolation": example_plots.interpolation,
+    "all_pairs": example_plots.all_pairs,
+    "expected_reconstruction": example_plots.expected_reconstruction,
+    "completions": task_plots.completions,
+    "denoising": task_plots.denoising,
+    "movement": task_plots.movement,
+    "scatter": latent_plots.scatter,
+    "tsne": latent_plots.tsne,
+    "arrow": latent_plots.arrow,
+    "manifold": latent_plots.manifold,
+    "walks": latent_plots.walks,
+    "traversals": latent_plots.traversals,
+    "kl_per_dimension": latent_plots.kl_per_dimension,
     "curves": training_curves,
     "model_graph": model_graph,
-    "swiss_roll": latent_figures.swiss_roll,
-    "swiss_roll_turning": latent_figures.swiss_roll_turning,
+    "swiss_roll": latent_plots.swiss_roll,
+    "swiss_roll_turning": latent_plots.swiss_roll_turning,
     "forward_reverse_kl": forward_reverse_kl,
 }
-"""What draws each figure. `catalogue.FIGURES` says what each is."""
+"""What draws each plot. `catalogue.PLOTS` says what each is."""
 
 
 def draw(subject: Subject, name: str) -> Drawings:
-    """Draws one figure.
+    """Draws one plot.
 
     Returns:
         Its parts, by the names of their files without ending.
 
     Raises:
-        ValueError: If there is no figure of this name.
+        ValueError: If there is no plot of this name.
         LeftOut: If it makes no sense for this run.
     """
-    return lookup("figures", name, FIGURES)(subject)
+    return lookup("plots", name, PLOTS)(subject)
 
 
 def write(folder: Path, drawings: Drawings, ending: str) -> list[Path]:
-    """Writes the parts of a figure; what moves becomes a GIF whatever the ending."""
+    """Writes the files of a plot; what moves becomes a GIF whatever the ending."""
     return [_write(folder, name, drawing, ending) for name, drawing in drawings.items()]
 
 
@@ -170,17 +170,17 @@ def _write(folder: Path, name: str, drawing: Drawing, ending: str) -> Path:
 
 def visualize(
     path: str | os.PathLike[str],
-    figures: Sequence[str] = ("all",),
+    plots: Sequence[str] = ("all",),
     ending: str = "png",
     from_label: str | None = None,
     to_label: str | None = None,
     say: Say | None = None,
 ) -> list[Path]:
-    """Writes figures of a finished run to its `images/`.
+    """Writes plots of a finished run to its `images/`.
 
     Args:
         path: The folder of the run.
-        figures: Names in `FIGURES`, or "all".
+        plots: Names in `PLOTS`, or "all".
         ending: Of still pictures: one of `style.FORMATS`.
         from_label: The class that arrow and interpolation start from; see `Subject`.
         to_label: The class that they end at.
@@ -191,13 +191,13 @@ def visualize(
 
     Raises:
         ValueError: If there is no finished run, a name is unknown, or none of the
-            figures makes sense for the run.
+            plots makes sense for the run.
     """
-    for name in figures:
-        lookup("figures", name, {"all": "", **ABOUT})
+    for name in plots:
+        lookup("plots", name, {"all": "", **ABOUT})
     lookup("format", ending, dict.fromkeys(style.FORMATS))
     say = say or (lambda line: None)
-    wanted = [name for name in FIGURES if "all" in figures or name in figures]
+    wanted = [name for name in PLOTS if "all" in plots or name in plots]
     say(f"Loading {path}")
     run = load_run(path)
     subject = Subject(run, from_label, to_label)
@@ -218,7 +218,7 @@ def visualize(
         say(f"[{number:2}/{len(wanted)}] {name}: {outcome}")
     if not files:
         raise ValueError(
-            "--figures: none of these makes sense for this run: "
+            "--plots: none of these makes sense for this run: "
             + "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
             + "."
         )

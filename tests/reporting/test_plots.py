@@ -7,12 +7,12 @@ from PIL import Image
 
 from keras_vae import VAE, networks
 from keras_vae.data.datasets import Data, Split
-from keras_vae.reporting import catalogue, figures
+from keras_vae.reporting import catalogue, plots
 from keras_vae.reporting.drawings import Animation
 from keras_vae.reporting.runs import Run
 from keras_vae.reporting.subject import LeftOut, Subject
 
-QUICK = [name for name in catalogue.FIGURES if name != "tsne"]
+QUICK = [name for name in catalogue.PLOTS if name != "tsne"]
 
 
 def real_run(folder, latent_dim, shape, labels=True):
@@ -42,7 +42,7 @@ def real_run(folder, latent_dim, shape, labels=True):
 
 
 def test_the_catalogue_names_every_figure_there_is():
-    assert list(figures.FIGURES) == list(catalogue.FIGURES)
+    assert list(plots.PLOTS) == list(catalogue.PLOTS)
 
 
 @pytest.mark.slow
@@ -71,9 +71,9 @@ def test_every_figure_is_drawn_or_says_why_not(tmp_path, latent_dim, shape, labe
     for name in QUICK:
         if name in left_out:
             with pytest.raises(LeftOut, match=".{10}"):
-                figures.draw(subject, name)
+                plots.draw(subject, name)
             continue
-        for part in figures.draw(subject, name).values():
+        for part in plots.draw(subject, name).values():
             picture = part
             if isinstance(part, Animation):
                 assert len({frame.shape for frame in part.frames}) == 1
@@ -100,7 +100,7 @@ def test_one_example_alone_is_enough_for_what_needs_no_more(tmp_path):
 
 def _left_out(subject, name):
     try:
-        return not figures.draw(subject, name)
+        return not plots.draw(subject, name)
     except LeftOut:
         return True
 
@@ -109,7 +109,7 @@ def _left_out(subject, name):
 def opened(tmp_path, monkeypatch):
     """Makes `visualize` open a run that is in memory."""
     run = real_run(tmp_path, 2, (6, 4, 1))
-    monkeypatch.setattr(figures, "load_run", lambda path: run)
+    monkeypatch.setattr(plots, "load_run", lambda path: run)
     return run
 
 
@@ -119,7 +119,7 @@ STARTS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_files_have_the_format_that_was_asked_for(opened, tmp_path, ending):
     said = []
-    files = figures.visualize(
+    files = plots.visualize(
         tmp_path, ["curves", "walks", "overview"], ending, say=said.append
     )
     names = sorted(path.name for path in (tmp_path / "images").iterdir())
@@ -134,7 +134,7 @@ def test_files_have_the_format_that_was_asked_for(opened, tmp_path, ending):
 
 
 def test_gifs_move_and_loop_for_ever(opened, tmp_path):
-    figures.visualize(tmp_path, ["walks"])
+    plots.visualize(tmp_path, ["walks"])
     with Image.open(tmp_path / "images" / "walk_axis_1.gif") as gif:
         assert gif.info["loop"] == 0
         assert gif.n_frames > 1
@@ -142,17 +142,17 @@ def test_gifs_move_and_loop_for_ever(opened, tmp_path):
 
 def test_what_makes_no_sense_is_named_with_its_reason(opened, tmp_path):
     said = []
-    figures.visualize(tmp_path, ["swiss_roll", "curves"], say=said.append)
+    plots.visualize(tmp_path, ["swiss_roll", "curves"], say=said.append)
     assert any("swiss_roll: left out: it is of the swiss roll" in line for line in said)
     assert said[-1].endswith("left out: swiss_roll.")
     with pytest.raises(ValueError, match="none of these makes sense .*: it is of the"):
-        figures.visualize(tmp_path, ["swiss_roll"])
+        plots.visualize(tmp_path, ["swiss_roll"])
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"figures": ["manifolt"]}, "`figures`.*Did you mean 'manifold'"),
+        ({"plots": ["manifolt"]}, "`plots`.*Did you mean 'manifold'"),
         ({"ending": "jpg"}, "`format`.*'jpg'"),
         ({"from_label": "12"}, "--from_label: .*got '12'"),
     ],
@@ -161,25 +161,25 @@ def test_bad_arguments_are_refused_before_anything_is_written(
     opened, tmp_path, arguments, message
 ):
     with pytest.raises(ValueError, match=message):
-        figures.visualize(tmp_path, **arguments)
+        plots.visualize(tmp_path, **arguments)
     assert not (tmp_path / "images").exists()
 
 
 def test_histories_are_read_with_gaps_and_refused_with_words(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text("epoch,loss\n1,2.5\n2,\n")
-    history = figures.read_history(path)
+    history = plots.read_history(path)
     assert history["epoch"] == [1.0, 2.0]
     assert np.isnan(history["loss"][1])
     path.write_text("epoch,loss\n1,much\n")
     with pytest.raises(ValueError, match="not a table of numbers"):
-        figures.read_history(path)
+        plots.read_history(path)
 
 
 def test_curves_are_left_out_where_there_is_no_history(opened, tmp_path):
     (tmp_path / "history.csv").unlink()
     with pytest.raises(LeftOut, match="history.csv"):
-        figures.draw(Subject(opened), "curves")
+        plots.draw(Subject(opened), "curves")
 
 
 @pytest.mark.slow
@@ -195,8 +195,8 @@ def test_a_manifold_takes_less_than_a_second(mnist10k, tmp_path):
     subject.pair  # noqa: B018  encoding the examples is not what is measured
     model.decode(np.zeros((1, 2)))
     start = time.process_time()
-    drawings = figures.draw(subject, "manifold")
-    figures.write(tmp_path, {"manifold": drawings["manifold"]}, "png")
+    drawings = plots.draw(subject, "manifold")
+    plots.write(tmp_path, {"manifold": drawings["manifold"]}, "png")
     assert time.process_time() - start < 4.0  # two cores, two lattices, one written
 
 
@@ -208,5 +208,5 @@ def test_a_complete_run_is_drawn_from_its_folder(tmp_path):
     config = {"dataset": str(tmp_path / "data.npz")}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "metrics.json").write_text("{}")
-    (path,) = figures.visualize(tmp_path, ["scatter"])[:1]
+    (path,) = plots.visualize(tmp_path, ["scatter"])[:1]
     assert path == tmp_path / "images" / "scatter.png"

@@ -1,4 +1,4 @@
-"""Figures of examples: what the model makes of them, and of what lies between them."""
+"""Plots of examples: what the model makes of them, and of what lies between them."""
 
 import math
 

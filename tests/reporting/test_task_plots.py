@@ -6,7 +6,7 @@ import pytest
 
 from keras_vae import CVAE, Autoencoder, networks
 from keras_vae.networks.noise import with_input_noise
-from keras_vae.reporting import figures, task_figures
+from keras_vae.reporting import plots, task_plots
 from keras_vae.reporting.subject import LeftOut, Subject
 
 SHAPE = (6, 4, 1)
@@ -38,7 +38,7 @@ def test_completions_show_what_was_given_what_was_made_and_what_was_there(
     keras.utils.set_random_seed(0)
     model = CVAE(2, SHAPE, condition="left_half", seed=0)
     subject = subject_of(model)
-    figure = task_figures.completions(subject)["completions"]
+    figure = task_plots.completions(subject)["completions"]
     x = subject.shown.x[subject.varied(8), ..., 0]
     for row in (0, 7):
         given, first, second, original = (
@@ -63,7 +63,7 @@ def test_denoised_output_is_of_the_noisy_input_that_is_shown(subject_of, cell_of
     )
     model.ensure_built()
     subject = subject_of(model)
-    figure = task_figures.denoising(subject)["denoising"]
+    figure = task_plots.denoising(subject)["denoising"]
     x = subject.shown.x[subject.varied(10)]
     noisy = np.stack([values(cell_of(figure, 3, 10, 1, k)) for k in range(10)])
     gone = noisy < 0.1
@@ -79,7 +79,7 @@ def test_the_arm_moves_within_one_frame_of_places(make_subject):
     subject = make_subject(shape=(64, 2), z=z, labels=False)
     data = dataclasses.replace(subject.run.data, name="motion")
     subject = Subject(dataclasses.replace(subject.run, data=data))
-    frames = task_figures.movement(subject)["movement"].frames
+    frames = task_plots.movement(subject)["movement"].frames
     assert len({frame.shape for frame in frames}) == 1
     assert (frames[0] != frames[10]).any()
     assert (frames[-1] == frames[-2]).all()
@@ -97,4 +97,4 @@ def test_they_are_left_out_of_other_runs(make_subject, simple, name, words):
     subject = make_subject()
     subject.model.encoder = simple(layers=[])
     with pytest.raises(LeftOut, match=words):
-        figures.draw(subject, name)
+        plots.draw(subject, name)

@@ -1,4 +1,4 @@
-"""Figures of what only some runs do: complete images, take noise away, move an arm."""
+"""Plots of what only some runs do: complete images, take noise away, move an arm."""
 
 import numpy as np
 import tensorflow as tf
