@@ -43,7 +43,10 @@ _HOME = {
     "load": "data.datasets",
     "batches": "data.pipeline",
 }
-_ROOMS = ("networks", "probability", "data", "evaluation", "visualization", "models")
+_ROOMS = (
+    *("networks", "probability", "data", "evaluation", "visualization", "models"),
+    "testing",
+)
 
 __all__ = [*_HOME, *_ROOMS, "__version__"]
 

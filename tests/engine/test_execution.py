@@ -107,26 +107,6 @@ def test_training_does_not_depend_on_the_steps_of_a_call(model, x):
         np.testing.assert_allclose(weights(vae), weights(reference), atol=1e-6)
 
 
-def test_eager_steps_train_the_same_model(model, x):
-    eager, graph = model(run_eagerly=True), model()
-    expected = fit(graph, x[:8], epochs=2)
-    got = fit(eager, x[:8], epochs=2)
-    np.testing.assert_allclose(got["loss"], expected["loss"], rtol=1e-5)
-    np.testing.assert_allclose(weights(eager), weights(graph), atol=1e-6)
-
-
-@pytest.mark.slow
-def test_steps_compiled_with_xla_train(model, x):
-    vae = model(jit_compile=True, steps_per_execution=5)
-    history = fit(vae, x, epochs=5, validation_data=x[:6])
-    assert history["loss"][-1] < history["loss"][0]
-    assert counts(vae) == (50, 50)
-    plain = vae.evaluate(x, verbose=0, batch_size=7, return_dict=True)
-    mean = -np.mean(vae.elbo(x))
-    # XLA draws other numbers, so the two agree only to sampling error.
-    assert plain["loss"] == pytest.approx(mean, rel=0.05)
-
-
 # Stopping
 
 

@@ -23,7 +23,13 @@ def trained(name, callbacks=(), **options):
     return model.get_weights()
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in FILES.glob("*.keras")))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name == "vae" else pytest.mark.slow)
+        for name in sorted(path.stem for path in FILES.glob("*.keras"))
+    ],
+)
 def test_averages_are_of_the_weights_that_they_replace(name):
     plain = trained(name)
     # With a momentum of 0 the average is the last weight, of every one of them.

@@ -32,8 +32,6 @@ def sgd(rate=0.05):
 
 # Replicas
 
-OPTIMIZERS = {"sgd": lambda: sgd(0.1), "adam": lambda: keras_vae.Adam(0.01)}
-
 
 def with_dropout():
     """A model of the package's networks, whose dropout draws noise by row too."""
@@ -50,40 +48,37 @@ def with_dropout():
 
 @pytest.fixture(scope="module")
 def trained(replicas, grey):
-    """The same run on one, two and four replicas: `trained("sgd", 2)`.
+    """The same run on one and four replicas: `trained(4)`.
 
     98 examples in batches of 8 leave two for the last, so two of four replicas go away
     empty; of the 6 for validation the four get 2, 2, 2 and 0. Gives the model and its
     history.
     """
     x, runs = grey(98), {}
-    steps_per_execution = {1: 1, 2: 5, 4: "auto"}
 
-    def run(optimizer, count):
-        if (optimizer, count) not in runs:
+    def run(count):
+        if count not in runs:
             with replicas(count).scope():
                 vae = with_dropout()
+                steps_per_execution = 1 if count == 1 else "auto"
                 vae.compile(
-                    OPTIMIZERS[optimizer](),
-                    steps_per_execution=steps_per_execution[count],
+                    keras_vae.Adam(0.01), steps_per_execution=steps_per_execution
                 )
             validation = grey(6, seed=1)
             history = vae.fit(
                 x, batch_size=8, epochs=4, validation_data=validation, verbose=0
             )
-            runs[optimizer, count] = vae, history.history
-        return runs[optimizer, count]
+            runs[count] = vae, history.history
+        return runs[count]
 
     return run
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 4])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_replicas_train_the_same_model(trained, optimizer, count):
-    one, history = trained(optimizer, 1)
-    many, again = trained(optimizer, count)
-    assert many.distribute_strategy.num_replicas_in_sync == count
+def test_four_replicas_train_the_same_model(trained):
+    one, history = trained(1)
+    many, again = trained(4)
+    assert many.distribute_strategy.num_replicas_in_sync == 4
     assert int(many.step.numpy()) == 52
     assert distance(one, with_dropout()) > 0.1
     assert {"loss", "kl_loss", "val_loss", "val_kl_loss"} < set(history)
@@ -95,7 +90,7 @@ def test_replicas_train_the_same_model(trained, optimizer, count):
 @pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 7])
 def test_replicas_evaluate_to_the_same_figures(trained, batch_size, grey):
-    many, _ = trained("adam", 4)
+    many, _ = trained(4)
     x = grey(9, seed=2)
     figures = many.evaluate(x, batch_size=batch_size, verbose=0, return_dict=True)
     assert figures["loss"] == pytest.approx(-np.mean(many.elbo(x), dtype=float))
@@ -103,7 +98,7 @@ def test_replicas_evaluate_to_the_same_figures(trained, batch_size, grey):
 
 @pytest.mark.slow
 def test_replicas_predict_all_rows_in_order(trained, grey):
-    many, _ = trained("adam", 4)
+    many, _ = trained(4)
     x = grey(9)
     predicted = many.predict(x, batch_size=7, verbose=0)
     np.testing.assert_allclose(predicted, many.reconstruct(x), atol=1e-6)
@@ -222,24 +217,6 @@ def test_validation_data_may_have_weights(small_vae, grey):
     assert figures["val_loss"] == pytest.approx([expected["loss"]], rel=1e-5)
 
 
-def test_sample_weights_weight_the_gradient(small_vae, grey):
-    x, moved = grey(8), []
-    vae = small_vae()
-    vae.compile(sgd(0.01))
-    vae.ensure_built()
-    start = vae.get_weights()
-    for weight in (0.0, 1.0, 2.0):
-        vae.set_weights(start)
-        vae.fit(x, sample_weight=np.full(8, weight), batch_size=8, verbose=0)
-        moved.append(np.concatenate([
-            (now - before).ravel()
-            for now, before in zip(vae.get_weights(), start, strict=True)
-            if now.dtype == np.float32
-        ]))  # fmt: skip
-    assert np.all(moved[0] == 0) and np.any(moved[1] != 0)
-    np.testing.assert_allclose(moved[2], 2 * moved[1], rtol=1e-3, atol=1e-7)
-
-
 # Order and resumption
 
 
@@ -247,7 +224,7 @@ def test_two_fits_of_one_epoch_are_one_fit_of_two(small_vae, grey):
     x = grey(10)
     once, twice = small_vae(), small_vae()
     for vae in (once, twice):
-        vae.compile(OPTIMIZERS["adam"]())
+        vae.compile(keras_vae.Adam(0.01))
     unbroken = once.fit(x, batch_size=4, epochs=2, verbose=0).history["loss"]
     broken = [
         twice.fit(x, batch_size=4, epochs=1, verbose=0).history["loss"][0]
@@ -256,24 +233,6 @@ def test_two_fits_of_one_epoch_are_one_fit_of_two(small_vae, grey):
     np.testing.assert_allclose(broken, unbroken, rtol=1e-6)
     assert distance(once, twice) == 0
     assert unbroken[0] != unbroken[1]
-
-
-def test_a_loaded_model_trains_on_as_if_it_had_never_stopped(small_vae, grey, tmp_path):
-    x = grey(10)
-    vae = small_vae(beta=keras_vae.LinearWarmup(6))
-    vae.compile(OPTIMIZERS["adam"](), steps_per_execution=2)
-    vae.fit(x, batch_size=4, epochs=1, verbose=0)
-    vae.save(tmp_path / "vae.keras")
-    loaded = keras.models.load_model(tmp_path / "vae.keras")
-    assert type(loaded.optimizer) is keras_vae.Adam
-    assert loaded.get_compile_config()["steps_per_execution"] == 2
-    histories = [
-        model.fit(x, batch_size=4, epochs=2, initial_epoch=1, verbose=0).history
-        for model in (vae, loaded)
-    ]
-    for name, losses in histories[0].items():
-        assert losses == pytest.approx(histories[1][name], rel=1e-6)
-    assert distance(vae, loaded) == 0
 
 
 def test_the_default_steps_per_execution_survives_saving(small_vae, tmp_path):

@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from keras_vae import VAE, networks
 from keras_vae.data.named import digits
-from keras_vae.engine import strategies
 from keras_vae.evaluation import samplers
 from keras_vae.models.autoencoder import Autoencoder
 from keras_vae.networks.noise import with_input_noise
@@ -156,15 +155,3 @@ def test_the_noise_is_on_the_input_alone_and_only_in_training(x: np.ndarray) -> 
     clean = tf.reduce_mean(noisy.reconstruction_loss(tf.constant(x), params))
     assert logs[1][0] == pytest.approx(float(clean), rel=1e-5)
     assert logs[1][0] != pytest.approx(logs[0][0], rel=1e-2)
-
-
-@pytest.mark.slow
-def test_two_replicas_train_the_same_denoising_autoencoder(x: np.ndarray) -> None:
-    weights = []
-    for strategy in (tf.distribute.get_strategy(), strategies.mirrored(2)):
-        with strategy.scope():
-            model = make(noise="masking:0.3")
-            model.fit(x, epochs=1, batch_size=75, verbose=0)
-        weights.append([weight.numpy() for weight in model.trainable_variables])
-    for one, two in zip(*weights, strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-5)

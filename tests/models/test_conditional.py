@@ -250,24 +250,6 @@ def test_importance_sampling_covers_the_missing_part_alone(x):
     np.testing.assert_allclose(-terms.neg_elbo, model.elbo(x), rtol=1e-4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("condition", ["label", "mask"])
-def test_two_replicas_train_the_same_model(x, y, condition):
-    given = rows_of(condition, y)
-    results = []
-    for strategy in (strategies.one_device(), strategies.mirrored(2)):
-        with strategy.scope():
-            model = make(condition, prior="conditional")
-            model.ensure_built()
-        model.fit(x, given, epochs=4, batch_size=7, verbose=0)
-        figures = model.evaluate(x, given, batch_size=5, verbose=0, return_dict=True)
-        results.append((model.get_weights(), figures))
-    (weights, figures), (others, their) = results
-    for weight, other in zip(weights, others, strict=True):
-        np.testing.assert_allclose(weight, other, atol=2e-5)
-    assert figures == pytest.approx(their, rel=1e-4)
-
-
 # Any network.
 
 
@@ -347,10 +329,9 @@ def test_a_network_of_the_wrong_shape_is_told_what_it_is_called_with():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("condition", ["label", "vector", "bottom_half", "mask"])
-def test_a_saved_and_an_exported_model_make_the_same(x, y, condition, tmp_path):
-    given = rows_of(condition, y)
-    model = make(condition, prior="conditional")
+def test_a_saved_and_an_exported_model_make_the_same(x, y, tmp_path):
+    given = rows_of("vector", y)
+    model = make("vector", prior="conditional")
     model.adapt(x, given)
     model.fit(x, given, epochs=2, verbose=0)
     rows = given if given is not None else model.part_of(x)

@@ -9,7 +9,6 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from keras_vae import VAE, LinearWarmup, networks
-from keras_vae.engine import strategies
 from keras_vae.models import disentangled as family
 from keras_vae.models.autoencoder import Autoencoder
 from keras_vae.models.disentangled import (
@@ -118,54 +117,24 @@ def test_mmd_is_zero_on_equal_samples_and_grows_with_distance() -> None:
     assert 0.0 < float(near) < 0.02 < float(far)
 
 
+@pytest.fixture(scope="module")
+def plainly_encoded(x: np.ndarray) -> np.ndarray:
+    """What the VAE learns to encode."""
+    model = make(VAE)
+    model.fit(x, epochs=3, batch_size=10, verbose=0)
+    return model.encode(x)
+
+
 @cases
 def test_what_makes_it_special_changes_what_is_learned(
-    kind: type[VAE], options: dict[str, object], x: np.ndarray
-) -> None:
-    plain, special = make(VAE), make(kind, **options)
-    for model in (plain, special):
-        model.fit(x, epochs=3, batch_size=10, verbose=0)
-    assert not np.allclose(plain.encode(x), special.encode(x), atol=1e-4)
-
-
-@cases
-def test_loss_is_reconstruction_plus_penalty(
-    kind: type[VAE], options: dict[str, object], x: np.ndarray
-) -> None:
-    figures = make(kind, **options).evaluate(x, verbose=0, return_dict=True)
-    terms = figures["reconstruction_loss"] + figures["penalty_loss"]
-    assert figures["loss"] == pytest.approx(terms, rel=1e-5)
-
-
-@pytest.mark.slow
-@cases
-def test_two_replicas_train_the_same_model(
-    kind: type[VAE], options: dict[str, object], x: np.ndarray
-) -> None:
-    results = []
-    for strategy in (strategies.one_device(), strategies.mirrored(2)):
-        with strategy.scope():
-            model = make(kind, **options)
-        history = model.fit(x, epochs=4, batch_size=7, verbose=0).history
-        results.append((history["loss"], model.get_weights()))
-    (losses, weights), (others, other_weights) = results
-    np.testing.assert_allclose(losses, others, rtol=1e-4)
-    for one, two in zip(weights, other_weights, strict=True):
-        np.testing.assert_allclose(one, two, atol=1e-3)
-
-
-@cases
-def test_round_trip_keeps_arguments_and_outputs(
-    kind: type[VAE], options: dict[str, object], x: np.ndarray, tmp_path: Path
+    kind: type[VAE],
+    options: dict[str, object],
+    x: np.ndarray,
+    plainly_encoded: np.ndarray,
 ) -> None:
     model = make(kind, **options)
-    model.fit(x, epochs=1, batch_size=10, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    networks_aside = {"encoder": None, "decoder": None}
-    config, expected = loaded.get_config(), model.get_config()
-    assert {**config, **networks_aside} == {**expected, **networks_aside}
-    np.testing.assert_array_equal(loaded.reconstruct(x), model.reconstruct(x))
+    model.fit(x, epochs=3, batch_size=10, verbose=0)
+    assert not np.allclose(plainly_encoded, model.encode(x), atol=1e-4)
 
 
 @pytest.mark.slow

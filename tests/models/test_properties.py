@@ -101,6 +101,7 @@ def test_an_epoch_of_any_batch_size_counts_every_example(trained, n, batch_size,
     assert total == pytest.approx(mean, rel=1e-4)
 
 
+@pytest.mark.slow
 @few(40)
 @given(
     name=st.sampled_from(sorted(LIKELIHOODS)),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import keras_vae
+from keras_vae import testing
 from keras_vae.models import registry
 from keras_vae.models.conditions import make_condition
 from keras_vae.training.build import build_model
@@ -20,7 +21,6 @@ SMALL = {
 }
 CLASSES = 3
 Y = np.arange(6) % CLASSES
-PROMISES = {"elbo", "prior", "sum", "microbatches", "xla"}
 models = pytest.mark.parametrize("name", registry.MODELS)
 
 
@@ -69,8 +69,8 @@ def test_a_model_is_made_for_each_of_its_kinds_of_data(name):
     for kind in registry.MODELS[name].kinds:
         model, given = made(name, kind)
         assert type(model) is registry.MODELS[name].load()
-        y = {} if given is None else {"condition": given}
-        assert np.isfinite(model.reconstruct(examples(kind), **y)).all()
+        model.ensure_built()  # which calls all of its networks
+        assert model.built and (given is None) == (model.condition_spec is None)
 
 
 def test_other_kinds_of_data_are_refused(monkeypatch):
@@ -81,24 +81,29 @@ def test_other_kinds_of_data_are_refused(monkeypatch):
 
 
 @models
-def test_a_promise_is_kept_unless_the_table_excuses_it(name):
+def test_what_the_table_excuses_is_refused_and_nothing_else(name):
     model, y = made(name, "images")
-    x = examples("images")
     given = {} if y is None else {"condition": y}
-    found = model.evaluate(x, y, verbose=0, return_dict=True)
-    penalty = found.get("penalty_loss", model.beta * found.get("kl_loss", 0.0))
-    total = found["reconstruction_loss"] + penalty
-    broken = {
-        "elbo": refuses(lambda: model.elbo(x, **given)),
+    refused = {
         "prior": refuses(lambda: model.sample(6, seed=1, **given)),
-        "sum": found["loss"] != pytest.approx(total, rel=1e-4),
         "microbatches": refuses(lambda: model.compile("adam", accumulate_steps=2)),
         "xla": refuses(lambda: model.compile("adam", jit_compile=True)),
     }
-    assert broken.keys() == PROMISES
-    assert {key for key, value in broken.items() if value} == set(
-        registry.MODELS[name].excused
-    )
+    excused = set(registry.MODELS[name].excused)
+    assert {key for key, value in refused.items() if value} == excused & refused.keys()
+    assert excused <= {*testing.CLAUSES, "prior"}
+
+
+def test_no_excuse_is_without_need():
+    # Without it the contract, which the others keep, would be broken.
+    for name, entry in registry.MODELS.items():
+        model, y = made(name)
+        if "elbo" in entry.excused:
+            assert refuses(lambda model=model: model.elbo(examples()))
+        if "sum" in entry.excused:
+            found = model.evaluate(examples(), y, verbose=0, return_dict=True)
+            total = found["reconstruction_loss"] + found["kl_loss"]
+            assert found["loss"] != pytest.approx(total, rel=1e-4)
 
 
 def test_the_page_of_models_has_a_line_and_a_command_for_each():

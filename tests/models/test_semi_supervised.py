@@ -233,58 +233,6 @@ def test_without_a_label_the_most_probable_one_is_taken():
     np.testing.assert_allclose(walk[[0, -1]], model.reconstruct(x[:2]), rtol=1e-4)
 
 
-@pytest.mark.slow
-@MAKERS
-def test_a_saved_model_is_the_same_model(make, tmp_path):
-    model, (x, y) = make(alpha=7.0), data(12)
-    model.fit(x, partly(y), batch_size=4, epochs=1, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(loaded.predict_label(x), model.predict_label(x))
-    np.testing.assert_allclose(loaded.elbo(x), model.elbo(x), rtol=1e-6)
-    assert loaded.alpha == 7.0
-    condition = np.array([2, 0])
-    np.testing.assert_allclose(
-        loaded.sample(2, 5, condition=condition),
-        model.sample(2, 5, condition=condition),
-    )
-
-
-@pytest.mark.slow
-@MAKERS
-def test_the_exported_model_predicts_labels_and_generates_by_label(make, tmp_path):
-    model, (x, _) = make(), data(5)
-    model.export(tmp_path / "saved_model")
-    signatures = tf.saved_model.load(tmp_path / "saved_model").signatures
-    found = signatures["predict_label"](x=tf.constant(x))["probabilities"]
-    np.testing.assert_allclose(found, model.predict_label(x), rtol=1e-5)
-    made = signatures["generate"](
-        num=tf.constant(2),
-        seed=tf.constant([1, 2]),
-        condition=tf.constant([0, 2]),
-    )["x"]
-    assert made.shape == (2, *SHAPE)
-
-
-@pytest.mark.slow
-@MAKERS
-def test_two_replicas_train_the_same_model(make):
-    x, y = data(22)
-    results = []
-    for strategy in (strategies.one_device(), strategies.mirrored(2)):
-        with strategy.scope():
-            model = make()
-        history = model.fit(x, partly(y, 7), batch_size=5, epochs=2, verbose=0).history
-        figures = model.evaluate(x, y, batch_size=5, verbose=0, return_dict=True)
-        last = {name: values[-1] for name, values in history.items()}
-        results.append((last, figures, model.get_weights()))
-    (last, figures, weights), (their_last, their_figures, others) = results
-    assert their_last == pytest.approx(last, rel=1e-4)
-    assert their_figures == pytest.approx(figures, rel=1e-4)
-    for one, two in zip(weights, others, strict=True):
-        np.testing.assert_allclose(one, two, atol=1e-4)
-
-
 def test_m1_hears_nothing_of_what_m2_generates():
     x, y = data(6)
     model = m1m2(finetune=False)

@@ -92,27 +92,6 @@ def test_a_constant_feature_does_no_harm() -> None:
 
 
 @pytest.mark.parametrize(("shape", "network"), [((6,), "mlp"), ((11, 3), "conv1d")])
-def test_files_keep_the_units(shape: tuple[int, ...], network: str, tmp_path) -> None:
-    x = examples(shape)
-    model = make(shape, network)
-    model.adapt(x)
-    model.fit(x, epochs=1, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(loaded.elbo(x), model.elbo(x), rtol=1e-4)
-    model.export(tmp_path / "saved")
-    signatures = tf.saved_model.load(tmp_path / "saved").signatures
-    wanted = model.reconstruct(x)
-    got = signatures["reconstruct"](x=tf.constant(x))["x"]
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-3)
-    made = signatures["generate"](num=tf.constant(4), seed=tf.constant([1, 0]))["x"]
-    np.testing.assert_allclose(made, model.sample(4, seed=1), rtol=1e-4, atol=1e-3)
-    assert abs(float(tf.reduce_mean(made)) / x.mean() - 1) < 0.5
-    walk = model.interpolate(x[0], x[1], 4)
-    np.testing.assert_allclose(walk[[0, -1]], wanted[:2], rtol=1e-3)
-
-
-@pytest.mark.parametrize(("shape", "network"), [((6,), "mlp"), ((11, 3), "conv1d")])
 def test_training_beats_the_normal_of_each_feature(
     shape: tuple[int, ...], network: str
 ) -> None:

@@ -4,7 +4,6 @@ import pytest
 import tensorflow as tf
 
 from keras_vae import WAE, networks
-from keras_vae.engine import strategies
 from keras_vae.models.wae import unbiased_mmd
 
 SHAPE, DIM = (4, 4, 1), 3
@@ -88,20 +87,6 @@ def test_the_weight_weighs_and_the_kl_does_not_count(x):
     one, ten = (found[weight] for weight in (1.0, 10.0))
     assert ten["penalty_loss"] == pytest.approx(10.0 * one["penalty_loss"], rel=1e-4)
     assert ten["kl_loss"] == one["kl_loss"] > 0.0
-
-
-@pytest.mark.slow
-def test_two_replicas_train_the_same_model(x):
-    results = []
-    for strategy in (strategies.one_device(), strategies.mirrored(2)):
-        with strategy.scope():
-            model = made()
-        history = model.fit(x, epochs=2, batch_size=7, verbose=0).history
-        results.append((history["loss"], model.get_weights()))
-    (losses, weights), (others, other_weights) = results
-    np.testing.assert_allclose(losses, others, rtol=1e-4)
-    for one, two in zip(weights, other_weights, strict=True):
-        np.testing.assert_allclose(one, two, atol=1e-3)
 
 
 @pytest.mark.parametrize("options", [{"beta": 2.0}, {"mmd_weight": -1.0}])

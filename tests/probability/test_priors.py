@@ -6,7 +6,6 @@ from scipy.special import expit, logsumexp
 from scipy.stats import norm
 
 from keras_vae import VAE, networks
-from keras_vae.engine import strategies
 from keras_vae.models.conditional import CVAE
 from keras_vae.probability import priors
 from keras_vae.probability.priors import (
@@ -276,37 +275,6 @@ def test_pseudo_inputs_of_a_conditional_model_keep_their_conditions() -> None:
 # Part of a model.
 
 
-@pytest.mark.parametrize("name", LEARNED)
-def test_saved_model_file_gives_the_same_prior(
-    name: str, x: np.ndarray, tmp_path
-) -> None:
-    model = make(learned(name))
-    model.adapt(x)
-    model.fit(x, epochs=1, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert loaded.prior.components == 5
-    np.testing.assert_allclose(loaded.elbo(x), model.elbo(x), rtol=1e-5)
-    np.testing.assert_allclose(
-        loaded.sample(6, seed=1), model.sample(6, seed=1), rtol=1e-5
-    )
-
-
-@pytest.mark.parametrize("name", LEARNED)
-def test_exported_model_generates_from_the_learned_prior(
-    name: str, x: np.ndarray, tmp_path
-) -> None:
-    model = make(learned(name))
-    model.adapt(x)
-    model.fit(x, epochs=1, verbose=0)
-    model.export(tmp_path / "saved")
-    generate = tf.saved_model.load(tmp_path / "saved").signatures["generate"]
-    got = generate(num=tf.constant(9), seed=tf.constant([5, 0]))["x"]
-    np.testing.assert_allclose(got, model.sample(9, seed=5), rtol=1e-4, atol=1e-6)
-    few = generate(num=tf.constant(2), seed=tf.constant([5, 0]))["x"]
-    np.testing.assert_allclose(got[:2], few, rtol=1e-5)
-
-
 def test_export_computes_the_components_once(x: np.ndarray, tmp_path) -> None:
     model = make(learned("vamp"))
     model.adapt(x)
@@ -328,21 +296,6 @@ def test_export_computes_the_components_once(x: np.ndarray, tmp_path) -> None:
     before = model.sample(3, seed=0)
     model.prior.logits.assign(-model.prior.logits.value)
     assert np.abs(model.sample(3, seed=0) - before).max() > 1e-4  # not fixed for good
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", LEARNED)
-def test_two_replicas_train_the_same_model(name: str, x: np.ndarray) -> None:
-    """With dropout, which must not be drawn for pseudo-inputs by row of a replica."""
-    weights = []
-    for strategy in (tf.distribute.get_strategy(), strategies.mirrored(2)):
-        with strategy.scope():
-            model = make(learned(name), dropout=0.3)
-            model.adapt(x)
-            model.fit(x, epochs=2, batch_size=25, verbose=0)
-        weights.append([weight.numpy() for weight in model.trainable_variables])
-    for one, two in zip(*weights, strict=True):
-        np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-5)
 
 
 def test_vamp_says_what_it_lacks() -> None:
