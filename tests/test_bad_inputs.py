@@ -179,6 +179,10 @@ NETWORKS = {
         lambda: networks.mlp_encoder((5,), 2, normalization="bacth"),
     ),
     "all dropped": ("dropout", lambda: networks.mlp_encoder((5,), 2, dropout=1.0)),
+    "outputs of no size": (
+        "output_gain",
+        lambda: networks.conv_decoder(2, (8, 8, 1), output_gain=0),
+    ),
     "NaN dropped": ("dropout", lambda: networks.mlp_encoder((5,), 2, dropout=NAN)),
     "a rate below 0": ("rate", lambda: RowDropout(-0.1)),
     "another noise": ("kind", lambda: InputNoise("blur", 0.1)),

@@ -257,6 +257,18 @@ def test_a_given_initializer_is_used_for_every_kernel(name):
         assert all(np.all(v == 0.25) for v in values)
 
 
+@pytest.mark.parametrize("name", SMALL)
+def test_the_output_gain_makes_the_last_kernel_of_a_decoder_smaller(name):
+    models = []
+    for options in ({}, {"output_gain": 0.25}):
+        keras.utils.set_random_seed(0)
+        models.append(pair(name, **options)[1])
+    last = models[0].get_layer("params").kernel
+    for before, after in zip(*(model.weights for model in models), strict=True):
+        gain = 0.25 if before is last else 1.0
+        np.testing.assert_allclose(after, gain * before.numpy())
+
+
 def test_layers_do_not_share_the_values_of_one_initializer():
     random = keras.initializers.HeNormal()
     encoder = networks.resmlp_encoder((4,), 2, hidden_units=(4,), initializer=random)

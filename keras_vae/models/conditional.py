@@ -402,7 +402,11 @@ class CVAE(VAE):
         if isinstance(decoder, str):
             params_shape = self.likelihood.params_shape(self.data_shape)
             decoder = conditional_decoder(
-                decoder, self.condition, self.latent_dim, params_shape
+                decoder,
+                self.condition,
+                self.latent_dim,
+                params_shape,
+                output_gain=self.likelihood.output_gain,
             )
         return encoder, decoder
 

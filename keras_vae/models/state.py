@@ -153,7 +153,8 @@ class State(Inference):
         if isinstance(decoder, str):
             make_decoder = lookup("decoder", decoder, networks.DECODERS)
             params_shape = self.likelihood.params_shape(self.data_shape)
-            decoder = make_decoder(self.latent_dim, params_shape)
+            gain = self.likelihood.output_gain
+            decoder = make_decoder(self.latent_dim, params_shape, output_gain=gain)
         return encoder, decoder
 
     def reset_metrics(self) -> None:

@@ -47,6 +47,8 @@ class Options(TypedDict, total=False):
         then depends on how a batch is split over replicas. It stands between a layer
         and its activation,
     normalize_after: or, if True, behind the activation.
+    output_gain: How large a decoder's last kernel is at first, beside what the
+        initialiser makes of it: above 0, 1 by default. Encoders do not use it.
     name: Of the model; its layers' names start with it. Networks of one model that use
         dropout need different names.
     """
@@ -56,6 +58,7 @@ class Options(TypedDict, total=False):
     dropout: float | None
     normalization: str | None
     normalize_after: bool
+    output_gain: float
     name: str | None
 
 
@@ -92,6 +95,7 @@ class Blocks:
         if self.normalization is not None:
             lookup("normalization", self.normalization, _NORMALIZATIONS)
         self.normalize_after = bool(options.get("normalize_after"))
+        self.output_gain = _checked_gain(options.get("output_gain", 1.0))
         self._counts: dict[str, int] = {}
 
     def dense(self, x: Any, units: int, **kwargs: Any) -> Any:
@@ -160,6 +164,13 @@ class Blocks:
     def last(self) -> Any:
         """The initialiser of a layer that no activation follows."""
         return self._initializer() or _DEFAULT_INITIALIZER
+
+    def output(self, layer: keras.layers.Layer, h: Any) -> Any:
+        """Calls a decoder's last layer for the first time, which makes its kernel."""
+        params = layer(h)
+        if self.output_gain != 1.0:
+            layer.kernel.assign(self.output_gain * layer.kernel)
+        return params
 
     def encoder(self, x: Any, h: Any, latent_dim: int) -> keras.Model:
         """Ends an encoder: one Dense layer that is split in two."""
@@ -267,6 +278,13 @@ def _checked_rate(value: Any) -> float:
         isinstance(value, (int, float)) and 0 <= value < 1
     ):
         raise invalid_argument("dropout", "a number of at least 0 and below 1", value)
+    return float(value)
+
+
+def _checked_gain(value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value < math.inf:
+        raise invalid_argument("output_gain", "a finite number above 0", value)
     return float(value)
 
 

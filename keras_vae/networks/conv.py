@@ -251,7 +251,7 @@ def _decoder(
     else:
         for width, size in zip(filters[::-1], sizes[-2::-1], strict=True):
             h = blocks.upsample(blocks.activate(h), width, size)
-    params = _output(shape, blocks)(blocks.activate(h))
+    params = blocks.output(_output(shape, blocks), blocks.activate(h))
     return keras.Model(z, params, name=blocks.name)
 
 

@@ -149,9 +149,10 @@ def _decoder(
     z = keras.Input((latent_dim,), name="z")
     h = _STACKS[network](blocks, z, widths[::-1])
     limit.count(h.shape[-1] * math.prod(shape))
-    params = keras.layers.Dense(
+    last = keras.layers.Dense(
         math.prod(shape), kernel_initializer=blocks.last(), name="params"
-    )(h)
+    )
+    params = blocks.output(last, h)
     params = keras.layers.Reshape(shape, name=f"{blocks.name}_reshape")(params)
     return keras.Model(z, params, name=blocks.name)
 

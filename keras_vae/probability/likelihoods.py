@@ -48,6 +48,15 @@ class Likelihood(keras.layers.Layer):
         super().__init__(**kwargs)
         self.image = image
 
+    @property
+    def output_gain(self) -> float:
+        """How large the weights of the decoder's last layer are to be at first.
+
+        As large as the data vary, beside 1. Outputs that vary more cost so much that
+        the first steps do nothing but make them constant, for good where units die.
+        """
+        return 1.0
+
     def params_shape(self, input_shape: Sequence[int]) -> tuple[int, ...]:
         """The shape of the decoder's output for data of `input_shape`, without batch.
 
@@ -262,6 +271,11 @@ class Gaussian(Likelihood):
         )
         self.built = True
 
+    @property
+    def output_gain(self) -> float:
+        """See `Likelihood.output_gain`; vectors and sequences are standardised."""
+        return _INITIAL_IMAGE_SCALE if self.image else 1.0
+
     def _initial_log_scale(self) -> float:
         return math.log(_INITIAL_IMAGE_SCALE) if self.image else 0.0
 
@@ -356,6 +370,11 @@ class DiscretizedLogistic(Likelihood):
 
     numbers_per_element = 2
     unit_interval = True
+
+    @property
+    def output_gain(self) -> float:
+        """See `Likelihood.output_gain`."""
+        return _INITIAL_IMAGE_SCALE
 
     def check_support(self, x: np.ndarray) -> None:
         """See `Likelihood.check`; data off the grid k/255 are refused too."""

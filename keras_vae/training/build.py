@@ -109,7 +109,7 @@ def _built(
         latent_dim=config.latent_dim,
         input_shape=input_shape,
         encoder=_encoder(config, input_shape, of_encoder, posteriors),
-        decoder=_decoder(config, likelihood.params_shape(input_shape), of_decoder),
+        decoder=_decoder(config, likelihood, input_shape, of_decoder),
         likelihood=likelihood,
         seed=config.seed,
         **arguments,
@@ -249,18 +249,24 @@ def _encoder(
 
 
 def _decoder(
-    config: TrainConfig, params_shape: tuple[int, ...], condition: Condition | None
+    config: TrainConfig,
+    likelihood: Likelihood,
+    input_shape: tuple[int, ...],
+    condition: Condition | None,
 ) -> keras.Model:
+    params_shape = likelihood.params_shape(input_shape)
+    options = _options(config, "decoder")
+    options["output_gain"] = likelihood.output_gain
     if condition is not None:
         return conditional_decoder(
             str(config.decoder),
             condition,
             config.latent_dim,
             params_shape,
-            **_options(config, "decoder"),
+            **options,
         )
     make = lookup("decoder", str(config.decoder), networks.DECODERS)
-    return make(config.latent_dim, params_shape, **_options(config, "decoder"))
+    return make(config.latent_dim, params_shape, **options)
 
 
 def _options(config: TrainConfig, network: str) -> dict[str, Any]:

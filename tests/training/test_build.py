@@ -1,5 +1,7 @@
 import keras
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from keras_vae import networks
 from keras_vae.training.build import build_model
@@ -62,3 +64,34 @@ def test_the_gain_is_a_factor_on_the_weights_that_are_drawn(name):
         return float(keras.ops.std(dense.kernel))
 
     assert spread(0.5) == pytest.approx(0.5 * spread(1.0), rel=0.02)
+
+
+def of_digits(**flags):
+    config = TrainConfig.resolve({**flags, "epochs": 12})
+    return build_model(config, (8, 8, 1), 1500)
+
+
+@pytest.mark.parametrize("network", ["mlp", "resmlp", "conv", "resnet"])
+@pytest.mark.parametrize(
+    "likelihood", ["gaussian", "gaussian_per_pixel", "discretized_logistic"]
+)
+def test_what_is_made_of_z_starts_varying_no_more_than_data_do(network, likelihood):
+    model = of_digits(encoder=network, activation="relu", likelihood=likelihood)
+    z = np.random.default_rng(0).normal(size=(200, 20)).astype(np.float32)
+    assert 0.05 < np.std(model.decoder(z)) < 0.5
+
+
+def test_vectors_start_varying_as_standardised_data_do():
+    config = TrainConfig.resolve({"likelihood": "gaussian"})
+    model = build_model(config, (30,), 100)
+    z = np.random.default_rng(0).normal(size=(200, 20)).astype(np.float32)
+    assert 0.5 < np.std(model.decoder(z)) < 2
+
+
+@pytest.mark.slow
+def test_residual_blocks_of_relu_use_their_latents_under_a_gaussian():
+    model = of_digits(encoder="resmlp", activation="relu", likelihood="gaussian")
+    x = load_digits().images[:1500, ..., np.newaxis].astype(np.float32) / 16
+    model.adapt(x)
+    history = model.fit(x, batch_size=128, epochs=12, verbose=0).history
+    assert history["kl_loss"][-1] > 2
