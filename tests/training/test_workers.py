@@ -155,7 +155,7 @@ def job(tmp_path, count, *flags):
     ]
 
 
-def wait_for(condition, processes, seconds=120):
+def wait_for(condition, processes, seconds=400):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end and all(p.poll() is None for p in processes), [
