@@ -223,6 +223,8 @@ MODELS: dict[str, ModelEntry] = {
         _SEMI_SUPERVISED,
         {
             **_FEW_LABELS,
+            # The bound on latents moves labels that are not known, for good.
+            "joint": False,
             "encoder": "conv",
             "decoder": "mlp",
             "hidden_units": (128,),
