@@ -285,11 +285,11 @@ def _limits(metrics: Mapping[str, Any], model: Any) -> list[str]:
     ]
     if metrics.get("part") == "training":
         limits.append(
-            "There was no test part: the metrics are of what it was trained on."
+            "There was no test split: the metrics are of what it was trained on."
         )
     if metrics.get("part") == "validation":
         limits.append(
-            "There was no test part: the metrics are of the validation part, by which "
+            "There was no test split: the metrics are of the validation data, by which "
             "the best epoch was chosen."
         )
     active = metrics.get("active_units", model.latent_dim)

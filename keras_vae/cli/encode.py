@@ -25,10 +25,11 @@ class EncodeOptions(Options):
     out: str | None = option(
         None, "the .csv file to write; latents.csv in the run's folder if not given"
     )
-    part: str | None = option(
+    split: str | None = option(
         None,
         "which examples; those that were not trained on if not given",
         choices=("train", "validation", "test"),
+        alias="part",
     )
     dataset: str | None = option(
         None, "other data to encode, a name or a path; the run's own if not given"
@@ -49,7 +50,7 @@ def encode(given: dict[str, Any]) -> None:
     measure.encode_run(
         options.run,
         options.out,
-        options.part,
+        options.split,
         options.dataset,
         options.num_samples,
         say=print,

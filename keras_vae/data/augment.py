@@ -16,7 +16,7 @@ Augment = Callable[[tf.Tensor, RowNoise], tf.Tensor]
 
 _DEGREES = 10.0  # largest rotation either way
 _SCALE = 0.1  # largest relative change of each side
-_SHIFT = 0.05  # largest shift, as a part of the side
+_SHIFT = 0.05  # largest shift, as a fraction of the side
 _PART = 0.5  # of the images that are changed
 
 

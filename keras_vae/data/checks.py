@@ -190,10 +190,10 @@ def encode_labels(
     """Numbers text labels by their sorted names; empty text is -1, no label.
 
     Args:
-        labels: What `check_labels` returned, by part.
+        labels: What `check_labels` returned, by split.
 
     Returns:
-        int32 `(n,)` by part, and the names, None where the labels are numbers.
+        int32 `(n,)` by split, and the names, None where the labels are numbers.
 
     Raises:
         DataError: If text and numbers are mixed, or there are too many names.

@@ -32,7 +32,7 @@ DATA_KINDS = ("auto", "images", "sequences", "vectors")
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a dataset: examples, and what is known of each.
+    """One split of a dataset: examples, and what is known of each.
 
     Attributes:
         x: uint8, uint16 or float32 `(n, *input_shape)`, images with an axis of
@@ -54,7 +54,7 @@ class Split:
         return len(self.x)
 
     def take(self, rows: np.ndarray) -> "Split":
-        """Returns the part with only these examples, in this order."""
+        """Returns the split with only these examples, in this order."""
         x = self.x[rows] if isinstance(self.x, np.ndarray) else self.x.take(rows)
         others = (self.y, self.condition, self.factors)
         return Split(x, *(None if other is None else other[rows] for other in others))
@@ -86,10 +86,10 @@ class Data:
 
     @property
     def measured(self) -> tuple[str, Split]:
-        """What final figures are of: the test part, else validation, else training.
+        """What final metrics are of: the test split, else validation, else training.
 
         Returns:
-            What the part is called in words, and its examples.
+            What the split is called in words, and its examples.
         """
         for words, split in (("test", self.test), ("validation", self.validation)):
             if split is not None:
@@ -98,10 +98,10 @@ class Data:
 
     @property
     def monitored(self) -> tuple[str, Split | None]:
-        """What training is watched by: the validation part, else test, else nothing.
+        """What training is monitored by: the validation split, else test, else nothing.
 
         Returns:
-            What the part is called in words, and its examples.
+            What the split is called in words, and its examples.
         """
         if self.validation is not None:
             return "validation", self.validation
@@ -138,7 +138,7 @@ def load(
         seed: Of the choice of these examples.
 
     Returns:
-        The dataset. A part that is not there is None; none is made up.
+        The dataset. A split that is not there is None; none is made up.
 
     Raises:
         ValueError: If an argument is out of range, or the data cannot be used; the
@@ -171,7 +171,7 @@ def load(
 
 
 def _in_steps(name: str, arrays: Arrays, data_kind: str, features: int) -> str:
-    """Cuts the lines of numbers of all parts into steps; returns the kind of data."""
+    """Cuts the lines of numbers of all splits into steps; returns the kind of data."""
     if features < 1 or data_kind not in ("auto", "sequences"):
         raise invalid_argument(
             "features_per_step",
@@ -372,7 +372,7 @@ def _checked_factors(where: str, factors: np.ndarray) -> np.ndarray:
 
 
 def _require_alike(name: str, part: str, split: Split, train: Split) -> None:
-    """Raises a `DataError` if a part does not go with the training part."""
+    """Raises a `DataError` if a split does not go with the training split."""
     for field in ("x", "condition"):
         one, other = getattr(train, field), getattr(split, field)
         if (one is None) != (other is None):
@@ -392,7 +392,7 @@ def _require_alike(name: str, part: str, split: Split, train: Split) -> None:
 
 
 def _hold_out(data: Data, fraction: float, seed: int) -> Data:
-    """Sets examples aside as validation part, by a permutation from the seed."""
+    """Sets examples aside as validation split, by a permutation from the seed."""
     count = max(1, round(len(data.train) * fraction))
     if count >= len(data.train):
         raise invalid_argument(

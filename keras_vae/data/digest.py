@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_vae.data.datasets import Data, Split
 
-_EXAMPLES = 1_000  # that are read of a part, at most
+_EXAMPLES = 1_000  # that are read of a split, at most
 _BYTES = 2**26  # of examples that are held at a time
 
 
@@ -27,7 +27,7 @@ def digest(data: Data) -> dict[str, str]:
 
     Returns:
         Texts of 60 characters at most by what they are of: "training examples",
-        "training labels", "training conditions", the same of the other parts that are
+        "training labels", "training conditions", the same of the other splits that are
         there, "names of classes".
 
     Raises:

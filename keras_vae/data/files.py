@@ -40,7 +40,7 @@ def in_two(train: int, **arrays: np.ndarray) -> Arrays:
     """Cuts arrays in two: `x` gives `x_train`, its first rows, and `x_test`, the rest.
 
     Args:
-        train: Number of rows of the first part.
+        train: Number of rows of the first split.
         **arrays: Each with a row for each example.
     """
     cut = {name: (rows[:train], rows[train:]) for name, rows in arrays.items()}

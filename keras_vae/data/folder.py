@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_vae.data.checks import require_size
 from keras_vae.data.image_files import Headers, find_images
-from keras_vae.data.parts import PARTS
+from keras_vae.data.splits import SPLITS
 from keras_vae.errors import DataError
 
 if TYPE_CHECKING:
@@ -263,7 +263,7 @@ def read_folder(path: Path) -> dict[str, Any]:
 
     The label of an image is the sub-folder of the first level it is in; an image beside
     the sub-folders has none, -1. If there is a sub-folder `train`, and besides it only
-    `test`, `validation` or `val`, these are the parts, each with labels in this manner.
+    `test`, `validation` or `val`, these are the splits, each labelled in this way.
 
     Raises:
         ValueError: As `ImageFolder`.
@@ -271,11 +271,11 @@ def read_folder(path: Path) -> dict[str, Any]:
     folder = ImageFolder(path)
     steps = [Path(file).parts for file in folder.files]
     parts = {step[0] if len(step) > 1 else "" for step in steps}
-    if "train" not in parts or len(parts) == 1 or parts - PARTS.keys():
+    if "train" not in parts or len(parts) == 1 or parts - SPLITS.keys():
         return {"x_train": folder, **_labels("train", steps)}
     arrays: dict[str, Any] = {}
-    for part in sorted({PARTS[name] for name in parts}):
-        rows = [row for row, step in enumerate(steps) if PARTS[step[0]] == part]
+    for part in sorted({SPLITS[name] for name in parts}):
+        rows = [row for row, step in enumerate(steps) if SPLITS[step[0]] == part]
         arrays[f"x_{part}"] = folder.take(rows)
         arrays |= _labels(part, [steps[row][1:] for row in rows])
     return arrays

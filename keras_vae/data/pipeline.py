@@ -25,7 +25,7 @@ Gather = Callable[[tf.Tensor], tf.Tensor]
 
 
 class Share(NamedTuple):
-    """The part of each global batch that one of several workers takes.
+    """The examples of each global batch that one of several workers takes.
 
     The batch is cut by the number of replicas, rounded up, so the last replicas may
     have fewer examples or none.
@@ -195,7 +195,7 @@ class _Places(NamedTuple):
 
 
 def _in_order() -> tf.data.Options:
-    """Batches come in the order of their steps, and replicas get parts of each."""
+    """Batches come in the order of their steps, and each replica gets its share."""
     options = tf.data.Options()
     options.deterministic = True
     options.experimental_distribute.auto_shard_policy = (

@@ -229,7 +229,7 @@ def cardinality(x: Any) -> int | None:
 def split_off(x: Any, y: Any, weight: Any, fraction: Any) -> tuple[Any, Any]:
     """Returns the first examples for training and the last `fraction` for validation.
 
-    As many as Keras takes: the training part is rounded down.
+    As many as Keras takes: the training split is rounded down.
 
     Raises:
         ValueError: If the fraction is out of range, leaves one part empty, or x is no

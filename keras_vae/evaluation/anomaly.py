@@ -70,7 +70,7 @@ def leave_one_class_out(
     told: Told | None = None,
     num_samples: int = 16,
 ) -> list[dict[str, float]]:
-    """Trains without one class at a time, and lets the model find it in the test part.
+    """Trains without one class at a time, and lets the model find it in the test split.
 
     Args:
         train: Training examples with labels.
@@ -80,7 +80,7 @@ def leave_one_class_out(
         num_samples: Samples of the posterior for each example's score.
 
     Returns:
-        A row for each label of both parts: `label`, `anomalies` (how many test examples
+        A row for each label of both splits: `label`, `anomalies` (test examples that
         have it), `neg_elbo_auroc` and `reconstruction_auroc`.
 
     Raises:

@@ -21,7 +21,7 @@ def principal_components(
 
     Everything is in the units in which the model sees the data: images in [0, 1],
     vectors and sequences standardised. The components are those of up to 10,000
-    training examples; all figures are of the test examples.
+    training examples; all metrics are of the test examples.
 
     Args:
         model: A `VAE` or a model with its methods.
@@ -45,7 +45,7 @@ def principal_components(
     projected = pca.transform(test)
     residual = np.sum(np.square(test - pca.inverse_transform(projected)), axis=1)
     own = np.square(test - _flat(model, model.reconstruct(x_test, condition)))
-    figures = {
+    metrics = {
         "squared_error": float(np.mean(np.sum(own, axis=1))),
         "pca_squared_error": float(np.mean(residual)),
         "pca_components": components,
@@ -58,8 +58,8 @@ def principal_components(
         log_volume += (size - components) * math.log(noise)
         constant = size * math.log(2.0 * math.pi) + log_volume
         nll = 0.5 * (constant + distance + residual / noise)
-        figures["pca_nll"] = float(np.mean(nll)) + _log_unit(model)
-    return figures
+        metrics["pca_nll"] = float(np.mean(nll)) + _log_unit(model)
+    return metrics
 
 
 def _flat(model: Any, x: Any) -> np.ndarray:

@@ -1,8 +1,8 @@
 """How well a conditional model does what it is asked for.
 
 Of labels: whether a classifier that knows real examples only sees the class that was
-asked for. Of parts of images: the log-likelihood of the missing pixels, beside that of
-a nearest-neighbour baseline.
+asked for. Of regions of images: the log-likelihood of the missing pixels, and that of a
+nearest-neighbour baseline.
 """
 
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ _MAX_TRAINING = 10_000  # examples: a support vector machine takes their square
 _SEED = 0
 
 
-def conditional_figures(model: Any, train: Split, test: Split) -> dict[str, Any]:
+def conditional_metrics(model: Any, train: Split, test: Split) -> dict[str, Any]:
     """Measures what there is to measure of a model's condition.
 
     Args:
@@ -30,7 +30,7 @@ def conditional_figures(model: Any, train: Split, test: Split) -> dict[str, Any]
         test: The examples that the model is measured on.
 
     Returns:
-        The figures of `label_agreement` for 1,000 likelihood means, as many of each
+        The metrics of `label_agreement` for 1,000 likelihood means, as many of each
         label, if it is conditioned on labels; those of `completion_baseline` if it is
         given half of an image, under a Bernoulli likelihood. Else nothing.
     """
@@ -84,7 +84,7 @@ def label_agreement(
     known = y_train >= 0
     classifier = SVC(C=10.0).fit(_flat(x_train[known]), y_train[known])
     agrees = classifier.predict(_flat(samples)) == labels
-    figures: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "label_agreement": float(agrees.mean()),
         "label_agreement_by_class": {
             str(label): float(agrees[labels == label].mean())
@@ -96,8 +96,8 @@ def label_agreement(
         x_test, y_test = x_test[y_test >= 0], y_test[y_test >= 0]
         if len(y_test):
             right = classifier.predict(_flat(x_test)) == y_test
-            figures["classifier_accuracy"] = float(right.mean())
-    return figures
+            metrics["classifier_accuracy"] = float(right.mean())
+    return metrics
 
 
 class Neighbours(NamedTuple):
@@ -114,7 +114,7 @@ class Neighbours(NamedTuple):
 def completion_baseline(
     x_train: np.ndarray, x_test: np.ndarray, given: np.ndarray
 ) -> dict[str, float]:
-    """Completes test images from the training images whose given part is nearest.
+    """Completes test images from the training images whose given region is nearest.
 
     Nearest in the squared distance of the given pixels. The number of neighbours and
     the weight of the mean image (see `Neighbours`) are those that do best on a tenth of

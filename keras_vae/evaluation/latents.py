@@ -66,18 +66,18 @@ def probe_accuracies(
             StandardScaler(), LogisticRegression(max_iter=2000)
         ),
     }
-    figures: dict[str, Any] = {}
+    metrics: dict[str, Any] = {}
     for name, probe in probes.items():
         right = probe.fit(train, train_labels).predict(test) == test_labels
-        figures[f"{name}_accuracy"] = float(np.mean(right))
-        figures[f"{name}_accuracy_by_class"] = by_class(right, test_labels)
-    return figures
+        metrics[f"{name}_accuracy"] = float(np.mean(right))
+        metrics[f"{name}_accuracy_by_class"] = by_class(right, test_labels)
+    return metrics
 
 
-def by_class(figure: np.ndarray, labels: np.ndarray) -> dict[int, float]:
-    """Returns the mean of a figure `(n,)` for each label there is, but for -1."""
+def by_class(values: np.ndarray, labels: np.ndarray) -> dict[int, float]:
+    """Returns the mean of `values`, `(n,)`, for each label there is, but for -1."""
     return {
-        int(label): float(np.mean(figure[labels == label]))
+        int(label): float(np.mean(values[labels == label]))
         for label in np.unique(labels[labels >= 0])
     }
 

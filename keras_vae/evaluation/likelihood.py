@@ -1,4 +1,4 @@
-"""How probable a model finds data: the ELBO in its parts, and log p(x) itself.
+"""How probable a model finds data: the ELBO in its terms, and log p(x) itself.
 
 Everything is in nats for each example. Any model will do that has the methods of a
 `VAE` (`infer`, `sample_latent`, `generate`, `log_likelihood`, ...). Examples are arrays
@@ -65,7 +65,7 @@ class ElboTerms(NamedTuple):
 def elbo_terms(
     model: Any, x: Any, condition: Any = None, num_samples: int | None = None
 ) -> ElboTerms:
-    """Computes -ELBO of each example in its parts.
+    """Computes -ELBO of each example in its terms.
 
     Args:
         model: A `VAE` or a model with its methods.
@@ -76,7 +76,7 @@ def elbo_terms(
             what `evaluate` gives.
 
     Returns:
-        The parts, an array for each.
+        The terms, an array for each.
     """
     model.ensure_built()
     samples = num_samples or model.num_samples
@@ -333,7 +333,7 @@ def bits_per_dimension(
       the distance, as it is for images unless a smaller one was given.
 
     Anything else has no such number: grey values under `Bernoulli` are no outcomes of
-    it, the NLL of measurements depends on their unit, and where a part of x is given
+    it, the NLL of measurements depends on their unit, and where a region of x is given
     the NLL is that of the rest.
 
     Args:

@@ -1,4 +1,4 @@
-"""Examples in parts, and graphs of these: what every measurement goes through."""
+"""Examples in chunks, and graphs of these: what every measurement goes through."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,7 @@ def chunks(
         given = None if condition is None else tf.constant(condition[first:last])
         values = _rows(x, first, last)
         model.check_input(values)
-        # A random part of x that a model is given is the one that `evaluate` draws.
+        # A random region of x that a model is given is the one that `evaluate` draws.
         noise = RowNoise(model.seed, 0, first, "evaluation")
         condition_of = model.bound_condition if bound else model.condition_on
         yield first, values, condition_of(values, given, noise)

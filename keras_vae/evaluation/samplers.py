@@ -220,17 +220,17 @@ def sampler_scores(model: Any, x: Any, condition: Any = None) -> dict[str, float
         pair = (model.to_model(part).numpy() for part in (generated, real))
         return 1000.0 * squared_mmd(*pair)
 
-    figures = {}
+    metrics = {}
     if model.has_kl:
         log_p = model.prior_log_prob(tf.constant(z)[tf.newaxis], given)
-        figures["prior_latent_nll"] = float(-np.mean(log_p))
-        figures["prior_mmd"] = discrepancy(model.prior_sample(len(x), _SEED, given))
+        metrics["prior_latent_nll"] = float(-np.mean(log_p))
+        metrics["prior_mmd"] = discrepancy(model.prior_sample(len(x), _SEED, given))
     if model.aggregate is not None:
         log_r = model.aggregate_log_prob(tf.constant(z), given)
-        figures["aggregate_latent_nll"] = float(-np.mean(log_r))
+        metrics["aggregate_latent_nll"] = float(-np.mean(log_r))
         drawn = model.aggregate_sample(len(x), _SEED, given)
-        figures["aggregate_mmd"] = discrepancy(drawn)
-    return figures
+        metrics["aggregate_mmd"] = discrepancy(drawn)
+    return metrics
 
 
 def _generated(model: Any, z: tf.Tensor, given: Any, draws: bool) -> tf.Tensor:

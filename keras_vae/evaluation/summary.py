@@ -8,7 +8,7 @@ import numpy as np
 from keras_vae.data.datasets import Split
 from keras_vae.evaluation import disentanglement, latents, likelihood, samplers
 from keras_vae.evaluation.baselines import principal_components
-from keras_vae.evaluation.conditional import conditional_figures
+from keras_vae.evaluation.conditional import conditional_metrics
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
@@ -16,7 +16,7 @@ Progress = Callable[[str, int, int], None]
 _MIN_ROWS_FOR_FACTORS = 1_000
 
 
-class Part(NamedTuple):
+class Examples(NamedTuple):
     """Examples, and what a conditional model is given with them."""
 
     split: Split
@@ -25,8 +25,8 @@ class Part(NamedTuple):
 
 def evaluate(
     model: Any,
-    train: Part,
-    test: Part,
+    train: Examples,
+    test: Examples,
     num_importance_samples: int = 5000,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -36,14 +36,14 @@ def evaluate(
         model: A `VAE` or a model with its methods.
         train: Training examples, for what is compared with (principal components) or
             learned of the latents (probes).
-        test: The examples that the figures are of. It may be the training part, where
+        test: The examples that the metrics are of. It may be the training split, where
             there is no other. For a model that infers labels, -ELBO and NLL are those
             of x alone, with the labels summed out.
         num_importance_samples: Samples of the posterior for each example.
         progress: Told how far it is.
 
     Returns:
-        Figures by name, in nats for each example where not said otherwise, ready for
+        Metrics by name, in nats for each example where not said otherwise, ready for
         JSON. What does not exist for this model or these data is not there: a plain
         autoencoder has no likelihood, a figure by class needs labels.
     """
@@ -53,30 +53,30 @@ def evaluate(
     given = None if model.infers_condition else test.condition
     terms = likelihood.elbo_terms(model, x, given)
     report("-ELBO", len(x), len(x))
-    figures: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "num_examples": len(x),
         "reconstruction_loss": float(np.mean(terms.reconstruction_loss)),
     }
     columns = {"reconstruction_loss": terms.reconstruction_loss}
     if model.has_kl:
         columns |= {"kl_loss": terms.kl_loss, "neg_elbo": terms.neg_elbo}
-        figures |= _bounds(terms)
+        metrics |= _bounds(terms)
         measured = test._replace(condition=given)
         nll = _importance_weighted(
             model, measured, terms, num_importance_samples, report
         )
         columns["importance_weighted_nll"] = nll.pop("by_example")
-        figures |= nll
+        metrics |= nll
     if model.infers_condition and labels is not None:
-        figures |= _accuracy(model, x, labels)
-    figures |= _compared("principal components", report, _linear, model, train, test)
-    figures |= _compared("samplers", report, _samplers, model, test)
-    figures |= _compared("latents", report, _latents, model, terms, train, test)
+        metrics |= _accuracy(model, x, labels)
+    metrics |= _compared("principal components", report, _linear, model, train, test)
+    metrics |= _compared("samplers", report, _samplers, model, test)
+    metrics |= _compared("latents", report, _latents, model, terms, train, test)
     splits = train.split, test.split
-    figures |= _compared("condition", report, conditional_figures, model, *splits)
+    metrics |= _compared("condition", report, conditional_metrics, model, *splits)
     if labels is not None:
-        figures["by_class"] = _by_class(columns, figures, labels)
-    return figures
+        metrics["by_class"] = _by_class(columns, metrics, labels)
+    return metrics
 
 
 def _accuracy(model: Any, x: Any, labels: np.ndarray) -> dict[str, Any]:
@@ -89,18 +89,18 @@ def _accuracy(model: Any, x: Any, labels: np.ndarray) -> dict[str, Any]:
 
 
 def _bounds(terms: likelihood.ElboTerms) -> dict[str, Any]:
-    figures: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "kl_loss": float(np.mean(terms.kl_loss)),
         "neg_elbo": float(np.mean(terms.neg_elbo)),
     }
     if terms.kl_per_dimension is not None:
-        figures["kl_per_dimension"] = terms.kl_per_dimension.mean(axis=0).tolist()
-    return figures
+        metrics["kl_per_dimension"] = terms.kl_per_dimension.mean(axis=0).tolist()
+    return metrics
 
 
 def _importance_weighted(
     model: Any,
-    test: Part,
+    test: Examples,
     terms: likelihood.ElboTerms,
     num_samples: int,
     report: Progress,
@@ -118,7 +118,7 @@ def _importance_weighted(
         )
 
     found = measured("importance-weighted NLL")
-    figures = {
+    metrics = {
         "by_example": -found.log_prob,
         "importance_weighted_nll": found.nll,
         "importance_weighted_nll_standard_error": _json(found.standard_error),
@@ -134,8 +134,8 @@ def _importance_weighted(
     active = latents.active_units(terms.z_mean)
     if likelihood.can_leave_out(model) and not active.all():
         reduced = measured("NLL without inactive dimensions", active=active)
-        figures["importance_weighted_nll_without_inactive"] = reduced.nll
-    return {name: value for name, value in figures.items() if value is not None}
+        metrics["importance_weighted_nll_without_inactive"] = reduced.nll
+    return {name: value for name, value in metrics.items() if value is not None}
 
 
 def _json(value: float) -> float | None:
@@ -146,38 +146,38 @@ def _compared(
     what: str, report: Progress, measure: Callable[..., dict[str, Any]], *args: Any
 ) -> dict[str, Any]:
     report(what, 0, 1)
-    figures = measure(*args)
+    metrics = measure(*args)
     report(what, 1, 1)
-    return figures
+    return metrics
 
 
-def _linear(model: Any, train: Part, test: Part) -> dict[str, Any]:
+def _linear(model: Any, train: Examples, test: Examples) -> dict[str, Any]:
     return principal_components(model, train.split.x, test.split.x, test.condition)
 
 
-def _samplers(model: Any, test: Part) -> dict[str, Any]:
+def _samplers(model: Any, test: Examples) -> dict[str, Any]:
     return samplers.sampler_scores(model, test.split.x, test.condition)
 
 
 def _latents(
-    model: Any, terms: likelihood.ElboTerms, train: Part, test: Part
+    model: Any, terms: likelihood.ElboTerms, train: Examples, test: Examples
 ) -> dict[str, Any]:
     z = terms.z_mean
-    figures: dict[str, Any] = {"active_units": int(latents.active_units(z).sum())}
+    metrics: dict[str, Any] = {"active_units": int(latents.active_units(z).sum())}
     factors = test.split.factors
     if factors is not None and _are_factors(factors):
-        figures["disentanglement"] = disentanglement.all_scores(z, factors)
-        figures["disentanglement_chance"] = disentanglement.chance_scores(factors)
+        metrics["disentanglement"] = disentanglement.all_scores(z, factors)
+        metrics["disentanglement_chance"] = disentanglement.chance_scores(factors)
     y_train, y_test = train.split.y, test.split.y
     if y_train is None or y_test is None:
-        return figures
+        return metrics
     if test.split is train.split:  # learn from one half, and ask about the other
         half = np.arange(len(z)) % 2 == 0
         known, asked = (z[half], y_test[half]), (z[~half], y_test[~half])
     else:
         known = model.encode(train.split.x, train.condition), y_train
         asked = z, y_test
-    return {**figures, **latents.probe_accuracies(*known, *asked)}
+    return {**metrics, **latents.probe_accuracies(*known, *asked)}
 
 
 def _are_factors(factors: np.ndarray) -> bool:
@@ -189,13 +189,13 @@ def _are_factors(factors: np.ndarray) -> bool:
 
 
 def _by_class(
-    columns: dict[str, np.ndarray], figures: dict[str, Any], labels: np.ndarray
+    columns: dict[str, np.ndarray], metrics: dict[str, Any], labels: np.ndarray
 ) -> dict[str, Any]:
-    """Returns the figures of each class, and moves the probes' there."""
+    """Returns the metrics of each class, and moves the probes' there."""
     found = {name: latents.by_class(values, labels) for name, values in columns.items()}
     for name in ("knn_accuracy", "linear_probe_accuracy"):
-        if f"{name}_by_class" in figures:
-            found[name] = figures.pop(f"{name}_by_class")
+        if f"{name}_by_class" in metrics:
+            found[name] = metrics.pop(f"{name}_by_class")
     return {
         str(label): {
             "count": int(np.sum(labels == label)),
@@ -218,7 +218,7 @@ _LINES: tuple[tuple[str, str, str], ...] = (
     ),
     ("effective_samples", "  effective samples of each example", ""),
     ("importance_weighted_nll_without_inactive", "  without inactive dims", "nats"),
-    ("neighbours_nll", "NLL of nearest neighbours, of the missing part", "nats"),
+    ("neighbours_nll", "NLL of nearest neighbours, of the missing region", "nats"),
     ("mean_image_nll", "  of the mean image", "nats"),
     ("label_agreement", "samples of the label that was asked for", ""),
     ("classifier_accuracy", "  accuracy of the classifier that says so", ""),
@@ -237,39 +237,39 @@ _LINES: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def rows(figures: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Returns those figures of `evaluate` that are one number, in words.
+def rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Returns those metrics of `evaluate` that are one number, in words.
 
     Returns:
         What it is, the number and its unit; what belongs to the row above is indented.
     """
     found = []
     for name, words, unit in _LINES:
-        if figures.get(name) is not None:
-            value = figures[name]
+        if metrics.get(name) is not None:
+            value = metrics[name]
             shown = f"{value:,d}" if isinstance(value, int) else f"{value:,.4g}"
             shown = f"{value:,.2f}" if unit and abs(value) >= 10 else shown
             found.append((words, shown, unit))
     return found
 
 
-def table(figures: dict[str, Any]) -> str:
-    """Returns the figures of `evaluate` as lines of text."""
+def table(metrics: dict[str, Any]) -> str:
+    """Returns the metrics of `evaluate` as lines of text."""
     lines = [
         f"{words:<42}{shown:>12} {unit}".rstrip()
-        for words, shown, unit in rows(figures)
+        for words, shown, unit in rows(metrics)
     ]
-    if "kl_per_dimension" in figures:
-        kl = sorted(figures["kl_per_dimension"], reverse=True)
+    if "kl_per_dimension" in metrics:
+        kl = sorted(metrics["kl_per_dimension"], reverse=True)
         lines += ["KL by latent dimension, largest first"]
         lines += [
             "  " + " ".join(f"{value:6.2f}" for value in kl[first : first + 10])
             for first in range(0, len(kl), 10)
         ]
-    for name, score in figures.get("disentanglement", {}).items():
-        chance = figures["disentanglement_chance"][name]
+    for name, score in metrics.get("disentanglement", {}).items():
+        chance = metrics["disentanglement_chance"][name]
         lines.append(f"{name:<42}{score:>12.3f} (chance {chance:.3f})")
-    return "\n".join([*lines, *_class_lines(figures.get("by_class", {}))])
+    return "\n".join([*lines, *_class_lines(metrics.get("by_class", {}))])
 
 
 def _class_lines(by_class: dict[str, Any]) -> list[str]:

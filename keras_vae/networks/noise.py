@@ -10,7 +10,7 @@ from keras_vae.naming import lookup
 from keras_vae.noise import current_noise
 
 KINDS = ("gaussian", "masking")
-"""What can be done to the input: normal noise is added, or a part is set to 0."""
+"""What can be done to the input: normal noise is added, or a fraction is set to 0."""
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -23,7 +23,7 @@ class InputNoise(keras.layers.Layer):
 
     Args:
         kind: "gaussian" or "masking".
-        amount: The standard deviation, at least 0; or the part of all numbers that is
+        amount: The standard deviation, at least 0; or the fraction of numbers that is
             set to 0, in [0, 1).
         seed: Of the draws outside of a `noise_scope`.
         **kwargs: Of `keras.layers.Layer`.
@@ -83,7 +83,7 @@ def with_input_noise(encoder: keras.Model, input_noise: str) -> keras.Model:
     Args:
         encoder: A functional or sequential model of one input.
         input_noise: "gaussian:S" with a standard deviation S, or "masking:P" with a
-            part P of the numbers, in [0, 1).
+            fraction P of the numbers, in [0, 1).
 
     Returns:
         A model around the encoder, with the same weights.

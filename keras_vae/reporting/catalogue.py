@@ -7,7 +7,7 @@ PLOTS = {
     "interpolation": "81 steps between two examples, also as a GIF",
     "all_pairs": "every class walks to every other, as a GIF",
     "expected_reconstruction": "the mean over draws of z, beside that from the mean",
-    "completions": "images of which a part is given: the part, completions, the image",
+    "completions": "images with one region given: the region, completions, the image",
     "denoising": "examples, the same with the noise of the training, and without it",
     "movement": "the arm of the dataset motion draws examples, as a GIF",
     "scatter": "latents by class, also with digits as markers",

@@ -34,7 +34,7 @@ def overview(subject: Subject) -> Drawings:
     first, last = rows[0], rows[min(1, len(rows) - 1)]
     z = _line(subject.z[first], subject.z[last], len(rows))
     way = subject.decode(z, at_ends(first, last, len(rows)))
-    title = f"{subject.part.capitalize()} examples, and the way from first to second"
+    title = f"{subject.split.capitalize()} examples, and the way from first to second"
     title += subject.given_at_ends
     labels = ("original", "reconstruction", "first to second")
     return {"overview": block(subject, [x, reconstructed, way], title, labels)}
@@ -92,7 +92,7 @@ def pairs(subject: Subject) -> Drawings:
     x = subject.shown.x[rows]
     made = subject.model.reconstruct(x, subject.rows_of(subject.condition, rows))
     columns = ["input", "output"] * -(-len(rows) // 10)
-    title = f"{subject.part.capitalize()} examples and their reconstructions"
+    title = f"{subject.split.capitalize()} examples and their reconstructions"
     if subject.is_image:
         picture = grids.pairs_grid(x, made)
     else:
@@ -167,7 +167,7 @@ def expected_reconstruction(subject: Subject) -> Drawings:
             draws.mean(axis=0),
             draws[0],
         ],
-        f"Reconstructions of {subject.part} examples",
+        f"Reconstructions of {subject.split} examples",
         (
             "original",
             "at the mean of q(z|x)",

@@ -83,7 +83,7 @@ class Explorer:
             "name": subject.run.path.resolve().name,
             "title": f"{type(self._model).__name__} of {subject.run.data.name}, "
             f"{subject.latent_dim} latent dimensions",
-            "part": subject.part,
+            "part": subject.split,
             "latent_dim": subject.latent_dim,
             "reach": _REACH,
             "weight": "KL, nats" if subject.has_kl else "standard deviation",

@@ -48,7 +48,7 @@ def scatter(subject: Subject) -> Drawings:
     """Draws latents by class; and with the names of the classes as markers."""
     classes = subject.shown_classes
     points = subject.on_map(subject.z, classes)
-    title = _of_map(subject, f"Latents of {len(points):,} {subject.part} examples")
+    title = _of_map(subject, f"Latents of {len(points):,} {subject.split} examples")
     common: dict[str, Any] = {
         "title": title,
         "axes_labels": subject.map.labels,
@@ -106,7 +106,7 @@ def tsne(subject: Subject) -> Drawings:
         points = latents.tsne(subject.z[rows], dims)
         title = (
             f"t-SNE of the {subject.latent_dim}-dimensional latents of {len(rows):,} "
-            f"{subject.part} examples"
+            f"{subject.split} examples"
         )
         known = None if classes is None else classes[rows]
         if dims == 3:
@@ -135,7 +135,7 @@ def arrow(subject: Subject) -> Drawings:
     means = latents.class_means(subject.z, classes, len(subject.names))
     for place in (start, end):
         if not np.isfinite(means[place]).all():
-            raise LeftOut(f"no {subject.part} example is of {subject.names[place]}")
+            raise LeftOut(f"no {subject.split} example is of {subject.names[place]}")
     points = subject.on_map(subject.z, classes)
     tips = subject.map.place(means[[start, end]])
     if tips.shape[1] == 1:
@@ -318,7 +318,7 @@ def traversals(subject: Subject) -> Drawings:
     figure = framed(
         subject,
         picture,
-        f"One latent dimension at a time, {order}, from {subject.part} example 0"
+        f"One latent dimension at a time, {order}, from {subject.split} example 0"
         f"{subject.given(0) if subject.is_given_labels else ''}",
         rows=labels,
         columns=[_tick(value) for value in t],

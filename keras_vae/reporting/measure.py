@@ -15,7 +15,7 @@ from keras_vae import files
 from keras_vae.data import datasets
 from keras_vae.evaluation import comparison, latents, summary
 from keras_vae.evaluation.likelihood import elbo_terms
-from keras_vae.evaluation.summary import Part
+from keras_vae.evaluation.summary import Examples
 from keras_vae.reporting.runs import Run, load_run
 from keras_vae.training.config import TrainConfig
 
@@ -30,7 +30,7 @@ def evaluate_run(
     num_importance_samples: int = 5000,
     say: Say | None = None,
 ) -> dict[str, Any]:
-    """Measures the model of a run on its test part, or on other data.
+    """Measures the model of a run on its test split, or on other data.
 
     The metrics go to the run's `metrics.json`; those of other data under the name of
     these, in `other_datasets`.
@@ -50,13 +50,13 @@ def evaluate_run(
     """
     say = say or (lambda line: None)
     run = _opened(path, dataset)
-    part = run.held_out
-    train = _part(run, "train", _TRAINING_EXAMPLES)
-    # The very same object where there is no other part: `evaluate` looks for that.
-    test = train if part == "train" else _part(run, part)
+    split = run.held_out
+    train = _examples(run, "train", _TRAINING_EXAMPLES)
+    # The very same object where there is no other split: `evaluate` looks for that.
+    test = train if split == "train" else _examples(run, split)
     run.model.check_examples(test.split.x)
     say(
-        f"Measuring {run.path} on {len(test.split):,} {part} examples of "
+        f"Measuring {run.path} on {len(test.split):,} {split} examples of "
         f"{run.data.name}, {num_importance_samples:,} importance samples for each"
     )
     began = time.perf_counter()
@@ -64,7 +64,7 @@ def evaluate_run(
         run.model, train, test, num_importance_samples, ProgressLine()
     )
     measured = _with_label_names(measured, run.data.label_names)
-    measured = {"part": _PARTS[part], **measured}
+    measured = {"part": _SPLITS[split], **measured}
     measured["evaluation_seconds"] = round(time.perf_counter() - began, 2)
     metrics = dict(run.metrics)
     if dataset is None:
@@ -106,8 +106,8 @@ def compare_runs(
     """
     say = say or (lambda line: None)
     runs = [load_run(path), load_run(other)]
-    part = runs[0].held_out
-    tests = [_part(run, run.held_out) for run in runs]
+    split = runs[0].held_out
+    tests = [_examples(run, run.held_out) for run in runs]
     if not np.array_equal(tests[0].split.x, tests[1].split.x):
         raise ValueError(
             f"--compare_with: {other} does not hold out the same examples as {path}; "
@@ -115,7 +115,7 @@ def compare_runs(
             "--validation_fraction."
         )
     say(
-        f"Comparing {path} with {other} on {len(tests[0].split):,} {part} examples of "
+        f"Comparing {path} with {other} on {len(tests[0].split):,} {split} examples of "
         f"{runs[0].data.name}, {num_importance_samples:,} importance samples for each"
     )
     measured = [
@@ -128,7 +128,7 @@ def compare_runs(
         for run, test in zip(runs, tests, strict=True)
     ]
     result: dict[str, Any] = {
-        "part": _PARTS[part],
+        "part": _SPLITS[split],
         "num_examples": len(tests[0].split),
         "num_importance_samples": num_importance_samples,
     }
@@ -157,14 +157,14 @@ def compare_runs(
 def encode_run(
     path: str | os.PathLike[str],
     out: str | os.PathLike[str] | None = None,
-    part: str | None = None,
+    split: str | None = None,
     dataset: str | None = None,
     num_samples: int = 16,
     say: Say | None = None,
 ) -> None:
     """Writes what a run's model makes of each example as a table.
 
-    A row holds the example's place in its part, its label where it has one (-1 where
+    A row holds the example's place in its split, its label where it has one (-1 where
     others have), the label that m2 and m1m2 infer and its probability, `neg_elbo`,
     `reconstruction_loss` and `kl_loss` in nats,
     `log_reconstruction_probability` (the score of An and Cho 2015), and the posterior's
@@ -173,13 +173,13 @@ def encode_run(
     Args:
         path: The folder of a finished run.
         out: The .csv file; `latents.csv` in the folder if None.
-        part: "train", "validation" or "test"; None takes the one not trained on.
+        split: "train", "validation" or "test"; None takes the one not trained on.
         dataset: As in `evaluate_run`.
         num_samples: Samples of the posterior for each example.
         say: Takes the lines a person should read, one at a time.
 
     Raises:
-        ValueError: If there is no finished run, no such part, or `out` cannot be
+        ValueError: If there is no finished run, no such split, or `out` cannot be
             written.
     """
     say = say or (lambda line: None)
@@ -188,16 +188,16 @@ def encode_run(
     run = _opened(path, dataset)
     out = run.path / "latents.csv" if out is None else out
     files.require_file("--out", out, ".csv")
-    part = part or run.held_out
-    split, condition = _part(run, part)
-    run.model.check_examples(split.x)
+    split = split or run.held_out
+    examples, condition = _examples(run, split)
+    run.model.check_examples(examples.x)
     given = None if run.model.infers_condition else condition
-    terms = elbo_terms(run.model, split.x, given, num_samples)
-    columns: dict[str, Any] = {"row": np.arange(len(split))}
-    if split.y is not None:
-        columns["label"] = split.y
+    terms = elbo_terms(run.model, examples.x, given, num_samples)
+    columns: dict[str, Any] = {"row": np.arange(len(examples))}
+    if examples.y is not None:
+        columns["label"] = examples.y
     if run.model.infers_condition:
-        probability = run.model.predict_label(split.x)
+        probability = run.model.predict_label(examples.x)
         columns["inferred_label"] = probability.argmax(axis=1)
         columns["inferred_label_probability"] = probability.max(axis=1)
     if run.model.has_kl:
@@ -208,7 +208,7 @@ def encode_run(
     if run.model.has_kl:
         columns["z_log_var"] = terms.z_log_var
     latents.write_table(out, columns)
-    say(f"Wrote {out}: {len(split):,} {_PARTS[part]} examples of {run.data.name}.")
+    say(f"Wrote {out}: {len(examples):,} {_SPLITS[split]} examples of {run.data.name}.")
     if run.model.has_kl:
         strange = np.argsort(-terms.neg_elbo)[:5]
         listed = ", ".join(f"{row} ({terms.neg_elbo[row]:.1f})" for row in strange)
@@ -234,7 +234,7 @@ class ProgressLine:
         sys.stderr.flush()
 
 
-_PARTS = {"train": "training", "validation": "validation", "test": "test"}
+_SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 def _opened(path: str | os.PathLike[str], dataset: str | None) -> Run:
@@ -261,9 +261,9 @@ def _data_options(run: Run, dataset: str) -> dict[str, Any]:
     return options
 
 
-def _part(run: Run, name: str, count: int | None = None) -> Part:
+def _examples(run: Run, name: str, count: int | None = None) -> Examples:
     split = run.examples(name, count)
-    return Part(split, run.condition(split))
+    return Examples(split, run.condition(split))
 
 
 def _with_label_names(

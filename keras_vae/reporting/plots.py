@@ -148,7 +148,7 @@ def draw(subject: Subject, name: str) -> Drawings:
     """Draws one plot.
 
     Returns:
-        Its parts, by the names of their files without ending.
+        Its files, by their names without ending.
 
     Raises:
         ValueError: If there is no plot of this name.

@@ -110,7 +110,7 @@ def _numbers(run: Run) -> str:
     metrics, part = run.metrics, run.metrics.get("part", "test")
     shown = []
     for key, words in (
-        ("neg_elbo", f"−ELBO of the {part} part"),
+        ("neg_elbo", f"−ELBO of the {part} split"),
         ("importance_weighted_nll", "NLL by importance sampling"),
         ("reconstruction_loss", "reconstruction"),
         ("kl_loss", "KL"),
@@ -208,7 +208,7 @@ def _evaluation(run: Run) -> str:
         for words, shown, unit in rows
     )
     count, part = run.metrics.get("num_examples"), run.metrics.get("part", "test")
-    lead = f"On the {part} part" + (f", {count:,} examples." if count else ".")
+    lead = f"On the {part} split" + (f", {count:,} examples." if count else ".")
     if "importance_weighted_nll" not in run.metrics:
         lead += f" To measure more: {command('evaluate', '--run', run.path)}"
     return (

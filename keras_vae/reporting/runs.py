@@ -36,27 +36,27 @@ class Run:
 
     @property
     def held_out(self) -> str:
-        """The part that was not trained on: "test", "validation", or else "train"."""
-        for part in ("test", "validation"):
-            if getattr(self.data, part) is not None:
-                return part
+        """The split that was not trained on: "test", "validation", or else "train"."""
+        for name in ("test", "validation"):
+            if getattr(self.data, name) is not None:
+                return name
         return "train"
 
-    def examples(self, part: str, count: int | None = None) -> Split:
+    def examples(self, split_name: str, count: int | None = None) -> Split:
         """Returns examples in memory, binarised as in training.
 
         Args:
-            part: "train", "validation" or "test".
-            count: How many at most, taken evenly from the whole part, since files may
+            split_name: "train", "validation" or "test".
+            count: How many at most, taken evenly from the whole split, since files may
                 be in the order of their classes; None takes all.
 
         Raises:
-            ValueError: If the data have no such part.
+            ValueError: If the data have no such split.
         """
-        split: Split | None = getattr(self.data, part)
+        split: Split | None = getattr(self.data, split_name)
         if split is None:
-            raise ValueError(f"The data of {self.path} have no {part} part.")
-        seed = held_out.SEED if part != "train" else self.config.get("seed", 0)
+            raise ValueError(f"The data of {self.path} have no {split_name} split.")
+        seed = held_out.SEED if split_name != "train" else self.config.get("seed", 0)
         binarize = self.config.get("binarize", "none")
         split = dataclasses.replace(split, x=held_out.held_out(split.x, binarize, seed))
         if count is not None and count < len(split):
@@ -90,7 +90,7 @@ class Run:
 
     @property
     def completes(self) -> bool:
-        """Whether the model is given a part of x itself, and completes it."""
+        """Whether the model is given a region of x itself, and completes it."""
         from keras_vae.models.conditions import PARTS
 
         condition = getattr(self.model, "condition", None)

@@ -23,7 +23,7 @@ _SHOWN = 5_000  # held-out examples in a scatter
 _NUMBERS = 2**26  # of either that are read, where examples are large
 _MOST_CLASSES = 100  # with more labels than this they are no classes to draw
 
-_PARTS = {"train": "training", "validation": "validation", "test": "test"}
+_SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 class LeftOut(Exception):
@@ -51,7 +51,7 @@ class Subject:
         self.shape = tuple(run.data.input_shape)
         self.latent_dim = int(run.model.latent_dim)
         self.is_image = run.data.kind == "images"
-        self.part = _PARTS[run.held_out]
+        self.split = _SPLITS[run.held_out]
         self._given = from_label, to_label
         if from_label is not None or to_label is not None:
             self.ends  # noqa: B018  a wrong label is refused before any work
@@ -68,9 +68,9 @@ class Subject:
         """Examples that were not trained on, at most 5,000."""
         return self._examples(self.run.held_out, _SHOWN)
 
-    def _examples(self, part: str, most: int) -> Split:
+    def _examples(self, split_name: str, most: int) -> Split:
         count = max(16, min(most, _NUMBERS // math.prod(self.shape)))
-        split = self.run.examples(part, count)
+        split = self.run.examples(split_name, count)
         return dataclasses.replace(split, x=to_unit(split.x))
 
     @functools.cached_property
@@ -169,7 +169,8 @@ class Subject:
             return 0, min(1, len(self.shown) - 1)
         for place in self.ends:
             if self.typical[place] < 0:
-                raise LeftOut(f"no {self.part} example is of class {self.names[place]}")
+                name = self.names[place]
+                raise LeftOut(f"no {self.split} example is of class {name}")
         first, last = (int(self.typical[place]) for place in self.ends)
         return first, last
 
@@ -177,9 +178,9 @@ class Subject:
     def way(self) -> str:
         """Says in a title what the way between `pair` is."""
         if not self.labels:
-            return f"from {self.part} example {self.pair[0]} to {self.pair[1]}"
+            return f"from {self.split} example {self.pair[0]} to {self.pair[1]}"
         start, end = (self.names[place] for place in self.ends)
-        return f"from a {self.part} example of class {start} to one of class {end}"
+        return f"from a {self.split} example of class {start} to one of class {end}"
 
     def varied(self, count: int) -> np.ndarray:
         """Returns rows of `count` shown examples, or all: each class in its turn."""
@@ -348,7 +349,7 @@ class Subject:
             return ""
         row = self.pair[0] if row is None else row
         if not self.is_given_labels:
-            return f", given the condition of {self.part} example {row}"
+            return f", given the condition of {self.split} example {row}"
         return f", given class {self._name_of(int(self.condition[row]))}"
 
     @property

@@ -18,10 +18,10 @@ _PAUSE = 8  # frames at the end of it
 
 
 def completions(subject: Subject) -> Drawings:
-    """Draws images of which a part is given: the part, completions, the image."""
+    """Draws images of which a region is given: the region, completions, the image."""
     if not subject.run.completes:
         raise LeftOut(
-            "no part of an image is given: train with --model cvae --condition "
+            "no region of an image is given: train with --model cvae --condition "
             "left_half or another half, or mask"
         )
     model, rows = subject.model, subject.varied(_IMAGES)
@@ -35,7 +35,7 @@ def completions(subject: Subject) -> Drawings:
     name = "some pixels"
     if model.condition.name != "mask":
         name = f"the {model.condition.name.replace('_', ' ')}"
-    title = f"{subject.part.capitalize()} examples of which {name} is given, completed"
+    title = f"{subject.split.capitalize()} examples of which {name} is given, completed"
     columns = ["given", *(f"{k + 1}" for k in range(_EACH)), "original"]
     return {"completions": framed(subject, picture, title, columns=columns)}
 
@@ -54,7 +54,7 @@ def denoising(subject: Subject) -> Drawings:
     figure = block(
         subject,
         [x, np.asarray(model.to_data(noisy)), model.decode(np.asarray(z_mean))],
-        f"{subject.part.capitalize()} examples, noise on them ({noise.kind}, "
+        f"{subject.split.capitalize()} examples, noise on them ({noise.kind}, "
         f"{noise.amount:g}), and what is made of that",
         ("original", "noisy input", "denoised output"),
     )

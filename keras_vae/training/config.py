@@ -65,8 +65,8 @@ class TrainConfig(Options):
     )
     validation_fraction: float = option(
         0.0,
-        "part of the training data set aside as validation part, to select by; 0.1 for "
-        "a folder of images without a test or validation part, and where early "
+        "fraction of the training data set aside for validation, to select by; 0.1 for "
+        "a folder of images without a test or validation split, and where early "
         "stopping needs it",
         minimum=0,
         maximum=0.9,

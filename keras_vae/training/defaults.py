@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from keras_vae.data import parts
+from keras_vae.data import splits
 from keras_vae.training import choices
 
 _HELD_OUT = 0.1
@@ -23,9 +23,9 @@ def held_out(values: Mapping[str, Any]) -> dict[str, float]:
     dataset = str(values.get("dataset", ""))
     path = "" if dataset in choices.DATASETS else os.path.expanduser(dataset)
     pairs = (pair.partition("=") for pair in values.get("array_names") or ())
-    found = parts.held_out_parts(path, {name: own for name, _, own in pairs})
+    found = splits.held_out_splits(path, {name: own for name, _, own in pairs})
     if values.get("early_stopping_patience"):
         return {} if "validation" in found else {"validation_fraction": _HELD_OUT}
-    if not found and os.path.isdir(path) and parts.holds_files(path, _LEAST):
+    if not found and os.path.isdir(path) and splits.holds_files(path, _LEAST):
         return {"validation_fraction": _HELD_OUT}
     return {}

@@ -43,7 +43,7 @@ def fitted(
     if config.validation_fraction and "validation_fraction" not in explicit:
         aside = 0 if data.validation is None else len(data.validation)
         say(
-            f"Note:   {aside:,} examples are held out to select by, as validation part "
+            f"Note:   {aside:,} examples are held out for validation, to select by "
             "(--validation_fraction 0 trains on them too)."
         )
     examples = len(data.train)

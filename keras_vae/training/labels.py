@@ -16,7 +16,7 @@ from keras_vae.training.config import TrainConfig
 
 
 def few_labels(config: TrainConfig, data: Data) -> Data:
-    """Returns the data with `--num_labels` labels left in the training part.
+    """Returns the data with `--num_labels` labels left in the training split.
 
     The same number of each class, chosen by the seed; the others are `NO_LABEL`. Models
     that do not use the flag get the data as they are.
@@ -64,7 +64,7 @@ def semi_supervised(config: TrainConfig) -> bool:
 
 
 def rows_of_epoch(config: TrainConfig, train: Split) -> np.ndarray | None:
-    """Returns the rows of the training part that an epoch shows; None: all once."""
+    """Returns the rows of the training split that an epoch shows; None: all once."""
     if not semi_supervised(config):
         return None
     return rows_for_labels(train.y, LABELLED_SHARE)

@@ -48,7 +48,7 @@ def leave_out(
         The rows of `evaluation.anomaly.leave_one_class_out`.
 
     Raises:
-        ValueError: If the data have no labels or no test part, or the file cannot be
+        ValueError: If the data have no labels or no test split, or the file cannot be
             written.
         Diverged: If a training met numbers that are not finite.
     """

@@ -206,9 +206,9 @@ def summary(folder: RunFolder, metrics: dict[str, Any], config: TrainConfig) -> 
     kl = metrics.get("kl_loss")
     lines = [
         "",
-        f"Reconstruction loss of the {part} part: {reconstruction:.2f} nats"
+        f"Reconstruction loss of the {part} split: {reconstruction:.2f} nats"
         if kl is None
-        else f"-ELBO of the {part} part: {metrics['neg_elbo']:.2f} nats = "
+        else f"-ELBO of the {part} split: {metrics['neg_elbo']:.2f} nats = "
         f"reconstruction {reconstruction:.2f} + KL {kl:.2f}",
         f"Active units: {metrics['active_units']} of {config.latent_dim}; "
         f"{_counted(metrics['epochs'], 'epoch')} in {metrics['seconds']:.0f} s",

@@ -240,7 +240,7 @@ def completion_grid(
     completions: ArrayLike,
     scale: int | None = None,
 ) -> Picture:
-    """A row for each image: the part that is given, its completions, the image.
+    """A row for each image: the region that is given, its completions, the image.
 
     Args:
         originals: `(n, height, width, channels)`.

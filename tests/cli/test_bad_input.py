@@ -81,7 +81,7 @@ def is_a_sentence(text, name):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """A sound dataset, images with labels and a test part."""
+    """A sound dataset, images with labels and a test split."""
     path = tmp_path_factory.mktemp("sound") / "images.npz"
     np.savez(path, x_train=X, y_train=Y, x_test=X[:20], y_test=Y[:20])
     return path
@@ -322,7 +322,7 @@ BAD_DATA = {
     "npz with five axes": (lambda p: npz(p, x_train=X[..., None, None]), "shape"),
     "npz without examples": (lambda p: npz(p, x_train=X[:0], y_train=None), "is empty"),
     "npz with images of no pixels": (lambda p: npz(p, x_train=X[:, :0]), "is empty"),
-    "npz with an empty test part": (
+    "npz with an empty test split": (
         lambda p: npz(p, x_test=X[:0], y_test=None),
         "x_test",
     ),
@@ -683,8 +683,8 @@ def in_place_of(name):
         (None, "visualize.py", ["--plots=arrow", "--from_label=55"], "55"),
         (None, "visualize.py", ["--plots=arrow", "--to_label=-1"], "-1"),
         (None, "visualize.py", ["--plots=swiss_roll"], "none of these makes sense"),
-        (None, "encode.py", ["--part=validation"], "no validation part"),
-        (None, "encode.py", ["--part=all"], "--part"),
+        (None, "encode.py", ["--split=validation"], "no validation split"),
+        (None, "encode.py", ["--split=all"], "--split"),
         (None, "encode.py", ["--out=model.keras"], "ends in .csv"),
         (None, "encode.py", ["--out=/dev/null/a.csv"], "cannot be written"),
         (None, "encode.py", ["--out=" + "x" * 300 + ".csv"], "cannot be written"),
@@ -734,7 +734,7 @@ def test_other_data_are_refused_as_in_training(refused, run, tmp_path, case, nam
     flags = [f"--out={tmp_path / 'out.json'}"] if name == "anomaly.py" else []
     sentence = refused(name, *given, f"--dataset={make(tmp_path)}", *flags)
     # What is of another shape is refused before all of it is read.
-    assert re.search(f"{words}|of shape|a test part", sentence), sentence
+    assert re.search(f"{words}|of shape|a test split", sentence), sentence
     assert fingerprint(run) == before
     assert not (tmp_path / "out.json").exists()
 
@@ -1215,7 +1215,7 @@ def process(place, name, *flags):
             lambda p, run: [f"--run={run}", "--dataset=digits"],
             "of shape",
         ),
-        ("encode.py", lambda p, run: ["--part=middle"], "--part"),
+        ("encode.py", lambda p, run: ["--split=middle"], "--split"),
         ("anomaly.py", lambda p, run: ["--epochs=0"], "--epochs"),
         ("visualize.py", lambda p, run: ["--plots=none"], "--plots"),
         ("report.py", lambda p, run: [], "--run must be given"),

@@ -32,7 +32,7 @@ def test_help_answers_at_once_because_it_imports_nothing_heavy(run_script, progr
             ["--run", "r", "--num_importance_samples", "0"],
             "--num_importance_samples: expected an integer, at least 1",
         ),
-        ("encode.py", ["--run", "r", "--part", "tets"], "Did you mean 'test'?"),
+        ("encode.py", ["--run", "r", "--split", "tets"], "Did you mean 'test'?"),
         ("anomaly.py", ["--epoch", "3"], "There is no flag --epoch."),
     ],
 )

@@ -309,7 +309,7 @@ def test_a_folder_may_have_parts(tmp_path):
     assert data.train.x[:][:, 0, 0, 0].tolist() == [1, 0]
     assert data.test.y.tolist() == [1] and data.test.x[0].max() == 2
     assert data.validation.y.tolist() == [2]
-    with pytest.raises(ValueError, match="dataset has a validation part"):
+    with pytest.raises(ValueError, match="dataset has a validation split"):
         load(tmp_path, validation_fraction=0.1)
 
 

@@ -26,36 +26,36 @@ def test_a_dimension_is_active_if_its_mean_varies_by_more_than_the_threshold():
 
 
 def test_probes_read_labels_of_clusters_that_lie_apart():
-    figures = probe_accuracies(*clusters(300, 8.0, 0), *clusters(100, 8.0, 1))
+    metrics = probe_accuracies(*clusters(300, 8.0, 0), *clusters(100, 8.0, 1))
     for probe in ("knn", "linear_probe"):
-        assert figures[f"{probe}_accuracy"] == 1.0
-        assert figures[f"{probe}_accuracy_by_class"] == {0: 1.0, 1: 1.0, 2: 1.0}
+        assert metrics[f"{probe}_accuracy"] == 1.0
+        assert metrics[f"{probe}_accuracy_by_class"] == {0: 1.0, 1: 1.0, 2: 1.0}
 
 
 def test_probes_are_at_chance_where_latents_say_nothing():
     train, labels = clusters(600, 0.0, 0)
     test, asked = clusters(600, 0.0, 1)
-    figures = probe_accuracies(train, labels, test, asked)
+    metrics = probe_accuracies(train, labels, test, asked)
     error = np.sqrt(1 / 3 * 2 / 3 / 600)
     for probe in ("knn", "linear_probe"):
-        assert figures[f"{probe}_accuracy"] == pytest.approx(1 / 3, abs=4 * error)
+        assert metrics[f"{probe}_accuracy"] == pytest.approx(1 / 3, abs=4 * error)
 
 
 def test_the_nearest_neighbours_see_what_a_line_does_not_part():
     rng = np.random.default_rng(0)
     angle, ring = rng.uniform(0, 2 * np.pi, 800), rng.integers(0, 2, 800)
     z = (1.0 + 3.0 * ring)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    figures = probe_accuracies(z[:400], ring[:400], z[400:], ring[400:])
-    assert figures["knn_accuracy"] == 1.0
-    assert figures["linear_probe_accuracy"] < 0.75
+    metrics = probe_accuracies(z[:400], ring[:400], z[400:], ring[400:])
+    assert metrics["knn_accuracy"] == 1.0
+    assert metrics["linear_probe_accuracy"] < 0.75
 
 
 def test_accuracy_by_class_is_of_the_test_examples_of_that_class():
     train, labels = np.array([[0.0], [0.1], [5.0], [5.1]]), np.array([0, 0, 1, 1])
     test, asked = np.array([[0.0], [5.0], [0.1], [5.1]]), np.array([0, 0, 0, 1])
-    figures = probe_accuracies(train, labels, test, asked, neighbours=1)
-    assert figures["knn_accuracy"] == 0.75
-    assert figures["knn_accuracy_by_class"] == {0: pytest.approx(2 / 3), 1: 1.0}
+    metrics = probe_accuracies(train, labels, test, asked, neighbours=1)
+    assert metrics["knn_accuracy"] == 0.75
+    assert metrics["knn_accuracy_by_class"] == {0: pytest.approx(2 / 3), 1: 1.0}
 
 
 def test_examples_without_a_label_are_left_out():
@@ -64,9 +64,9 @@ def test_examples_without_a_label_are_left_out():
     marked = np.concatenate([labels, np.full(300, -1, np.int32)])
     test, asked = clusters(50, 8.0, 1)
     unknown = np.concatenate([asked, np.full(50, -1, np.int32)])
-    figures = probe_accuracies(wrong, marked, np.tile(test, (2, 1)), unknown)
-    assert figures["knn_accuracy"] == 1.0
-    assert -1 not in figures["knn_accuracy_by_class"]
+    metrics = probe_accuracies(wrong, marked, np.tile(test, (2, 1)), unknown)
+    assert metrics["knn_accuracy"] == 1.0
+    assert -1 not in metrics["knn_accuracy_by_class"]
 
 
 def test_there_is_nothing_to_read_without_two_classes():

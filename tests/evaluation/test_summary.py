@@ -9,7 +9,7 @@ from keras_vae.data.datasets import Split, load
 from keras_vae.evaluation import summary
 from keras_vae.evaluation.likelihood import importance_weighted_nll
 from keras_vae.evaluation.samplers import fit_aggregate
-from keras_vae.evaluation.summary import Part
+from keras_vae.evaluation.summary import Examples
 from keras_vae.models.autoencoder import Autoencoder
 
 SHAPE = (8, 8, 1)
@@ -33,42 +33,43 @@ def make(kind=VAE, **options):
 @pytest.fixture(scope="module")
 def parts():
     data = load("digits")
-    return Part(data.train.take(np.arange(400))), Part(data.test.take(np.arange(90)))
+    train, test = data.train.take(np.arange(400)), data.test.take(np.arange(90))
+    return Examples(train), Examples(test)
 
 
 @pytest.fixture(scope="module")
-def figures(parts):
+def metrics(parts):
     model = make()
     fit_aggregate(model, parts[0].split.x)
     return summary.evaluate(model, *parts, num_importance_samples=20)
 
 
-def test_the_figures_are_those_of_evaluate_and_of_the_estimate(parts, figures):
+def test_the_figures_are_those_of_evaluate_and_of_the_estimate(parts, metrics):
     model = make()
     x = parts[1].split.x
     expected = model.evaluate(x, verbose=0, return_dict=True)
-    assert figures["kl_loss"] == pytest.approx(expected["kl_loss"], rel=1e-5)
-    assert figures["neg_elbo"] == pytest.approx(expected["loss"], rel=1e-5)
+    assert metrics["kl_loss"] == pytest.approx(expected["kl_loss"], rel=1e-5)
+    assert metrics["neg_elbo"] == pytest.approx(expected["loss"], rel=1e-5)
     nll = importance_weighted_nll(model, x, 20)
-    assert figures["importance_weighted_nll"] == pytest.approx(nll.nll, rel=1e-6)
-    error = figures["importance_weighted_nll_standard_error"]
+    assert metrics["importance_weighted_nll"] == pytest.approx(nll.nll, rel=1e-6)
+    error = metrics["importance_weighted_nll_standard_error"]
     assert error == pytest.approx(nll.standard_error, rel=1e-3)
-    assert figures["num_importance_samples"] == 20
-    assert figures["num_examples"] == 90
-    assert sum(figures["kl_per_dimension"]) == pytest.approx(figures["kl_loss"])
-    assert "bits_per_dimension" not in figures  # grey values under Bernoulli
+    assert metrics["num_importance_samples"] == 20
+    assert metrics["num_examples"] == 90
+    assert sum(metrics["kl_per_dimension"]) == pytest.approx(metrics["kl_loss"])
+    assert "bits_per_dimension" not in metrics  # grey values under Bernoulli
 
 
-def test_figures_by_class_average_to_those_of_all(figures):
-    rows = figures["by_class"].values()
+def test_figures_by_class_average_to_those_of_all(metrics):
+    rows = metrics["by_class"].values()
     assert len(rows) == 10
     assert sum(row["count"] for row in rows) == 90
     for name in ("neg_elbo", "importance_weighted_nll", "knn_accuracy"):
         mean = sum(row["count"] * row[name] for row in rows) / 90
-        assert mean == pytest.approx(figures[name], rel=1e-5)
+        assert mean == pytest.approx(metrics[name], rel=1e-5)
 
 
-def test_what_is_compared_with_is_there(figures):
+def test_what_is_compared_with_is_there(metrics):
     for name in (
         "pca_squared_error",
         "prior_latent_nll",
@@ -78,14 +79,14 @@ def test_what_is_compared_with_is_there(figures):
         "knn_accuracy",
         "linear_probe_accuracy",
     ):
-        assert np.isfinite(figures[name])
+        assert np.isfinite(metrics[name])
 
 
-def test_all_of_it_is_json_and_in_the_table(figures):
-    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
-    text = summary.table(figures)
+def test_all_of_it_is_json_and_in_the_table(metrics):
+    assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+    text = summary.table(metrics)
     for name in ("neg_elbo", "importance_weighted_nll", "prior_latent_nll"):
-        assert f"{figures[name]:,.2f}" in text
+        assert f"{metrics[name]:,.2f}" in text
     assert all(len(line) <= 100 for line in text.splitlines())
 
 
@@ -95,29 +96,29 @@ def test_inactive_dimensions_are_removed_where_there_are_some(parts):
     kernel, bias = dense.get_weights()
     kernel[:, 0] = 0.0  # the first mean says nothing of x
     dense.set_weights([kernel, bias])
-    figures = summary.evaluate(model, *parts, num_importance_samples=4)
-    assert figures["active_units"] == 2
-    assert "importance_weighted_nll_without_inactive" in figures
+    metrics = summary.evaluate(model, *parts, num_importance_samples=4)
+    assert metrics["active_units"] == 2
+    assert "importance_weighted_nll_without_inactive" in metrics
 
 
 def test_an_autoencoder_has_a_reconstruction_and_no_likelihood(parts):
-    figures = summary.evaluate(make(Autoencoder), *parts, num_importance_samples=4)
-    assert figures["reconstruction_loss"] > 0
-    assert not {"neg_elbo", "kl_loss", "importance_weighted_nll"} & figures.keys()
-    assert "reconstruction" in summary.table(figures)
+    metrics = summary.evaluate(make(Autoencoder), *parts, num_importance_samples=4)
+    assert metrics["reconstruction_loss"] > 0
+    assert not {"neg_elbo", "kl_loss", "importance_weighted_nll"} & metrics.keys()
+    assert "reconstruction" in summary.table(metrics)
 
 
 def test_data_without_labels_have_no_figures_by_class(parts):
-    train, test = (Part(Split(part.split.x)) for part in parts)
-    figures = summary.evaluate(make(), train, test, num_importance_samples=4)
-    assert not {"by_class", "knn_accuracy"} & figures.keys()
+    train, test = (Examples(Split(part.split.x)) for part in parts)
+    metrics = summary.evaluate(make(), train, test, num_importance_samples=4)
+    assert not {"by_class", "knn_accuracy"} & metrics.keys()
 
 
 def test_one_part_is_split_for_the_probes(parts):
     test = parts[1]
-    figures = summary.evaluate(make(), test, test, num_importance_samples=4)
-    assert figures["num_examples"] == 90
-    assert figures["knn_accuracy"] < 1.0  # its nearest neighbour is not itself
+    metrics = summary.evaluate(make(), test, test, num_importance_samples=4)
+    assert metrics["num_examples"] == 90
+    assert metrics["knn_accuracy"] < 1.0  # its nearest neighbour is not itself
 
 
 def test_progress_tells_what_is_done_and_ends_each_part(parts):
@@ -136,8 +137,8 @@ def test_known_factors_are_scored_beside_chance():
     factors = rng.integers(0, 4, (1200, 2))
     x = np.zeros((1200, *SHAPE), np.float32)
     x[np.arange(1200), 2 * factors[:, 0], 2 * factors[:, 1]] = 1.0
-    part = Part(Split(x, factors=factors))
-    figures = summary.evaluate(make(), part, part, num_importance_samples=2)
-    assert figures["disentanglement"].keys() == figures["disentanglement_chance"].keys()
-    assert figures["disentanglement_chance"]["factor_vae_score"] == 0.5
-    assert "mig" in summary.table(figures)
+    part = Examples(Split(x, factors=factors))
+    metrics = summary.evaluate(make(), part, part, num_importance_samples=2)
+    assert metrics["disentanglement"].keys() == metrics["disentanglement_chance"].keys()
+    assert metrics["disentanglement_chance"]["factor_vae_score"] == 0.5
+    assert "mig" in summary.table(metrics)

@@ -119,11 +119,11 @@ def test_the_table_of_latents_is_what_the_model_says(copy, tmp_path):
 
 @pytest.mark.slow
 def test_the_table_goes_to_the_runs_folder_and_takes_any_part(copy):
-    encode_run(copy, part="train")
+    encode_run(copy, split="train")
     with (copy / "latents.csv").open(newline="") as file:
         assert len(list(csv.reader(file))) == 61
-    with pytest.raises(ValueError, match="no validation part"):
-        encode_run(copy, part="validation")
+    with pytest.raises(ValueError, match="no validation split"):
+        encode_run(copy, split="validation")
 
 
 @pytest.mark.slow

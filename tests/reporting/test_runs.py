@@ -85,7 +85,7 @@ def test_examples_are_binarised_as_in_training(copy, binarize):
 
 
 def test_a_part_that_is_not_there_is_refused(folder):
-    with pytest.raises(ValueError, match="no validation part"):
+    with pytest.raises(ValueError, match="no validation split"):
         load_run(folder).examples("validation")
 
 

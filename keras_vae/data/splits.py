@@ -1,4 +1,4 @@
-"""Which parts a dataset brings along, by the names in its file or folder alone.
+"""Which splits a dataset brings along, by the names in its file or folder alone.
 
 Nothing here imports numpy: a program looks before it starts.
 """
@@ -7,16 +7,16 @@ import os
 import zipfile
 from collections.abc import Mapping
 
-PARTS = {
+SPLITS = {
     "train": "train",
     "test": "test",
     "validation": "validation",
     "val": "validation",
 }
-"""Sub-folders of a folder of images that are parts of it, and which."""
+"""Sub-folders of a folder of images that are splits of it, and which."""
 
 
-def held_out_parts(
+def held_out_splits(
     path: str, array_names: Mapping[str, str] | None = None
 ) -> frozenset[str]:
     """Returns which of "test" and "validation" a file or folder brings along.
@@ -50,9 +50,9 @@ def _folders(path: str) -> frozenset[str]:
             names = {e.name for e in entries if e.is_dir() and e.name[0] != "."}
     except OSError:
         return frozenset()  # whoever reads it says why it cannot be
-    if "train" not in names or names - PARTS.keys():
+    if "train" not in names or names - SPLITS.keys():
         return frozenset()
-    return frozenset(PARTS[name] for name in names)
+    return frozenset(SPLITS[name] for name in names)
 
 
 def _arrays(path: str, array_names: Mapping[str, str]) -> frozenset[str]:
