@@ -110,13 +110,13 @@ def test_damaged_models(is_read_or_refused, tmp_path):
 def test_metrics_that_are_no_json_are_told_from_those_that_are(
     is_read_or_refused, tmp_path
 ):
-    from keras_vae.reporting.runs import _read_json
+    from keras_vae.reporting.runs import read_json
 
     path = tmp_path / "metrics.json"
 
     def read(content):
         path.write_bytes(content)
-        _read_json(path)
+        read_json(path)
 
     content = json.dumps({"neg_elbo": 12.5, "by_class": {"0": {"count": 3}}}).encode()
     assert is_read_or_refused(content, read, INPUTS) > INPUTS // 3

@@ -210,7 +210,7 @@ def mig(
         ValueError: If the arrays are not as described.
     """
     z, values = checked(latents, factors)
-    information = _mutual_information(_binned(z, values), values)
+    information = mutual_information(_binned(z, values), values)
     gap = _gap_of_largest_two(information)
     return {"mig": float(np.mean(gap / _entropy(values)))}
 
@@ -278,10 +278,10 @@ def modularity(
     z, values = checked(latents, factors)
     generator = np.random.default_rng(random_state)
     bins = _binned(z, values)
-    information = _mutual_information(bins, values)
+    information = mutual_information(bins, values)
     by_accident = np.mean(
         [
-            _mutual_information(bins, generator.permutation(values))
+            mutual_information(bins, generator.permutation(values))
             for _ in range(_NUM_SHUFFLES)
         ],
         axis=0,
@@ -348,7 +348,7 @@ def _binned(z: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.minimum((share * num_bins).astype(np.int64), num_bins - 1)
 
 
-def _mutual_information(bins: np.ndarray, values: np.ndarray) -> np.ndarray:
+def mutual_information(bins: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Computes the mutual information of each pair of columns, nats, `(d, k)`."""
     n, d = bins.shape
     information = np.empty((d, values.shape[1]))

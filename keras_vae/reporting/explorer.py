@@ -59,7 +59,7 @@ class Explorer:
     """
 
     def __init__(self, run: Run) -> None:
-        self._subject = subject = Subject(run)
+        self.subject = subject = Subject(run)
         self._model = run.model
         self._rows = np.sort(subject.varied(_EXAMPLES))
         if subject.shown_classes is not None:
@@ -75,7 +75,7 @@ class Explorer:
     @functools.cached_property
     def state(self) -> dict[str, Any]:
         """What the page must know from the start, ready for JSON."""
-        subject = self._subject
+        subject = self.subject
         dims = [int(dim) for dim in subject.order[:SLIDERS]]
         weights = np.nan_to_num(subject.kl if subject.has_kl else subject.z.std(axis=0))
         sources = ["prior"] if subject.has_kl else []
@@ -150,7 +150,7 @@ class Explorer:
             raise ValueError(
                 f"source: expected prior or aggregate, got {shortened(source)}."
             )
-        subject, model = self._subject, self._model
+        subject, model = self.subject, self._model
         seed = tf.constant(self._seeds.integers(2**31 - 1, size=2), tf.int32)
         with self._lock:
             if source == "prior":
@@ -168,15 +168,15 @@ class Explorer:
 
     def thumbnails(self) -> bytes:
         """Returns the examples to pick from, one below the other, as a PNG."""
-        x = self._subject.shown.x[self._rows]
-        if self._subject.is_image:
+        x = self.subject.shown.x[self._rows]
+        if self.subject.is_image:
             return picture_files.encode_png(grids.tile(x, 1, gap=0, scale=1))
         return picture_files.encode_png(self._lines(x, 1, 1.0))
 
     # Examples and the map.
 
     def _examples(self) -> list[dict[str, Any]]:
-        subject = self._subject
+        subject = self.subject
         classes = subject.shown_classes
         names = [
             f"example {row}"
@@ -193,7 +193,7 @@ class Explorer:
         ]
 
     def _map(self) -> dict[str, Any]:
-        subject = self._subject
+        subject = self.subject
         n = len(subject.shown)
         rows = np.linspace(0, n - 1, min(n, _POINTS)).astype(np.int64)
         classes = subject.shown_classes
@@ -217,11 +217,11 @@ class Explorer:
     # Conditions.
 
     def _is_labelled(self) -> bool:
-        given = self._subject.condition
+        given = self.subject.condition
         return given is not None and np.issubdtype(given.dtype, np.integer)
 
     def _labels(self) -> list[dict[str, Any]]:
-        known = self._subject.run.data.label_names or ()
+        known = self.subject.run.data.label_names or ()
         count = getattr(self._model.condition, "num_classes", len(known))
         return [
             {"label": label, "name": known[label] if label < len(known) else str(label)}
@@ -229,7 +229,7 @@ class Explorer:
         ]
 
     def _condition_of(self, place: int) -> dict[str, int] | None:
-        given = self._subject.condition
+        given = self.subject.condition
         if given is None:
             return None
         if self._is_labelled():
@@ -238,7 +238,7 @@ class Explorer:
 
     def _condition(self, condition: Any, n: int) -> Any:
         """Returns the rows of a condition that the page named, or of one for each."""
-        given = self._subject.condition
+        given = self.subject.condition
         if given is None:
             return None
         if isinstance(condition, list) and len(condition) == n:
@@ -263,7 +263,7 @@ class Explorer:
             values = np.asarray(u, np.float64)
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError("u: expected rows of numbers.") from error
-        d = self._subject.latent_dim
+        d = self.subject.latent_dim
         whole = values.ndim == 2 and values.shape[1] == d
         if not whole or not 1 <= len(values) <= _MOST:
             raise ValueError(
@@ -276,20 +276,20 @@ class Explorer:
 
     def _decode(self, u: Any, condition: Any) -> np.ndarray:
         values = self._checked(u)
-        z = self._subject.centre + values * self._subject.unit
+        z = self.subject.centre + values * self.subject.unit
         return np.asarray(
             self._model.decode(z.astype(np.float32), self._condition(condition, len(z)))
         )
 
     def _drawn(self, x: np.ndarray, columns: int) -> grids.Picture:
-        if not self._subject.is_image:
+        if not self.subject.is_image:
             return self._lines(x, columns, _SIDE / lines.CELL if len(x) == 1 else 1.0)
         side = _SIDE if len(x) == 1 else _SIDE // 4
         scale = math.ceil(side / max(x.shape[1:3]))
         return grids.tile(x, columns, gap=0 if len(x) == 1 else None, scale=scale)
 
     def _lines(self, x: np.ndarray, columns: int, scale: float) -> grids.Picture:
-        known = self._subject.train.x[:1000]
+        known = self.subject.train.x[:1000]
         return lines.line_grid(x, reference=known, columns=columns, scale=scale)
 
 

@@ -139,7 +139,7 @@ def _config(path: Path) -> dict[str, Any]:
     ):
         if not (path / name).is_file():
             raise ValueError(f"--run: {path} has no {name}: {reason}.")
-    config = _read_json(path / "config.json")
+    config = read_json(path / "config.json")
     if not isinstance(config.get("dataset"), str):
         raise ValueError(
             f"--run: {path / 'config.json'} does not name the dataset of a run."
@@ -154,7 +154,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _metrics(path: Path) -> dict[str, Any]:
-    metrics = _read_json(path)
+    metrics = read_json(path)
     for name, value in metrics.items():
         kind = dict if name in _TABLES else int | float
         if name in (*_TABLES, *_METRICS) and not isinstance(value, kind | None):
@@ -178,7 +178,8 @@ _METRICS = (
 )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Returns the dictionary in a file, or raises a ValueError that names the file."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, OSError, RecursionError) as error:

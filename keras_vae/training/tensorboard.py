@@ -140,8 +140,8 @@ class TensorBoard(keras.callbacks.Callback):
             raise invalid_argument("every", "a whole number of at least 1", every)
         self.log_dir = Path(log_dir)
         self.every = int(every)
-        self._x = None if x is None else np.asarray(x)
-        self._labels = labels
+        self.x = None if x is None else np.asarray(x)
+        self.labels = labels
         self._condition = condition
         self._num_examples = num_examples
         self._writers: dict[str, EventFileWriter] = {}
@@ -196,7 +196,7 @@ class TensorBoard(keras.callbacks.Callback):
         self._begun = True
         if not self._writes:
             return
-        runs = ["train", "validation"] + ["latents"] * (self._x is not None)
+        runs = ["train", "validation"] + ["latents"] * (self.x is not None)
         for run in runs:
             folder = os.fspath(self.log_dir / run)
             writer = EventFileWriter(folder, flush_secs=_FLUSH_SECONDS)
@@ -222,9 +222,9 @@ class TensorBoard(keras.callbacks.Callback):
     def _look(self) -> None:
         """Encodes the examples, and writes what comes of it."""
         self._looked = self._epoch
-        if self._x is None:
+        if self.x is None:
             return
-        z_mean, z_log_var = self.model.posterior(self._x, self._condition)
+        z_mean, z_log_var = self.model.posterior(self.x, self._condition)
         if not self._writes:
             return
         deviation = np.exp(0.5 * z_log_var)
@@ -237,7 +237,7 @@ class TensorBoard(keras.callbacks.Callback):
             ]
         summaries.append(histogram_pb("z/mean", z_mean))
         self._write("latents", summaries)
-        write_projector(self.log_dir / "latents", z_mean, self._x, self._labels)
+        write_projector(self.log_dir / "latents", z_mean, self.x, self.labels)
 
     def _write(self, run: str, summaries: Sequence[Summary]) -> None:
         if run not in self._writers or not summaries:

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from keras_vae.data import tables
 from keras_vae.data.datasets import load
 
 
@@ -106,19 +105,19 @@ def test_bytes_that_are_no_text_are_refused(tmp_path):
         load(tmp_path / "a.csv")
 
 
-def test_blocks_are_put_together_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "_VALUES", 6)
-    x = np.arange(40).reshape(20, 2) + 0.5
-    text = "\n".join(f"{a},{b},{int(a)}" for a, b in x)
-    data = load(_table(tmp_path, text), label_column=2)
-    np.testing.assert_array_equal(data.train.x, x)
-    np.testing.assert_array_equal(data.train.y, np.arange(0, 40, 2))
+def test_blocks_are_put_together_in_order(tmp_path):
+    # More values than are parsed together.
+    width, lines = 6000, 400
+    zeros = "0," * (width - 1)
+    text = "\n".join(f"{zeros}{line}.5,{line}" for line in range(lines))
+    data = load(_table(tmp_path, text), label_column=width)
+    np.testing.assert_array_equal(data.train.x[:, -1], np.arange(lines) + 0.5)
+    np.testing.assert_array_equal(data.train.y, np.arange(lines))
 
 
-def test_a_line_without_end_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(tables, "_LINE", 50)
-    with pytest.raises(ValueError, match="line of over 50 characters"):
-        load(_table(tmp_path, "1," * 100))
+def test_a_line_without_end_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="a line of over 33,554,432 characters"):
+        load(_table(tmp_path, "1" * (2**25 + 1)))
 
 
 def test_a_table_beyond_the_memory_is_refused(tmp_path, monkeypatch):

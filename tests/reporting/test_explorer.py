@@ -42,7 +42,7 @@ def explorer(request, tmp_path_factory):
 
 
 def test_the_graph_of_the_model_shows_the_condition(explorer):
-    figure = plots.model_graph(explorer._subject)["model_graph"]
+    figure = plots.model_graph(explorer.subject)["model_graph"]
     words = {text.get_text() for text in figure.axes[0].texts}
     labelled = "label" in explorer.state["condition"]
     # A part of x is in x, which the encoder sees whole.
@@ -85,9 +85,9 @@ def test_the_graph_names_the_prior_the_noise_and_the_loss(
 ):
     made = model()
     made.ensure_built()
-    if made.condition.name != explorer._subject.model.condition.name:
+    if made.condition.name != explorer.subject.model.condition.name:
         pytest.skip("of labels")
-    subject = Subject(dataclasses.replace(explorer._subject.run, model=made))
+    subject = Subject(dataclasses.replace(explorer.subject.run, model=made))
     figure = plots.model_graph(subject)["model_graph"]
     words = {text.get_text() for text in figure.axes[0].texts}
     assert expected <= words

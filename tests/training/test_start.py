@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from keras_vae import load_model
 from keras_vae.training import run, start
 from keras_vae.training.build import build_model
 from keras_vae.training.config import TrainConfig
@@ -27,7 +28,7 @@ def other(tmp_path_factory) -> RunFolder:
 
 def test_a_vae_starts_from_the_networks_of_an_autoencoder(other: RunFolder) -> None:
     flags = config(init_from=str(other.path))
-    model, theirs = build_model(flags, SHAPE, 1), start._loaded(flags)
+    model, theirs = build_model(flags, SHAPE, 1), load_model(other.model)
     before = model.prior_sample(2, 0).numpy(), model.encoder.get_weights()[0]
     start.set_networks(model, start.read_networks(flags, model))
     for name in ("encoder", "decoder"):

@@ -219,7 +219,7 @@ def test_a_run_shows_the_examples_it_is_monitored_by_evenly_chosen(tmp_path):
     config = TrainConfig(epochs=50)
     callback = tensorboard.for_run(config, RunFolder(tmp_path), data, split)
     assert callback.every == 3
-    assert callback._x.shape == (2000, 2, 2, 1)
-    names, counts = np.unique(callback._labels, return_counts=True)
+    assert callback.x.shape == (2000, 2, 2, 1)
+    names, counts = np.unique(callback.labels, return_counts=True)
     assert names.tolist() == ["a", "b", "c", "no label"]
     assert counts[:3].min() > 660
