@@ -1,4 +1,4 @@
-"""Trains a model and leaves a folder with the model, its figures and its pictures.
+"""Trains a model and leaves a folder with the model, its metrics and its plots.
 
 Examples:
     keras-vae train --latent_dim 20

@@ -42,7 +42,7 @@ class DamagedCheckpoint(ValueError):
 
 
 def metric_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    """Returns the running figures of an epoch, by name."""
+    """Returns the running metrics of an epoch, by name."""
     members = [v for metric in model.metrics for v in metric.variables]
     return _named("metric", members)
 

@@ -45,9 +45,9 @@ class Diverged(ArithmeticError):
 
 
 def diagnosis(model: Any) -> Diverged:
-    """Says what stopped a model's training, from the figures of the failed step."""
-    figures = model.get_metrics_result()
-    bad = [name for name, value in figures.items() if not abs(float(value)) < math.inf]
+    """Says what stopped a model's training, from the metrics of the failed step."""
+    metrics = model.get_metrics_result()
+    bad = [name for name, value in metrics.items() if not abs(float(value)) < math.inf]
     terms = [words for name, words in _TERMS.items() if name in bad]
     if "KL" in terms and "penalty" in terms:  # the one is made of the other
         terms.remove("penalty")

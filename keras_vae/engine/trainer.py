@@ -48,7 +48,7 @@ class ChunkedTrainer(SingleBatches):
     """Whether each batch of a dataset is checked before its step; set it to False for
     datasets made of what was checked whole."""
     derived_metrics: tuple[str, ...] = ()
-    """Names of the figures that are sums of others."""
+    """Names of the metrics that are sums of others."""
     train_function: StepFunction | None
     test_function: StepFunction | None
 
@@ -237,7 +237,7 @@ class ChunkedTrainer(SingleBatches):
         return self.test_function
 
     def reset_metrics(self) -> None:
-        """Starts the figures, and with them a pass over the data, anew."""
+        """Starts the metrics, and with them a pass over the data, anew."""
         super().reset_metrics()
         # A callback may evaluate in the middle of an epoch, which then goes on.
         function = self.test_function if self._evaluating else self.train_function
@@ -269,7 +269,7 @@ class ChunkedTrainer(SingleBatches):
         generators each before its own. uint8 and uint16 are scaled to [0, 1], all else
         is taken as it is. The order of arrays depends on the model's seed and the
         number of the epoch alone, counted from the model's first step: a second call
-        goes on with orders not yet seen. Figures are weighted by examples, so partial
+        goes on with orders not yet seen. Metrics are weighted by examples, so partial
         batches count as what they are. `batch_size` (default 128) is the global one, of
         arrays: a dataset has batches of its own.
 
@@ -355,7 +355,7 @@ class ChunkedTrainer(SingleBatches):
         return_dict: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Returns the figures on given data. As `keras.Model.evaluate`.
+        """Returns the metrics on given data. As `keras.Model.evaluate`.
 
         The same for every batch size and number of replicas: the noise of an example
         depends on the model's seed and its running index. Without `return_dict` those
@@ -384,7 +384,7 @@ class ChunkedTrainer(SingleBatches):
             )
         self._evaluating = True
         try:
-            figures = super().evaluate(
+            metrics = super().evaluate(
                 x,
                 y,
                 verbose=verbose,
@@ -397,9 +397,9 @@ class ChunkedTrainer(SingleBatches):
         finally:
             self._evaluating = False
         if return_dict:
-            return figures
+            return metrics
         listed = [
-            figures[name]
+            metrics[name]
             for name in self.get_metrics_result()
             if name not in self.derived_metrics
         ]

@@ -60,7 +60,7 @@ class BenchmarkOptions(Options):
     )
     jit_compile: bool = option(False, "compile the steps with XLA")
     device: str = rules.device_option()
-    out: str = option("benchmark.json", "file that the figures are written to")
+    out: str = option("benchmark.json", "file that the results are written to")
 
 
 def run(options: BenchmarkOptions, say: Say) -> list[Row]:
@@ -94,7 +94,7 @@ def line(row: Row) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Returns what the figures were measured on."""
+    """Returns what the results were measured on."""
     import keras
     import tensorflow as tf
 

@@ -75,7 +75,7 @@ class RunFolder:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the run here has come to its end; its figures are written last."""
+        """Whether the run here has come to its end; its metrics are written last."""
         return self.is_run and self.metrics.is_file()
 
     def read_config(self) -> TrainConfig:

@@ -31,7 +31,7 @@ class LeaveOutOptions(Options):
     num_samples: int = option(
         16, "samples of z for each example's score", minimum=1, maximum=10_000
     )
-    out: str = option("anomaly.json", "file that the figures are written to")
+    out: str = option("anomaly.json", "file that the results are written to")
     device: str = rules.device_option()
 
 

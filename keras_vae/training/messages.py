@@ -201,7 +201,7 @@ def no_density() -> str:
 
 
 def summary(folder: RunFolder, metrics: dict[str, Any], config: TrainConfig) -> str:
-    """Of a run that is complete: the figures, and what to do next."""
+    """Of a run that is complete: the metrics, and what to do next."""
     part, reconstruction = metrics["part"], metrics["reconstruction_loss"]
     kl = metrics.get("kl_loss")
     lines = [

@@ -57,7 +57,7 @@ class Progress(keras.callbacks.Callback):
             return
         steps = self.params.get("steps") or batch + 1
         bar = _bar((batch + 1) / steps)
-        parts = [(0, f"{self._head()}  {bar}"), (1, _figures("training", logs or {}))]
+        parts = [(0, f"{self._head()}  {bar}"), (1, _metrics("training", logs or {}))]
         self._terminal.write(_CLEAR + fitted(parts, _columns()))
         self._terminal.flush()
 
@@ -107,9 +107,9 @@ def epoch_parts(
     """
     ours = {k: v for k, v in logs.items() if not k.startswith("val_")}
     theirs = {k[4:]: v for k, v in logs.items() if k.startswith("val_")}
-    parts = [(0, _figures("training", ours))]
+    parts = [(0, _metrics("training", ours))]
     if theirs:
-        parts.append((0, _figures(held_out, theirs)))
+        parts.append((0, _metrics(held_out, theirs)))
     last = theirs or ours
     if "accuracy" in last:
         parts.append((1, f"accuracy {float(last['accuracy']):.3f}"))
@@ -138,7 +138,7 @@ def fitted(parts: list[tuple[int, str]], columns: int) -> str:
         kept = [part for part in kept if part[0] < rank]
 
 
-def _figures(name: str, logs: Mapping[str, Any]) -> str:
+def _metrics(name: str, logs: Mapping[str, Any]) -> str:
     """The loss and -ELBO, or one number where they are the same."""
     if not {"loss", "neg_elbo"} <= logs.keys():
         return f"{name} loss {_number(logs['loss'])}" if "loss" in logs else name

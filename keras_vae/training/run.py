@@ -41,11 +41,11 @@ from keras_vae.training import folder as folders
 from keras_vae.training.build import build_model
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import FolderLost, RunFolder
+from keras_vae.training.monitoring import monitoring_callbacks
 from keras_vae.training.progress import Progress
 from keras_vae.training.resume import KeepState
 from keras_vae.training.selection import BestSoFar
 from keras_vae.training.targets import condition_of, example_row, targets
-from keras_vae.training.watchers import watchers
 
 _ENCODED = 10_000  # examples at most, to count the active units
 
@@ -263,16 +263,16 @@ class _Run:
     def _fit(self, keep: KeepState, selection: dict[str, Any]) -> None:
         held_out, monitored = self.data.monitored
         held = None if monitored is None else self._held_out(monitored)
-        looking = watchers(
+        monitoring = monitoring_callbacks(
             self.config, self.folder, self.data, held, self.model, self.say
         )
         if "best" in selection:
-            looking.insert(0, selection["best"])
+            monitoring.insert(0, selection["best"])
         if "average" in selection:
             average = selection["average"]
-            looking = [average, average.show, *looking, average.hide]
+            monitoring = [average, average.show, *monitoring, average.hide]
         if self.speak is not None:
-            looking.append(self._progress(self.speak, held_out))
+            monitoring.append(self._progress(self.speak, held_out))
         splits = (self.data.train, self.data.validation, self.data.test)
         self.model.checks_batches = not all(
             split is None or isinstance(split.x, np.ndarray) for split in splits
@@ -299,7 +299,7 @@ class _Run:
                 steps_per_epoch=self.steps,
                 epochs=self.config.epochs,
                 initial_epoch=keep.epoch,
-                callbacks=[*looking, keep],
+                callbacks=[*monitoring, keep],
                 verbose=0,
                 **validation,
             )
@@ -321,7 +321,7 @@ class _Run:
     def _finish(self, keep: KeepState) -> None:
         self.say("Evaluating and exporting.")
         metrics = {
-            **self._figures(),
+            **self._metrics(),
             "epochs": keep.epoch,
             "seconds": round(keep.total_seconds(), 2),
         }
@@ -354,26 +354,26 @@ class _Run:
         self.say(messages.summary(self.folder, metrics, self.config))
         return ""
 
-    def _figures(self) -> dict[str, Any]:
+    def _metrics(self) -> dict[str, Any]:
         """What is measured of the trained model."""
         part, split = self.data.measured
         examples = self._held_out(split)
         batches, steps = self._batched(examples)
         losses = self.model.evaluate(batches, steps=steps, verbose=0, return_dict=True)
-        figures: dict[str, Any] = {
+        metrics: dict[str, Any] = {
             "part": part,
             "num_examples": len(examples),
         }
         if "kl_loss" in losses:  # an autoencoder has neither KL nor ELBO
-            figures["neg_elbo"] = losses["reconstruction_loss"] + losses["kl_loss"]
+            metrics["neg_elbo"] = losses["reconstruction_loss"] + losses["kl_loss"]
         for name in ("reconstruction_loss", "kl_loss", "accuracy"):
             if name in losses:
-                figures[name] = losses[name]
+                metrics[name] = losses[name]
         given = targets(self.config, examples)
         given = labels.all_known(given)
         given = None if given is None else given[:_ENCODED]
         z_mean = self.model.encode(_first(examples.x, _ENCODED), given)
-        return {**figures, "active_units": int(active_units(z_mean).sum())}
+        return {**metrics, "active_units": int(active_units(z_mean).sum())}
 
     def _write_condition(self) -> None:
         """Keeps an example of what `keras-vae generate` is to be given."""

@@ -19,7 +19,7 @@ class BestSoFar(keras.callbacks.Callback):
 
     Args:
         patience: Epochs without a better loss before training stops; 0: never.
-        monitor: Name of the figure in the logs; lower is better.
+        monitor: Name of the metric in the logs; lower is better.
         scheduled: Whether weights of the loss follow a schedule. Patience then begins
             once they have their final values: what is trained at others may be worse
             at those for a while.
@@ -36,7 +36,7 @@ class BestSoFar(keras.callbacks.Callback):
         self._weights: list[np.ndarray] = []
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Looks at the epoch's figure."""
+        """Looks at the epoch's metric."""
         value = float((logs or {})[self.monitor])
         if value < self.best:
             self.best, self.best_epoch, self.wait = value, epoch + 1, 0

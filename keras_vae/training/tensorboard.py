@@ -171,15 +171,15 @@ class TensorBoard(keras.callbacks.Callback):
         self._seconds += time.perf_counter() - self._began
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        """Writes the epoch's figures and, when it is time, looks at the latents."""
+        """Writes the epoch's metrics and, when it is time, looks at the latents."""
         self._epoch = epoch + 1
         runs: dict[str, dict[str, float]] = {"train": {}, "validation": {}}
         for name, value in (logs or {}).items():
             run = "validation" if name.startswith("val_") else "train"
             runs[run][f"objective/{name.removeprefix('val_')}"] = float(value)
         runs["train"] |= self._settings()
-        for run, figures in runs.items():
-            self._write(run, [scalar_pb(*figure) for figure in figures.items()])
+        for run, scalars in runs.items():
+            self._write(run, [scalar_pb(*scalar) for scalar in scalars.items()])
         if self._epoch % self.every == 0:
             self._look()
 
@@ -210,14 +210,14 @@ class TensorBoard(keras.callbacks.Callback):
 
     def _settings(self) -> dict[str, float]:
         """What holds at the end of this epoch, beside the metrics."""
-        figures = {"training/learning_rate": float(self.model.optimizer.learning_rate)}
+        scalars = {"training/learning_rate": float(self.model.optimizer.learning_rate)}
         if self.model.has_kl:
-            figures["training/kl_weight"] = float(self.model.beta_at(self.model.step))
+            scalars["training/kl_weight"] = float(self.model.beta_at(self.model.step))
         steps = self.params.get("steps")
         if self._num_examples and steps and self._seconds:
             shown = (self._model_step() - self._step) * self._num_examples / steps
-            figures["training/images_per_second"] = shown / self._seconds
-        return figures
+            scalars["training/images_per_second"] = shown / self._seconds
+        return scalars
 
     def _look(self) -> None:
         """Encodes the examples, and writes what comes of it."""

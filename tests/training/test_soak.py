@@ -28,8 +28,8 @@ class Note(keras.callbacks.Callback):
         threads = len(os.listdir("/proc/self/task"))
         noted.append((memory, threads, len(os.listdir("/proc/self/fd"))))
 
-watchers = run.watchers
-run.watchers = lambda *given: [*watchers(*given), Note()]
+callbacks = run.monitoring_callbacks
+run.monitoring_callbacks = lambda *given: [*callbacks(*given), Note()]
 config = TrainConfig.resolve({
     "latent_dim": 2, "hidden_units": (32,), "batch_size": 250, "epochs": epochs,
     "validation_fraction": 0.2, "image_every": max(1, epochs // 20),

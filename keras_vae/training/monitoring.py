@@ -1,4 +1,4 @@
-"""Who looks on while a run trains: TensorBoard and the pictures."""
+"""The monitoring callbacks of a run: TensorBoard and the plots of its epochs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ from keras_vae.training.targets import targets
 _EXAMPLES = 10  # in the pictures
 
 
-def watchers(
+def monitoring_callbacks(
     config: TrainConfig,
     folder: RunFolder,
     data: Data,
@@ -30,7 +30,7 @@ def watchers(
     model: Any,
     say: Callable[[str], None],
 ) -> list[keras.callbacks.Callback]:
-    """Returns the callbacks of a run that only look, in the order in which they do.
+    """Returns the callbacks that change nothing, in the order in which they are called.
 
     Args:
         config: The flags.
@@ -43,9 +43,9 @@ def watchers(
     board = _tensorboard(config, folder, data, held)
     if board is None:
         say("Note: tensorboard is not installed, so there will be no logs/.")
-    looking = [] if board is None else [board]
+    callbacks = [] if board is None else [board]
     if not config.image_every:
-        return looking
+        return callbacks
     split = held or data.train
     x = datasets.to_unit(split.x[:_EXAMPLES])
     given = all_known(targets(config, split))
@@ -56,7 +56,7 @@ def watchers(
     options: dict[str, Any] = {"every": config.image_every}
     if board is not None:
         options["log_dir"] = folder.logs / "images"
-    looking += [
+    callbacks += [
         ReconstructionImages(
             folder.images / "reconstruction",
             x,
@@ -72,11 +72,11 @@ def watchers(
         ),
     ]
     if pictures.completes(model):
-        looking.append(CompletionImages(folder.images / "completion", x, **options))
+        callbacks.append(CompletionImages(folder.images / "completion", x, **options))
     elif model.has_kl:  # else there is no prior to draw from
         samples = {**conditions.of_samples, **options}
-        looking.append(SampleImages(folder.images / "samples", **samples))
-    return looking
+        callbacks.append(SampleImages(folder.images / "samples", **samples))
+    return callbacks
 
 
 def _tensorboard(
