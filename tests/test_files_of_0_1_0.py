@@ -85,6 +85,7 @@ def test_an_old_finished_run_can_be_evaluated(run_script, tmp_path):
     assert after == pytest.approx(before, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_an_old_unfinished_run_is_refused(run_script, tmp_path):
     folder = shutil.copytree(FILES / "unfinished", tmp_path / "run")
     found = run_script("train.py", "--output_dir", folder, *UNFINISHED)

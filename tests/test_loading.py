@@ -176,6 +176,7 @@ def registered_in_the_sources():
     }
 
 
+@pytest.mark.slow
 def test_every_class_that_a_file_can_name_is_registered_before_loading(run_python):
     code = (
         "import json, keras_vae.loading as l; l.register();"

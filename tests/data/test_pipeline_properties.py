@@ -52,6 +52,7 @@ def test_an_epoch_shows_every_row_once(
     np.testing.assert_allclose(values, to_unit(x)[rows], rtol=1e-6)
 
 
+@pytest.mark.slow
 @many
 @given(
     n=st.integers(1, 40),

@@ -9,6 +9,12 @@ import keras_vae
 from keras_vae import networks
 from keras_vae.engine.divergence import Diverged
 
+
+def slow(value):
+    """A case that `make test` leaves out."""
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 SHAPE = (4,)
 X = np.random.default_rng(0).normal(size=(40, *SHAPE)).astype(np.float32)
 AT = 5  # steps that are sound
@@ -71,7 +77,7 @@ def diverge(vae):
     return caught.value, seen
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("value", [math.nan, slow(math.inf)])
 @pytest.mark.parametrize("where", ["reconstruction", "KL", "gradient"])
 def test_the_step_and_the_term_are_named_and_the_weights_are_those_before(where, value):
     vae = model(where, value, steps_per_execution=1)
@@ -91,7 +97,7 @@ def test_the_step_and_the_term_are_named_and_the_weights_are_those_before(where,
         {"steps_per_execution": 12},
         {"run_eagerly": True},
         {"optimizer": {"class_name": "SGD", "config": {"learning_rate": 1e-5}}},
-        {"jit_compile": True},
+        slow({"jit_compile": True}),
     ],
 )
 def test_however_steps_are_run(options):
@@ -150,7 +156,7 @@ def spoiled(kind, h):
     return keras.layers.Concatenate()([h, keras.layers.Flatten()(y)])
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "mixed_float16"])
+@pytest.mark.parametrize("optimizer", ["adam", *map(slow, ["sgd", "mixed_float16"])])
 @pytest.mark.parametrize("kind", ["dense", "regularizer", "embedding"])
 def test_one_row_that_is_not_finite_reaches_no_weight(kind, optimizer):
     inputs = keras.Input(SHAPE)

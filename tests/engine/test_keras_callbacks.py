@@ -168,7 +168,9 @@ def test_early_stopping_restores_weights_and_leaves_the_clock_alone(model, x):
 # ModelCheckpoint
 
 
-@pytest.mark.parametrize("steps_per_execution", [MANY, "auto"])
+@pytest.mark.parametrize(
+    "steps_per_execution", [MANY, pytest.param("auto", marks=pytest.mark.slow)]
+)
 def test_a_checkpoint_comes_every_so_many_batches(
     model, x, tmp_path, steps_per_execution
 ):
@@ -266,7 +268,12 @@ def test_a_csv_has_a_row_of_figures_for_each_epoch(model, x, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("update_freq", "points"), [("epoch", 0), ("batch", 3 * STEPS), (5, 6)]
+    ("update_freq", "points"),
+    [
+        ("batch", 3 * STEPS),
+        pytest.param("epoch", 0, marks=pytest.mark.slow),
+        pytest.param(5, 6, marks=pytest.mark.slow),
+    ],
 )
 def test_tensorboard_gets_the_points_that_were_asked_for(
     model, x, tmp_path, update_freq, points

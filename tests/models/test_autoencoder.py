@@ -115,21 +115,6 @@ def test_before_a_density_is_fitted_it_says_what_to_do(tmp_path) -> None:
         model.elbo(np.zeros((2, *SHAPE)))
 
 
-def test_files_give_the_same_model(
-    trained: Autoencoder, x: np.ndarray, tmp_path
-) -> None:
-    trained.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    assert isinstance(loaded, Autoencoder)
-    np.testing.assert_allclose(loaded.reconstruct(x), trained.reconstruct(x), rtol=1e-5)
-    wanted = trained.sample(5, seed=3)
-    np.testing.assert_allclose(loaded.sample(5, seed=3), wanted, rtol=1e-5)
-    trained.export(tmp_path / "saved")
-    signatures = tf.saved_model.load(tmp_path / "saved").signatures
-    got = signatures["generate"](num=tf.constant(5), seed=tf.constant([3, 0]))["x"]
-    np.testing.assert_allclose(got, wanted, rtol=1e-4, atol=1e-6)
-
-
 @pytest.mark.slow
 def test_denoising_learns_to_undo_the_noise(x: np.ndarray) -> None:
     rng = np.random.default_rng(1)

@@ -101,30 +101,6 @@ def test_the_bound_without_a_label_is_the_sum_over_all_labels():
     np.testing.assert_allclose(-model.elbo(x), expected, rtol=1e-4)
 
 
-@MAKERS
-@pytest.mark.parametrize("labelled", [True, False])
-def test_the_figures_of_evaluate_are_those_of_elbo(make, labelled):
-    model, (x, y) = make(), data(10)
-    given = y if labelled else None
-    figures = model.evaluate(x, given, batch_size=4, verbose=0, return_dict=True)
-    bound = -model.elbo(x, condition=given).mean()
-    total = figures["reconstruction_loss"] + figures["kl_loss"]
-    assert total == pytest.approx(bound, rel=1e-5)
-    assert figures["loss"] == pytest.approx(
-        figures["reconstruction_loss"] + figures["penalty_loss"], rel=1e-5
-    )
-
-
-@MAKERS
-def test_the_batch_size_of_evaluate_does_not_matter(make):
-    model, (x, y) = make(), data(10)
-    whole, parts = (
-        model.evaluate(x, partly(y), batch_size=size, verbose=0, return_dict=True)
-        for size in (10, 4)
-    )
-    assert parts == pytest.approx(whole, rel=1e-5)
-
-
 def test_alpha_weighs_the_classification_of_labelled_examples_alone():
     x, y = data(10)
     loss = {}
@@ -378,15 +354,6 @@ def test_the_estimate_does_not_depend_on_how_work_is_cut_up(make, monkeypatch):
     monkeypatch.setitem(rows._NUMBERS_PER_CALL, "CPU", 2 * 16 * 3 * 36)
     parts = importance_weighted_nll(make(), x, 40).log_prob
     np.testing.assert_allclose(parts, whole, rtol=1e-5)
-
-
-@pytest.mark.parametrize("bad", [CLASSES, -2])
-@MAKERS
-def test_a_dataset_with_a_label_that_cannot_be_is_refused(make, bad):
-    x, y = data(8)
-    y[5] = bad
-    with pytest.raises(ValueError, match=f"`y`.*integers from 0 to 2.*label {bad}"):
-        make().fit(tf.data.Dataset.from_tensor_slices((x, y)).batch(4), verbose=0)
 
 
 def test_the_first_steps_of_m1m2_are_not_ruled_by_the_latents_of_m2():

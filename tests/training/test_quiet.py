@@ -40,6 +40,7 @@ def test_no_descriptor_is_left_open():
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+@pytest.mark.slow
 def test_starting_tensorflow_writes_nothing_and_leaves_devices_to_be_set_up(run_python):
     code = (
         "from keras_vae.training import quiet\n"
@@ -57,6 +58,7 @@ def test_a_device_that_is_not_there_is_refused_before_any_work(device):
         pass
 
 
+@pytest.mark.slow
 def test_the_cpu_alone_is_seen_where_it_is_asked_for(run_python):
     code = (
         "from keras_vae.training import quiet\n"

@@ -128,6 +128,7 @@ def test_active_units_and_histograms_are_those_of_the_encoder(tmp_path):
     assert "z/drawn" in events.Tags()["tensors"]
 
 
+@pytest.mark.slow
 def test_the_latents_are_looked_at_every_so_often_and_at_the_end(tmp_path):
     fit(TensorBoard(tmp_path, examples(), every=2), epochs=5)
     steps = [step for step, _ in scalars(tmp_path / "latents")["z/active_units"]]
@@ -177,6 +178,7 @@ def test_large_images_become_thumbnails_by_averages_of_blocks():
 # Runs
 
 
+@pytest.mark.slow
 def test_one_object_serves_two_fits(tmp_path):
     callback = TensorBoard(tmp_path, examples())
     fit(callback, epochs=1)
