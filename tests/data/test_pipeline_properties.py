@@ -1,6 +1,7 @@
 """What holds of batches for any number of examples, batch size and type."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
