@@ -16,7 +16,7 @@ MANY = 66
 """Examples that make one batch of 64 and a smaller one."""
 
 _SEED = 3
-_RATE = 1e-3
+_RATE = 1e-4
 
 
 class Run(NamedTuple):
