@@ -1,4 +1,4 @@
-"""Command lines that a person can copy, and that run as they stand."""
+"""Command lines that a person can copy, and that run as printed."""
 
 import os
 import shlex
@@ -43,7 +43,7 @@ def _found(program: Path) -> str:
 
 
 def _shown(path: Path) -> str:
-    """The path as seen from the working directory where it lies below that."""
+    """The path as seen from the working directory where it is below that."""
     try:
         return os.fspath(path.relative_to(Path.cwd()))
     except ValueError:

@@ -15,7 +15,7 @@ def written_aside(
     synced: bool = True,
     keeps: str | os.PathLike[str] | None = None,
 ) -> Iterator[Path]:
-    """Gives a path beside `path` to write a file or a folder to, then puts it in place.
+    """Gives a path aside to write a file or a folder to, then puts it in place.
 
     What stood at `path` stays until the new one is complete, and for good if the body
     raises. The name aside is the process' own, so two processes never share it. A

@@ -73,7 +73,7 @@ def register() -> None:
 
 
 def _file_of(place: str) -> str:
-    """Returns the `.keras` file that a path stands for."""
+    """Returns the `.keras` file that a path names."""
     if os.path.isdir(place):
         inside = os.path.join(place, "model.keras")
         if os.path.isfile(inside):

@@ -1,6 +1,6 @@
 """The model card of a run: what a model is, of what, how good, and what it is not for.
 
-After Mitchell et al. 2019, "Model cards for model reporting". It lies beside the model
+After Mitchell et al. 2019, "Model cards for model reporting". It is kept with the model
 and names files as they lie there, so that it stays true when the folder is moved.
 """
 

@@ -133,7 +133,7 @@ class RowNoise:
 
 
 class CopiesNoise(RowNoise):
-    """Noise for a batch that stands several times in a row, as samples of z do.
+    """Noise for a batch that is repeated several times, as samples of z do.
 
     Rows 0 to n - 1 are the batch, n to 2 n - 1 the batch again, and so on. What a copy
     of an example sees depends on the copy and the example's place in the global batch,
@@ -141,7 +141,7 @@ class CopiesNoise(RowNoise):
 
     Args:
         noise: Of the batch.
-        copies: How often it stands there.
+        copies: How often it is repeated.
     """
 
     def __init__(self, noise: RowNoise, copies: int) -> None:

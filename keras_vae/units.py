@@ -1,6 +1,6 @@
 """What stored numbers mean. Their type decides it, never their values.
 
-uint8 and uint16 stand for 0 to 1 and are divided by 255 and 65,535 before use. All
+uint8 and uint16 represent 0 to 1 and are divided by 255 and 65,535 before use. All
 other numbers, whole ones too, are taken as they are.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def is_scaled(dtype: Any) -> bool:
-    """Whether numbers of a NumPy type, of either byte order, stand for 0 to 1."""
+    """Whether numbers of a NumPy type, of either byte order, represent 0 to 1."""
     dtype = np.dtype(dtype)
     return dtype.kind == "u" and dtype.itemsize <= 2
 

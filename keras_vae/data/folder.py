@@ -261,8 +261,8 @@ def _on_black(image: "tf.Tensor") -> "tf.Tensor":
 def read_folder(path: Path) -> dict[str, Any]:
     """Opens a folder of images as `x_train`, with labels where it has sub-folders.
 
-    The label of an image is the sub-folder of the first level it is in; an image beside
-    the sub-folders has none, -1. If there is a sub-folder `train`, and besides it only
+    The label of an image is the sub-folder of the first level it is in; one in none of
+    them has none, -1. If there is a sub-folder `train`, and besides it only
     `test`, `validation` or `val`, these are the splits, each labelled in this way.
 
     Raises:

@@ -156,7 +156,7 @@ def _orientation(image: Any) -> int:
     """Returns how the stored pixels lie, 1 to 8 as in EXIF; 1, upright, if not said."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a damaged note beside the pixels is no reason to refuse them
+    except Exception:  # damaged metadata is no reason to refuse them
         return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

@@ -1,6 +1,6 @@
 """A two-link arm that draws figures: sequences of its joint angles.
 
-The arm stands at the origin. Its upper link turns by the shoulder's angle, its lower
+The arm is fixed at the origin. Its upper link turns by the shoulder's angle, its lower
 link by the elbow's angle against the upper one; the tip holds a pen. An example is one
 figure, drawn once at constant speed, as the two angles at 64 moments in radians. The
 figure is the label; where, how large and how tilted it is drawn are the factors.

@@ -1,4 +1,4 @@
-"""The order in which the examples of an epoch are shown.
+"""The order in which the examples of an epoch are seen.
 
 A keyed permutation of the places of an epoch, computed for the places of one batch at a
 time: nothing is stored, and a run can start at any step. It is a Feistel network over

@@ -11,7 +11,7 @@ from keras_vae.evaluation.likelihood import elbo_terms
 
 Fit = Callable[[Any], Any]
 """Maps training examples to a model trained on them."""
-Told = Callable[[dict[str, float]], None]
+Report = Callable[[dict[str, float]], None]
 
 
 def anomaly_scores(
@@ -22,7 +22,7 @@ def anomaly_scores(
     Args:
         model: A `VAE` or a model with its methods.
         x: Examples.
-        condition: For conditional models, one row an example.
+        condition: For conditional models, one an example.
         num_samples: Samples of the posterior for each example.
 
     Returns:
@@ -67,7 +67,7 @@ def leave_one_class_out(
     train: Split,
     test: Split,
     fit: Fit,
-    told: Told | None = None,
+    told: Report | None = None,
     num_samples: int = 16,
 ) -> list[dict[str, float]]:
     """Trains without one class at a time, and lets the model find it in the test split.
@@ -76,7 +76,7 @@ def leave_one_class_out(
         train: Training examples with labels.
         test: Test examples with labels.
         fit: Trains a model on the examples that it is given.
-        told: Called with each row when it is done.
+        told: Called with the scores of each class once they are known.
         num_samples: Samples of the posterior for each example's score.
 
     Returns:

@@ -39,7 +39,7 @@ def conditional_metrics(model: Any, train: Split, test: Split) -> dict[str, Any]
     if condition is not None and name == "label" and train.y is not None:
         real = _images(train.x), train.y[:_MAX_TRAINING]
         if len(np.unique(real[1][real[1] >= 0])) < 2:
-            return {}  # nothing to tell apart
+            return {}  # one class
         labels = np.arange(_SAMPLES) % condition.num_classes
         samples = model.sample(_SAMPLES, seed=_SEED, condition=labels)
         return label_agreement(*real, samples, labels, _images(test.x), test.y)

@@ -186,12 +186,12 @@ def nll_of(density: Any, z: np.ndarray) -> float:
 
 
 def sampler_scores(model: Any, x: Any, condition: Any = None) -> dict[str, float]:
-    """Says how well the prior, and the density fitted after training, stand for z.
+    """Measures how well the prior, and the density fitted after training, match z.
 
     By two measures, for which less is better, on examples that were not trained on:
 
-    - `*_latent_nll`: -log density of draws of q(z|x), in nats. It is the part of -ELBO
-      in which the density stands, so that the difference between two densities is that
+    - `*_latent_nll`: -log density of draws of q(z|x), in nats. It is the term of -ELBO
+      that holds the density, so that the difference between two densities is that
       between the -ELBO of the two models that generate from them.
     - `*_mmd`: the squared maximum mean discrepancy between generated and real examples
       (Gretton et al. 2012, equation 3: unbiased, so 0 on average for equals), times

@@ -33,7 +33,7 @@ _TRANSPOSED = {1: keras.layers.Conv1DTranspose, 2: keras.layers.Conv2DTranspose}
 
 
 class Options(TypedDict, total=False):
-    """The options that all networks have; None stands for the default.
+    """The options that all networks have; None is the default.
 
     activation: A name in `keras.activations`, or a function. By default "silu", and
         "relu" in convolutional networks, where it takes far less time on CPUs.
@@ -44,10 +44,10 @@ class Options(TypedDict, total=False):
         dropped behind each hidden layer in training, in [0, 1).
     normalization: None by default. "layer": each example by itself, a vector over its
         features, a map over all positions and channels. "batch": the result of training
-        then depends on how a batch is split over replicas. It stands between a layer
+        then depends on how a batch is split over replicas. It comes between a layer
         and its activation,
     normalize_after: or, if True, behind the activation.
-    output_gain: How large a decoder's last kernel is at first, beside what the
+    output_gain: How large a decoder's last kernel is at first, relative to what the
         initialiser makes of it: above 0, 1 by default. Encoders do not use it.
     name: Of the model; its layers' names start with it. Networks of one model that use
         dropout need different names.
@@ -68,7 +68,7 @@ class Blocks:
     Args:
         role: The model's name where the options have none: "encoder" or "decoder".
         options: The style.
-        activation: The one that the options stand for where they name none.
+        activation: The default where the options name none.
 
     Raises:
         TypeError: If there is no such option.

@@ -30,7 +30,7 @@ class RowDropout(keras.layers.Layer):
     each time the model is made. Elsewhere `keras.random` draws it.
 
     Of vectors single features are dropped, of images and sequences whole channels,
-    since neighbouring pixels tell of each other (Tompson et al. 2015).
+    since neighbouring pixels are correlated (Tompson et al. 2015).
 
     Args:
         rate: The share that is dropped in training, in [0, 1). What is kept is scaled

@@ -17,7 +17,7 @@ COVARIANCES = ("full", "diagonal")
 class AggregateDensity(Prior):
     """A mixture of normals that has been fitted to the latents of the training data.
 
-    It stands for the aggregate posterior, E_data[q(z|x)], in the place of the prior
+    It approximates the aggregate posterior, E_data[q(z|x)], in place of the prior
     when examples are generated (Tomczak and Welling 2018; Ghosh et al. 2020, section
     4). Nothing of it is trained: its weights are set by `assign`. With one component it
     is a Normal.

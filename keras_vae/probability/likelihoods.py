@@ -119,7 +119,7 @@ class Likelihood(keras.layers.Layer):
     def fits(self, x: tf.Tensor) -> tf.Tensor:
         """Whether a batch, float32 as `check` has it, passes; a boolean scalar.
 
-        Made for graphs, where it costs little beside a training step.
+        Made for graphs, where it costs little next to a training step.
         """
         return support.in_range(x, self.unit_interval)
 

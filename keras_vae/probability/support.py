@@ -91,7 +91,7 @@ def check_grey(x: Any, likelihood: str) -> None:
         if sum(found) < values.size:
             return
         at_ends += found
-    if at_ends.all():  # an array of one value, a black image say, tells nothing
+    if at_ends.all():  # an array of one value, a black image say, decides nothing
         raise ValueError(
             f"`x` must hold grey values for the likelihood {likelihood}, but "
             "all are 0 or 1: take Bernoulli for binarised data."

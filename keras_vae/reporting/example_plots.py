@@ -1,4 +1,4 @@
-"""Plots of examples: what the model makes of them, and of what lies between them."""
+"""Plots of examples: what the model makes of them, and of points between them."""
 
 import math
 
@@ -29,7 +29,7 @@ _SEED = 0
 def overview(subject: Subject) -> Drawings:
     """Draws originals, reconstructions, the way from the first to the second."""
     condition, rows = subject.condition, subject.varied(10)
-    x = subject.shown.x[rows]
+    x = subject.examples.x[rows]
     reconstructed = subject.model.reconstruct(x, subject.rows_of(condition, rows))
     first, last = rows[0], rows[min(1, len(rows) - 1)]
     z = _line(subject.z[first], subject.z[last], len(rows))
@@ -45,7 +45,7 @@ def grid_3x3(subject: Subject) -> Drawings:
     drawings: Drawings = {}
     parts = {"train": "train"}
     if subject.run.held_out != "train":
-        parts[subject.run.held_out] = "shown"
+        parts[subject.run.held_out] = "examples"
     for name, attribute in parts.items():
         split = getattr(subject, attribute)
         rows = spread(len(split), 9)
@@ -69,7 +69,7 @@ def grid_3x3(subject: Subject) -> Drawings:
 
 
 def _sampled(subject: Subject) -> Figure:
-    model, rows = subject.model, spread(len(subject.shown), 9)
+    model, rows = subject.model, spread(len(subject.examples), 9)
     given = subject.rows_of(subject.condition, np.resize(rows, 9))
     if subject.has_kl or getattr(model, "aggregate", None) is not None:
         x = model.sample(9, seed=_SEED, condition=given)
@@ -89,7 +89,7 @@ def pairs(subject: Subject) -> Drawings:
     """Draws rows of input and reconstruction."""
     rows = subject.varied(30)
     rows = rows[: max(10 * (len(rows) // 10), min(len(rows), 10))]
-    x = subject.shown.x[rows]
+    x = subject.examples.x[rows]
     made = subject.model.reconstruct(x, subject.rows_of(subject.condition, rows))
     columns = ["input", "output"] * -(-len(rows) // 10)
     title = f"{subject.split.capitalize()} examples and their reconstructions"
@@ -147,7 +147,7 @@ def all_pairs(subject: Subject) -> Drawings:
 
 
 def expected_reconstruction(subject: Subject) -> Drawings:
-    """Draws the mean reconstruction over draws of z beside that from the mean."""
+    """Draws the mean reconstruction over draws of z and that from the mean."""
     if not subject.has_kl:
         raise LeftOut("this model draws no z: it has one for each example")
     rows = subject.varied(10)
@@ -162,7 +162,7 @@ def expected_reconstruction(subject: Subject) -> Drawings:
     figure = block(
         subject,
         [
-            subject.shown.x[rows],
+            subject.examples.x[rows],
             subject.model.decode(z_mean, given),
             draws.mean(axis=0),
             draws[0],

@@ -1,7 +1,7 @@
 """A page in the browser to move about the latent space of a run.
 
 `Explorer` answers the page's questions and knows nothing of HTTP; `application` is the
-WSGI application around it; `explore` runs it on this machine. The page itself lies in
+WSGI application around it; `explore` runs it on this machine. The page itself is in
 `pages/` and takes nothing from any network.
 """
 
@@ -168,7 +168,7 @@ class Explorer:
 
     def thumbnails(self) -> bytes:
         """Returns the examples to pick from, one below the other, as a PNG."""
-        x = self.subject.shown.x[self._rows]
+        x = self.subject.examples.x[self._rows]
         if self.subject.is_image:
             return picture_files.encode_png(grids.tile(x, 1, gap=0, scale=1))
         return picture_files.encode_png(self._lines(x, 1, 1.0))
@@ -194,7 +194,7 @@ class Explorer:
 
     def _map(self) -> dict[str, Any]:
         subject = self.subject
-        n = len(subject.shown)
+        n = len(subject.examples)
         rows = np.linspace(0, n - 1, min(n, _POINTS)).astype(np.int64)
         classes = subject.shown_classes
         points = subject.on_map(subject.z, classes)[rows]

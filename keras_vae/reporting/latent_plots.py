@@ -28,7 +28,7 @@ _REACH = 2.0  # of manifold and walks, in standard deviations of the prior
 _STEPS = 31  # of a walk
 _TRAVERSAL = 3.0  # to either side, in standard deviations of the prior
 _COLUMNS = 11  # steps of a traversal
-_ROW_NAMES = 40  # of classes, beside their rows
+_ROW_NAMES = 40  # of classes, as labels of their rows
 _ROWS = 20  # dimensions that are traversed
 _FRAMES = 10  # along the arrow
 _CAPTION = 9  # letters of a class name below a frame
@@ -89,7 +89,7 @@ def _of_map(subject: Subject, title: str) -> str:
 
 def _factor(subject: Subject) -> tuple[np.ndarray, str] | None:
     """A number known of each example that can colour a point, and its name."""
-    factors, names = subject.shown.factors, subject.run.data.factor_names
+    factors, names = subject.examples.factors, subject.run.data.factor_names
     if factors is None or not names:
         return None
     return factors[:, 0], names[0]
@@ -97,12 +97,12 @@ def _factor(subject: Subject) -> tuple[np.ndarray, str] | None:
 
 def tsne(subject: Subject) -> Drawings:
     """Draws t-SNE of the latents: digits in the plane, points in space."""
-    if len(subject.shown) < 20:
+    if len(subject.examples) < 20:
         raise LeftOut("t-SNE needs at least 20 examples")
     drawings: Drawings = {}
     classes, names = subject.shown_classes, subject.names
     for name, dims, most in (("tsne", 2, _EMBEDDED), ("tsne_3d", 3, _EMBEDDED_3D)):
-        rows = spread(len(subject.shown), most)
+        rows = spread(len(subject.examples), most)
         points = latents.tsne(subject.z[rows], dims)
         title = (
             f"t-SNE of the {subject.latent_dim}-dimensional latents of {len(rows):,} "
@@ -131,7 +131,7 @@ def arrow(subject: Subject) -> Drawings:
     """Draws an arrow between two class means, and what is decoded along it."""
     subject.need_classes()
     start, end = subject.ends
-    classes = subject.classes(subject.shown)
+    classes = subject.classes(subject.examples)
     means = latents.class_means(subject.z, classes, len(subject.names))
     for place in (start, end):
         if not np.isfinite(means[place]).all():
@@ -354,7 +354,7 @@ def kl_per_dimension(subject: Subject) -> Drawings:
 
 
 def swiss_roll(subject: Subject) -> Drawings:
-    """Draws the swiss roll beside its latents, coloured by the position along it."""
+    """Draws the swiss roll and its latents, coloured by the position along it."""
     return {"swiss_roll": _rolled(subject)}
 
 
@@ -382,7 +382,7 @@ def _rolled(subject: Subject) -> Figure:
     else:
         points, labels = subject.map.place(subject.z), subject.map.labels
     return space.rolled_and_unrolled(
-        subject.shown.x,
+        subject.examples.x,
         points,
         position,
         axes_labels=labels,

@@ -107,7 +107,7 @@ def _classifier(subject: Subject, seen: str) -> str:
 
 
 def _condition(subject: Subject) -> str:
-    """Says what the model is given beside x and z."""
+    """Says what the model is given besides x and z."""
     if subject.condition is None:
         return ""
     return f"; c is the {'label' if subject.is_given_labels else 'condition'}"

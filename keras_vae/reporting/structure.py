@@ -15,7 +15,7 @@ def blocks(network: Any) -> list[Block]:
     """Returns the blocks of an encoder or a decoder, from input to output.
 
     A layer that only follows another one (an activation, a normalisation) is written
-    into that one's box. A network that stands behind other layers is opened. A network
+    into that one's box. A network that follows other layers is opened. A network
     that is not a graph of layers is one box.
 
     Args:
@@ -46,7 +46,7 @@ def _behind_others(network: Any) -> tuple[list[Any], Any] | None:
 
 
 def shifted(found: list[Block], count: int) -> list[Block]:
-    """Returns blocks that stand behind `count` others, the first behind the last."""
+    """Returns blocks that follow `count` others, the first after the last."""
     return [
         block._replace(
             inputs=tuple(place + count for place in block.inputs or ())

@@ -64,7 +64,7 @@ class Subject:
         return self._examples("train", _TRAINING)
 
     @functools.cached_property
-    def shown(self) -> Split:
+    def examples(self) -> Split:
         """Examples that were not trained on, at most 5,000."""
         return self._examples(self.run.held_out, _SHOWN)
 
@@ -75,15 +75,17 @@ class Subject:
 
     @functools.cached_property
     def condition(self) -> Any:
-        """What the shown examples are conditioned on; None for most models."""
-        return self.run.condition(self.shown)
+        """What the examples are conditioned on; None for most models."""
+        return self.run.condition(self.examples)
 
     # Classes.
 
     @functools.cached_property
     def labels(self) -> tuple[int, ...]:
         """The labels that occur, ascending; empty where there are no classes."""
-        parts = [split.y for split in (self.train, self.shown) if split.y is not None]
+        parts = [
+            split.y for split in (self.train, self.examples) if split.y is not None
+        ]
         found = np.unique(np.concatenate(parts)) if parts else np.zeros(0, int)
         found = found[found >= 0]
         return tuple(map(int, found)) if len(found) <= _MOST_CLASSES else ()
@@ -104,8 +106,8 @@ class Subject:
 
     @functools.cached_property
     def shown_classes(self) -> np.ndarray | None:
-        """Those of the shown examples, None where there are none."""
-        return self.classes(self.shown) if self.labels else None
+        """Those of the examples, None where there are none."""
+        return self.classes(self.examples) if self.labels else None
 
     def need_classes(self) -> None:
         """Raises `LeftOut` where the data have no classes."""
@@ -145,13 +147,13 @@ class Subject:
 
     @functools.cached_property
     def typical(self) -> np.ndarray:
-        """Rows of shown examples, each the nearest to the mean latent of its class.
+        """Rows of examples, each the nearest to the mean latent of its class.
 
-        A row for each class, -1 where no shown example is of it. Without classes rows
+        A row for each class, -1 where no example is of it. Without classes rows
         evenly chosen, ten at most.
         """
         if self.shown_classes is None:
-            n = len(self.shown)
+            n = len(self.examples)
             return np.linspace(0, n - 1, min(n, 10)).astype(np.int64)
         rows = np.full(len(self.labels), -1)
         means = latents.class_means(self.z, self.shown_classes, len(rows))
@@ -164,9 +166,9 @@ class Subject:
 
     @functools.cached_property
     def pair(self) -> tuple[int, int]:
-        """Rows of two shown examples to go between: typical of each end's class."""
+        """Rows of two examples to go between: typical of each end's class."""
         if not self.labels:
-            return 0, min(1, len(self.shown) - 1)
+            return 0, min(1, len(self.examples) - 1)
         for place in self.ends:
             if self.typical[place] < 0:
                 name = self.names[place]
@@ -183,8 +185,8 @@ class Subject:
         return f"from a {self.split} example of class {start} to one of class {end}"
 
     def varied(self, count: int) -> np.ndarray:
-        """Returns rows of `count` shown examples, or all: each class in its turn."""
-        n = len(self.shown)
+        """Returns rows of `count` examples, or all: each class in its turn."""
+        n = len(self.examples)
         if self.shown_classes is None:
             return np.linspace(0, n - 1, min(n, count)).astype(np.int64)
         classes = self.shown_classes
@@ -199,13 +201,13 @@ class Subject:
 
     @functools.cached_property
     def posterior(self) -> tuple[np.ndarray, np.ndarray]:
-        """z_mean and z_log_var of the shown examples, `(n, latent_dim)` each."""
-        z_mean, z_log_var = self.model.posterior(self.shown.x, self.condition)
+        """z_mean and z_log_var of the examples, `(n, latent_dim)` each."""
+        z_mean, z_log_var = self.model.posterior(self.examples.x, self.condition)
         return z_mean, z_log_var
 
     @property
     def z(self) -> np.ndarray:
-        """Posterior means of the shown examples, `(n, latent_dim)`."""
+        """Posterior means of the examples, `(n, latent_dim)`."""
         return self.posterior[0]
 
     @functools.cached_property
@@ -320,11 +322,11 @@ class Subject:
     def decode(
         self, z: np.ndarray, rows: int | Sequence[int] | np.ndarray | None = None
     ) -> np.ndarray:
-        """Decodes `(n, latent_dim)`, under the conditions of shown examples.
+        """Decodes `(n, latent_dim)`, under the conditions of examples.
 
         Args:
             z: Latents.
-            rows: Of the shown examples, one for all latents or one for each; None takes
+            rows: Of the examples, one for all latents or one for each; None takes
                 the first of `pair`.
         """
         if self.condition is None:
@@ -343,7 +345,7 @@ class Subject:
         """Returns what a title says of the condition that `decode` is under.
 
         Args:
-            row: Of the shown examples; None takes the first of `pair`.
+            row: Of the examples; None takes the first of `pair`.
         """
         if self.condition is None:
             return ""

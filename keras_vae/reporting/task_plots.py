@@ -30,7 +30,7 @@ def completions(subject: Subject) -> Drawings:
     made = model.sample(len(each), seed=_SEED, condition=each)
     made = made.reshape(len(rows), _EACH, *subject.shape)
     picture = grids.completion_grid(
-        subject.shown.x[rows], np.asarray(model.condition.given(given)), made
+        subject.examples.x[rows], np.asarray(model.condition.given(given)), made
     )
     name = "some pixels"
     if model.condition.name != "mask":
@@ -47,7 +47,7 @@ def denoising(subject: Subject) -> Drawings:
     if noise is None:
         raise LeftOut("it trained without --input_noise")
     rows = subject.varied(10)
-    x = subject.shown.x[rows]
+    x = subject.examples.x[rows]
     with noise_scope(RowNoise(_SEED, domain="evaluation")):
         noisy = noise(model.to_model(tf.convert_to_tensor(x)), training=True)
     z_mean, _ = model.encoder(noisy, training=False)
@@ -67,7 +67,7 @@ def movement(subject: Subject) -> Drawings:
         raise LeftOut("it is of an arm: train with --dataset motion")
     rows = subject.varied(len(motion.FIGURES))
     given = subject.rows_of(subject.condition, rows)
-    x = subject.shown.x[rows]
+    x = subject.examples.x[rows]
     elbow, pen = motion.arm_places(
         np.concatenate([x, subject.model.reconstruct(x, given)])
     )

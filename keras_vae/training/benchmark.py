@@ -1,6 +1,6 @@
 """How fast this machine trains, generates and evaluates, and what memory it takes.
 
-Every rate stands beside the rate of the matrix products that the work cannot do
+Every rate comes with the rate of the matrix products that the work cannot do
 without, measured in the same process: the ratio says how much is lost to everything
 else, and it moves less than a rate does when a machine is shared.
 """
@@ -393,7 +393,7 @@ def train_on_folder(folder: str, epochs: int, device: str = "auto") -> list[floa
 
 
 def _mebibytes() -> float:
-    """Memory of this process that is in use now; its peak where that is not told."""
+    """Memory of this process that is in use now; its peak where that is unknown."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except OSError:

@@ -54,7 +54,7 @@ def _given(condition: ArrayLike | None) -> dict[str, NDArray]:
 
 
 def _make_writable(argument: str, folder: Path) -> None:
-    """Makes the folder and tries it out: better told now than after an epoch."""
+    """Makes the folder and tries it out: better refused now than after an epoch."""
     try:
         picture_files.write_bytes(folder / ".writable", b"")
         (folder / ".writable").unlink()
@@ -95,7 +95,7 @@ class PictureCallback(keras.callbacks.Callback):
     Under a `tf.distribute` strategy of several workers all of them draw, because a
     model may hold variables that are read by all together, and the chief alone writes.
 
-    With `log_dir` the pictures go to TensorBoard too, as a run of their own beside
+    With `log_dir` the pictures go to TensorBoard too, as a run of their own next to
     those of `keras.callbacks.TensorBoard`: in the sub-folder, and under the tag, that
     is named like the last part of `path`. Steps are epochs, the first of them 1.
 

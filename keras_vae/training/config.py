@@ -438,7 +438,7 @@ class TrainConfig(Options):
 
         Raises:
             ValueError: As the class, and if a name is unknown or if a flag that was
-                given has no effect beside the others.
+                given has no effect with the others.
         """
         cls.check_names(given)
         fields = {field.name: field for field in dataclasses.fields(cls)}

@@ -73,14 +73,14 @@ def leave_out(
     names = data.label_names
     say(f"{'class':<12}{'examples':>9}{'-ELBO':>9}{'reconstruction':>16}  (AUROC)")
 
-    def told(row: dict[str, float]) -> None:
+    def report(row: dict[str, float]) -> None:
         label = int(row["label"])
         say(_line(names[label] if names else str(label), row))
 
     fit = _fit(options, data)
     test = dataclasses.replace(data.test, x=held_out(data.test.x, options.binarize))
     try:
-        rows = leave_one_class_out(data.train, test, fit, told, options.num_samples)
+        rows = leave_one_class_out(data.train, test, fit, report, options.num_samples)
     except tf.errors.OpError as error:
         broken = broken_file(data.train.x, data.test.x)
         if broken is None:

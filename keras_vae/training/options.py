@@ -186,7 +186,7 @@ class Options:
 
         Raises:
             ValueError: If a name is unknown, a value is wrong, one that must be given
-                is not, or one has no effect beside the others.
+                is not, or one has no effect with the others.
         """
         cls.check_names(given)
         for field in dataclasses.fields(cls):

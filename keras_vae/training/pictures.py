@@ -108,8 +108,8 @@ def drawn_figures(model: Any, data: Data) -> grids.Picture:
     """Draws what the pen of `data.motion` does, a row each of ten paths.
 
     Examples with their reconstructions over them; the way from the first to the next,
-    of its class where the model is told the class; and generated figures, then of each
-    class in turn.
+    of its class where the model is conditioned on it; and generated figures, then of
+    each class in turn.
 
     Args:
         model: A model of the dataset `motion`.

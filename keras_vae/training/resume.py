@@ -144,7 +144,7 @@ class KeepState(keras.callbacks.Callback):
         return ""
 
     def _read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Returns the checkpoint as it lies there, once it is known to be this run's.
+        """Returns the checkpoint on disk, once it is known to be this run's.
 
         Raises:
             ValueError: If it is not.
@@ -165,7 +165,7 @@ class KeepState(keras.callbacks.Callback):
         return arrays, state
 
     def _restore(self) -> str:
-        """Takes the checkpoint as it lies there."""
+        """Takes the checkpoint on disk."""
         folder = self._folder.checkpoint
         arrays, state = self._read()
         checkpoint.restore(checkpoint.variables(self.model), arrays)

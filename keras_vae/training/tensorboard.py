@@ -96,7 +96,7 @@ class TensorBoard(keras.callbacks.Callback):
         log_dir: TensorBoard's folder.
         x: Examples to encode, `(n, *input_shape)`, at most 2,000, in the data's own
             units or uint8; None leaves `latents` out.
-        labels: A text or number for each of them, shown beside the points.
+        labels: A text or number for each of them, shown with the points.
         condition: Theirs, for conditional models.
         num_examples: Training examples in an epoch, for `images_per_second`.
         every: Epochs from one look at the latents to the next; the last epoch is always
@@ -209,7 +209,7 @@ class TensorBoard(keras.callbacks.Callback):
         return int(self.model.step.numpy())
 
     def _settings(self) -> dict[str, float]:
-        """What holds at the end of this epoch, beside the metrics."""
+        """What holds at the end of this epoch, besides the metrics."""
         scalars = {"training/learning_rate": float(self.model.optimizer.learning_rate)}
         if self.model.has_kl:
             scalars["training/kl_weight"] = float(self.model.beta_at(self.model.step))

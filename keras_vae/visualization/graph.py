@@ -55,7 +55,7 @@ def model_graph(
         decoder: From z to the parameters of p(x|z), in order.
         posterior: What q(z|x) is.
         prior: What p(z) is; empty for a model without.
-        latent: What stands in the box of z.
+        latent: The text in the box of z.
         title: What is shown.
         noise: What z is drawn with; empty where it is not drawn.
         classifier: What infers a label for the decoder; empty for a model without.

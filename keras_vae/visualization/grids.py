@@ -1,7 +1,7 @@
 """Pictures of many examples: tiles, pairs, interpolations, manifolds.
 
 Images come in as `(n, height, width, channels)` or, grey, `(n, height, width)`: uint8,
-uint16, bool, or floats in [0, 1]. The range is fixed: what lies outside is clipped,
+uint16, bool, or floats in [0, 1]. The range is fixed: values outside are clipped,
 nothing is stretched to its own minimum and maximum, so that pictures compare. Pictures
 go out as uint8 `(height, width, 1)` or `(height, width, 3)`; grey stays grey.
 
@@ -310,7 +310,7 @@ def interpolation_grid(
 
     Args:
         images: `(steps, height, width, channels)`.
-        t: Where each lies between the two, `(steps,)`, written above it.
+        t: The position of each between the two, `(steps,)`, written above it.
         columns: Cells per row; by default one row, or for more than 12 a square.
         scale: As in `tile`.
     """

@@ -1,4 +1,4 @@
-"""Names on figures: how wide they are, short forms of them, and where they fit."""
+"""Names on plots: how wide they are, short forms of them, and where they fit."""
 
 import functools
 import re
@@ -21,7 +21,7 @@ def text_width(
         text: The line.
         size: Of the letters, in points.
         bold: Whether they are.
-        formulas: Whether what stands between dollars is set as such.
+        formulas: Whether text between dollars is set as such.
     """
     return _width_at_10(text, bold, formulas) * size / 10.0
 
@@ -98,7 +98,7 @@ def fitted(text: str, width: float, size: float, lines: int = 3) -> str:
 def marks(names: Sequence[str]) -> list[str]:
     """Returns one or two letters or a number for each name, all different.
 
-    A name of at most two letters or digits stands for itself. Else the first two
+    A name of at most two letters or digits is its own. Else the first two
     letters, the initials, or the first letter and another one, whichever is free.
     Where this leaves a name without a mark, all have the numbers from 0 on.
     """

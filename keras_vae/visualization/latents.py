@@ -1,4 +1,4 @@
-"""Pictures of a latent space: scatters, t-SNE, KL. Arrays in, figures out.
+"""Pictures of a latent space: scatters, t-SNE, KL. Arrays in, plots out.
 
 A scatter lies in a plane: two latent dimensions, principal components, t-SNE. Who has
 one latent dimension spreads the examples out by `strip`.

@@ -20,8 +20,8 @@ _NAMES = 12  # and how many such names; else short marks, which the legend expla
 _FULL = 190.0  # points of a name in a legend of up to
 _FEW = 30  # classes
 _SHORT = 118.0  # and of more
-_ROWS = 25  # of a legend beside the axes
-_BESIDE = 250.0  # points of the widest legend that stands there
+_ROWS = 25  # of a legend next to the axes
+_BESIDE = 250.0  # points of the widest legend there
 _BELOW = 470.0  # and below
 _HANDLE = 30.0  # points of a legend's marker and of the gaps about it
 _LOST = 64.0  # points that a name may be moved; half of it where there are many
@@ -38,7 +38,7 @@ def class_legend(
 ) -> None:
     """Adds a legend of classes outside of the axes; the figure grows by its size.
 
-    It stands at the right, or below where it is wide. Long names are shortened.
+    It is at the right, or below where it is wide. Long names are shortened.
 
     Args:
         figure: Its layout is constrained.
@@ -112,7 +112,7 @@ def glyph_size(glyph: Path) -> float:
 
 
 def class_marks(names: Sequence[str]) -> list[str]:
-    """Returns what stands for each class on a scatter: its name, or a short mark."""
+    """Returns the text of each class on a scatter: its name, or a short mark."""
     longest = max(map(len, names), default=0)
     short = longest <= (_NAME if len(names) <= _NAMES else 3)
     return list(names) if short else labels.marks(names)
@@ -182,7 +182,7 @@ def _at_ends(
     points: NDArray[np.float64],
     ends: NDArray[np.float64] | None,
 ) -> NDArray[np.intp]:
-    """Returns which marks to write: all, beside a short line those at its ends."""
+    """Returns which marks to write: all, or of a short line those at its ends."""
     if ends is None or not len(known) or np.linalg.norm(ends[1] - ends[0]) >= _BRIEF:
         return known
     distance = np.linalg.norm(points[:, np.newaxis] - ends, axis=-1)

@@ -69,7 +69,7 @@ def rolled_and_unrolled(
     axes_labels: tuple[str, str],
     position_label: str,
 ) -> Figure:
-    """Draws data that lie on a rolled sheet beside their latents.
+    """Draws data on a rolled sheet next to their latents.
 
     Args:
         x: `(n, 3)`, the data.

@@ -1,4 +1,4 @@
-"""One style for all figures: sizes, colours, frames around pictures, files.
+"""One style for all plots: sizes, colours, frames around pictures, files.
 
 Figures are matplotlib's, made and written without pyplot and its global state, so that
 any thread may draw.

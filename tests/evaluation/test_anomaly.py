@@ -61,11 +61,11 @@ def test_each_class_in_turn_is_kept_from_training():
         seen.append(given)
         return vae()
 
-    told = []
-    rows = leave_one_class_out(Split(x, labels), Split(x, labels), fit, told.append)
+    reported = []
+    rows = leave_one_class_out(Split(x, labels), Split(x, labels), fit, reported.append)
     assert [row["label"] for row in rows] == [0, 1, 2]
     assert [row["anomalies"] for row in rows] == [6, 6, 6]
-    assert told == rows
+    assert reported == rows
     for label, given in enumerate(seen):
         assert np.array_equal(given, x[labels != label])
 

@@ -18,7 +18,7 @@ def subject_of(make_subject):
 
     def make(model):
         subject = make_subject(shape=SHAPE)
-        x = np.random.default_rng(0).uniform(0.2, 1.0, subject.shown.x.shape)
+        x = np.random.default_rng(0).uniform(0.2, 1.0, subject.examples.x.shape)
         split = dataclasses.replace(subject.run.data.test, x=x.astype(np.float32))
         data = dataclasses.replace(subject.run.data, train=split, test=split)
         return Subject(dataclasses.replace(subject.run, data=data, model=model))
@@ -39,7 +39,7 @@ def test_completions_show_what_was_given_what_was_made_and_what_was_there(
     model = CVAE(2, SHAPE, condition="left_half", seed=0)
     subject = subject_of(model)
     figure = task_plots.completions(subject)["completions"]
-    x = subject.shown.x[subject.varied(8), ..., 0]
+    x = subject.examples.x[subject.varied(8), ..., 0]
     for row in (0, 7):
         given, first, second, original = (
             values(cell_of(figure, 8, 8, row, column)) for column in (0, 1, 2, 7)
@@ -64,7 +64,7 @@ def test_denoised_output_is_of_the_noisy_input_that_is_shown(subject_of, cell_of
     model.ensure_built()
     subject = subject_of(model)
     figure = task_plots.denoising(subject)["denoising"]
-    x = subject.shown.x[subject.varied(10)]
+    x = subject.examples.x[subject.varied(10)]
     noisy = np.stack([values(cell_of(figure, 3, 10, 1, k)) for k in range(10)])
     gone = noisy < 0.1
     assert 0.3 < gone.mean() < 0.7
