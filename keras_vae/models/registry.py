@@ -223,7 +223,7 @@ MODELS: dict[str, ModelEntry] = {
         _SEMI_SUPERVISED,
         {
             **_FEW_LABELS,
-            # The bound on latents moves labels that are not known, for good.
+            # With the bound on latents inferred labels drift further.
             "joint": False,
             "encoder": "conv",
             "decoder": "mlp",
