@@ -134,7 +134,7 @@ def load(
             `{"x_train": "images"}`.
         features_per_step: Of sequences that come as one line of numbers an example: the
             features of the first step, then those of the second, and so on.
-        validation_fraction: Part of the training examples that is set aside, in [0, 1).
+        validation_fraction: Fraction of the training examples to set aside, in [0, 1).
         seed: Of the choice of these examples.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The conditional VAE: p(x|z, c), given a label, a vector or a part of the image."""
+"""The conditional VAE: p(x|z, c), given a label, a vector or a region of the image."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from keras_vae.engine.given import as_data, check_numbers, is_array
 from keras_vae.models.conditions import (
     Condition,
     Label,
-    Part,
+    Region,
     Vector,
     joined,
     joined_shape,
@@ -23,7 +23,7 @@ from keras_vae.models.terms import call_on_rows
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise
-from keras_vae.probability.distributions import bound_log_var, widened
+from keras_vae.probability.distributions import bound_log_var, to_float32
 from keras_vae.probability.priors import Prior, StandardNormal
 
 _FLAT = ("mlp", "resmlp")  # networks that take the condition as more features
@@ -48,20 +48,20 @@ class CVAE(VAE):
     where p(z|c) is p(z), or learned: the standard normal, shifted and scaled by a
     network of c.
 
-    Given a part of the image, x is completed: the likelihood is that of the pixels that
-    are not given, `reconstruction_loss` and `elbo` are of them alone, and in all that
-    is generated the given pixels are as they were. Parts are cut from x itself where no
+    Given a region of the image, x is completed: the likelihood is that of the pixels
+    not given, `reconstruction_loss` and `elbo` are of them alone, and in all that is
+    generated the given pixels are as they were. Regions are cut from x itself where no
     condition comes with it, random ones by row of the batch.
 
     Networks are ordinary ones. One with a single input takes x, or z, and the condition
     in one tensor (`conditional_encoder` and `conditional_decoder` make them); one with
     two inputs takes the pair [x, code] or [z, code], the code being float32: one-hot
-    `(batch, num_classes)`, the vector (standardised if `adapt` has seen it), the part,
-    or the given pixels and the mask `(batch, height, width, channels + 1)`.
+    `(batch, num_classes)`, the vector (standardised if `adapt` has seen it), the
+    region, or the given pixels and the mask `(batch, height, width, channels + 1)`.
 
     Args: as `VAE`, and
         condition: "label", "vector", "left_half", "right_half", "top_half",
-            "bottom_half" (that half is given) or "mask" (any part is given).
+            "bottom_half" (that half is given) or "mask" (any region is given).
         num_classes: How many labels there are, for "label".
         condition_shape: Of one condition, for "vector".
         prior: As for `VAE`; or "conditional", the learned p(z|c), or a `keras.Model`
@@ -110,14 +110,14 @@ class CVAE(VAE):
         return code
 
     def encoder_input(self, x: tf.Tensor, condition: Any) -> Any:
-        """X with the condition beside it, or the pair of x and the code."""
+        """X with the condition appended, or the pair of x and the code."""
         code, x = self.code(condition), self.to_model(x)
         if _takes_pair(self.encoder):
             rows = tf.concat([tf.shape(x)[:1], self.condition.code_shape], axis=0)
             return [x, tf.broadcast_to(code, rows)]
-        if self.condition.beside_shape is None:
+        if self.condition.encoder_shape is None:
             return x
-        return joined(x, self.condition.beside(code), _is_flat(self.encoder))
+        return joined(x, self.condition.for_encoder(code), _is_flat(self.encoder))
 
     def decoder_input(self, z: tf.Tensor, lead: tf.Tensor, condition: Any) -> Any:
         """Z with the condition behind it, or the pair of z and the code."""
@@ -187,18 +187,18 @@ class CVAE(VAE):
     def _prior_given(self, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         code = self.code(condition)
         mean, raw_log_var = call_on_rows(self.prior_network, code, None)
-        return widened(mean), bound_log_var(raw_log_var)
+        return to_float32(mean), bound_log_var(raw_log_var)
 
     # Conditions that come with examples.
 
     def split_inputs(self, inputs: Any) -> tuple[tf.Tensor, Any]:
-        """Takes (x, condition), or x alone where the condition is a part of it."""
+        """Takes (x, condition), or x alone where the condition is a region of it."""
         x, condition = inputs if isinstance(inputs, tuple | list) else (inputs, None)
         return pipeline.as_unit(x), condition
 
     def condition_on(self, x: tf.Tensor, condition: Any, noise: RowNoise) -> Any:
-        """Cuts the part of x that is given, where no condition came with x."""
-        if condition is None and isinstance(self.condition, Part):
+        """Cuts the region of x that is given, where no condition came with x."""
+        if condition is None and isinstance(self.condition, Region):
             return self.condition.cut(x, noise)
         if condition is None:
             raise self.condition.refused("condition", "None; in `fit` it is y")
@@ -208,16 +208,16 @@ class CVAE(VAE):
         """Returns what to give as `condition` of images x, (n, *input_shape).
 
         Args:
-            x: The images of which a part is to be given.
+            x: The images of which a region is to be given.
             mask: For condition "mask", 1 where a pixel is given and 0 where not,
                 `(height, width)` or `(n, height, width)`; None draws what `evaluate`
                 draws.
 
         Raises:
-            ValueError: If the model is not conditioned on a part of x.
+            ValueError: If the model is not conditioned on a region of x.
         """
-        if not isinstance(self.condition, Part):
-            raise self.condition.refused("condition", "a part of x")
+        if not isinstance(self.condition, Region):
+            raise self.condition.refused("condition", "a region of x")
         self._check_shape(x)
         x = pipeline.as_unit(x)
         if mask is None:
@@ -229,14 +229,14 @@ class CVAE(VAE):
         return self.condition.check("mask", rows, len(x))
 
     def completed(self, x: tf.Tensor, condition: Any) -> tf.Tensor:
-        """Puts the given part in its place in what is generated."""
-        if isinstance(self.condition, Part):
+        """Puts the given region in its place in what is generated."""
+        if isinstance(self.condition, Region):
             return self.condition.completed(tf.convert_to_tensor(condition), x)
         return x
 
     def likelihood_weight(self, condition: Any) -> tf.Tensor | None:
         """Counts the pixels that are not given."""
-        if isinstance(self.condition, Part):
+        if isinstance(self.condition, Region):
             return 1.0 - self.condition.given(condition)
         return None
 
@@ -291,7 +291,7 @@ class CVAE(VAE):
 
     def check_targets(self, y: Any, n: int) -> np.ndarray | None:
         """Checks the y of `fit` and `evaluate`, which is the condition."""
-        if y is None and not isinstance(self.condition, Part):
+        if y is None and not isinstance(self.condition, Region):
             raise self.condition.refused("y", "None")
         return None if y is None else self.condition.check("y", y, n)
 
@@ -378,7 +378,7 @@ class CVAE(VAE):
         x, z = super().symbolic_inputs()
         code = keras.KerasTensor((None, *self.condition.code_shape))
         shape = joined_shape(
-            self.data_shape, self.condition.beside_shape, _is_flat(self.encoder)
+            self.data_shape, self.condition.encoder_shape, _is_flat(self.encoder)
         )
         together = joined_shape((self.latent_dim,), self.condition.code_shape, True)
         return (
@@ -431,7 +431,7 @@ def conditional_encoder(
         latent_dim: Number of latent dimensions.
         **options: Of the network.
     """
-    shape = joined_shape(data_shape, condition.beside_shape, name in _FLAT)
+    shape = joined_shape(data_shape, condition.encoder_shape, name in _FLAT)
     return lookup("encoder", name, networks.ENCODERS)(shape, latent_dim, **options)
 
 
@@ -452,7 +452,7 @@ def conditional_decoder(
         **options: Of the network.
     """
     make = lookup("decoder", name, networks.DECODERS)
-    if name == "resnet" and isinstance(condition, Part):
+    if name == "resnet" and isinstance(condition, Region):
         options = {"hidden_units": _NARROWING, **options}
     (width,) = joined_shape((latent_dim,), condition.code_shape, True)
     return make(width, params_shape, **options)
@@ -463,8 +463,8 @@ def prior_network(
 ) -> keras.Model:
     """Returns a network from the code of a condition to p(z|c).
 
-    For labels it is a table of means and log variances, for parts of images the encoder
-    of that name, for vectors an "mlp".
+    For labels it is a table of means and log variances, for regions of images the
+    encoder of that name, for vectors an "mlp".
     """
     options = {"name": "prior", **options}
     if isinstance(condition, Label):

@@ -1,7 +1,7 @@
-"""What a conditional model is given: a label, a vector, or a part of an image.
+"""What a conditional model is given: a label, a vector, or a region of an image.
 
 A condition comes as rows, one for each example: that is how people and files hold it.
-Networks take its code, float32. Parts of an image are cut from the image itself; the
+Networks take its code, float32. Regions of an image are cut from the image itself; the
 model then completes it.
 """
 
@@ -80,12 +80,12 @@ class Condition:
         return {"condition": self.name}
 
     @property
-    def beside_shape(self) -> tuple[int, ...] | None:
-        """Of what an encoder is given beside x; None: x says it all."""
+    def encoder_shape(self) -> tuple[int, ...] | None:
+        """Of what an encoder takes besides x; None: nothing."""
         return self.code_shape
 
-    def beside(self, code: tf.Tensor) -> tf.Tensor:
-        """What an encoder is given beside x."""
+    def for_encoder(self, code: tf.Tensor) -> tf.Tensor:
+        """What an encoder takes besides x."""
         return code
 
     def refused(self, argument: str, received: str) -> ValueError:
@@ -175,8 +175,8 @@ class Vector(Condition):
         return {"condition": self.name, "condition_shape": list(self.shape)}
 
 
-class Part(Condition):
-    """Base of the parts of images that are given; the model completes the rest."""
+class Region(Condition):
+    """Base of the regions of images that are given; the model completes the rest."""
 
     def cut(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
         """Returns the rows of images (batch, height, width, channels)."""
@@ -191,11 +191,11 @@ class Part(Condition):
         raise NotImplementedError
 
     def completed(self, rows: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        """Puts the given part in its place in x, (..., batch, *data_shape)."""
+        """Puts the given region in its place in x, (..., batch, *data_shape)."""
         return tf.where(self.given(rows) > 0.5, self.picture(rows), x)
 
 
-class Half(Part):
+class Half(Region):
     """A half of the image is given: (height, width // 2, channels) for the left.
 
     Of an odd number of columns (rows) the left (upper) half has one less.
@@ -222,36 +222,36 @@ class Half(Part):
         self.expected = f"x{where}, of shape {_batch(self.shape)}"
 
     @property
-    def beside_shape(self) -> None:
+    def encoder_shape(self) -> None:
         """The encoder sees all of x."""
         return None
 
     def cut(self, x: tf.Tensor, noise: RowNoise | None = None) -> tf.Tensor:
-        """See `Part.cut`."""
+        """See `Region.cut`."""
         if self._axis == 1:
             return x[:, self._first : self._last]
         return x[:, :, self._first : self._last]
 
     def given(self, rows: tf.Tensor) -> tf.Tensor:
-        """See `Part.given`."""
+        """See `Region.given`."""
         mask = np.zeros((1, *self._data_shape[:2], 1), np.float32)
         self.cut(mask)[:] = 1.0
         return tf.constant(mask)
 
     def picture(self, rows: tf.Tensor) -> tf.Tensor:
-        """See `Part.picture`."""
+        """See `Region.picture`."""
         pads = [[0, 0]] * 4
         size = self._data_shape[self._axis - 1]
         pads[self._axis] = [self._first, size - self._last]
         return tf.pad(rows, pads)
 
 
-class Mask(Part):
-    """Any part of the image is given, (height, width, channels + 1).
+class Mask(Region):
+    """Any region of the image is given, (height, width, channels + 1).
 
     The last channel is 1 where a pixel is given and 0 where not; what the others hold
-    there is not looked at. In training the part is drawn at random (as in Ivanov et al.
-    2019): single pixels, as many as comes, or all but a box, or a box alone.
+    there is not looked at. In training the region is drawn at random (as in Ivanov et
+    al. 2019): single pixels, as many as comes, or all but a box, or a box alone.
     """
 
     def __init__(self, data_shape: tuple[int, ...]) -> None:
@@ -276,12 +276,12 @@ class Mask(Part):
         return super().fits(rows) & tf.reduce_all((mask == 0.0) | (mask == 1.0))
 
     @property
-    def beside_shape(self) -> tuple[int, ...]:
-        """The encoder is told beside x which pixels are given."""
+    def encoder_shape(self) -> tuple[int, ...]:
+        """The encoder takes which pixels are given, besides x."""
         return (*self.shape[:-1], 1)
 
-    def beside(self, code: tf.Tensor) -> tf.Tensor:
-        """See `Condition.beside`."""
+    def for_encoder(self, code: tf.Tensor) -> tf.Tensor:
+        """See `Condition.for_encoder`."""
         return code[..., -1:]
 
     def code(self, rows: tf.Tensor) -> tf.Tensor:
@@ -293,16 +293,16 @@ class Mask(Part):
         return tf.concat([x * mask, tf.broadcast_to(mask, tf.shape(x[..., :1]))], -1)
 
     def cut(self, x: tf.Tensor, noise: RowNoise) -> tf.Tensor:
-        """See `Part.cut`."""
+        """See `Region.cut`."""
         height, width, _ = self.shape
         return self.with_mask(x, random_mask(tf.shape(x)[0], height, width, noise))
 
     def given(self, rows: tf.Tensor) -> tf.Tensor:
-        """See `Part.given`."""
+        """See `Region.given`."""
         return rows[..., -1:]
 
     def picture(self, rows: tf.Tensor) -> tf.Tensor:
-        """See `Part.picture`."""
+        """See `Region.picture`."""
         return rows[..., :-1] * rows[..., -1:]
 
 
@@ -325,9 +325,9 @@ def random_mask(rows: Any, height: int, width: int, noise: RowNoise) -> tf.Tenso
     return tf.cast(given, tf.float32)[..., tf.newaxis]
 
 
-PARTS = ("left_half", "right_half", "top_half", "bottom_half", "mask")
-"""The parts of an image that can be given: that half, or any part."""
-CONDITIONS = ("label", "vector", *PARTS)
+REGIONS = ("left_half", "right_half", "top_half", "bottom_half", "mask")
+"""The regions of an image that can be given: that half, or any region."""
+CONDITIONS = ("label", "vector", *REGIONS)
 """What a model can be conditioned on."""
 
 
@@ -378,32 +378,32 @@ def make_condition(
 
 
 def joined_shape(
-    data_shape: tuple[int, ...], beside_shape: tuple[int, ...] | None, flat: bool
+    data_shape: tuple[int, ...], encoder_shape: tuple[int, ...] | None, flat: bool
 ) -> tuple[int, ...]:
     """The shape of what `joined` returns, without batch."""
-    if beside_shape is None:
+    if encoder_shape is None:
         return tuple(data_shape)
     if flat or len(data_shape) == 1:
-        return (math.prod(data_shape) + math.prod(beside_shape),)
+        return (math.prod(data_shape) + math.prod(encoder_shape),)
     *sides, channels = data_shape
-    aligned = tuple(sides) == tuple(beside_shape[:-1])
-    more = beside_shape[-1] if aligned else math.prod(beside_shape)
+    aligned = tuple(sides) == tuple(encoder_shape[:-1])
+    more = encoder_shape[-1] if aligned else math.prod(encoder_shape)
     return (*sides, channels + more)
 
 
-def joined(x: tf.Tensor, beside: tf.Tensor, flat: bool) -> tf.Tensor:
-    """Puts `beside`, (batch or 1, ...), beside x as more features or channels.
+def joined(x: tf.Tensor, code: tf.Tensor, flat: bool) -> tf.Tensor:
+    """Appends `code`, (batch or 1, ...), to x as more features or channels.
 
     Channels are constant over the places of x unless there is one value for each place.
     """
     rows = tf.shape(x)[0]
     if flat or x.shape.rank == 2:
         x = tf.reshape(x, [rows, math.prod(x.shape[1:])])
-    if x.shape[1:-1] != beside.shape[1:-1]:
-        size = math.prod(beside.shape[1:])
-        beside = tf.reshape(beside, [-1, *[1] * (x.shape.rank - 2), size])
-    places = tf.concat([tf.shape(x)[:-1], tf.shape(beside)[-1:]], axis=0)
-    return tf.concat([x, tf.cast(tf.broadcast_to(beside, places), x.dtype)], axis=-1)
+    if x.shape[1:-1] != code.shape[1:-1]:
+        size = math.prod(code.shape[1:])
+        code = tf.reshape(code, [-1, *[1] * (x.shape.rank - 2), size])
+    places = tf.concat([tf.shape(x)[:-1], tf.shape(code)[-1:]], axis=0)
+    return tf.concat([x, tf.cast(tf.broadcast_to(code, places), x.dtype)], axis=-1)
 
 
 def _batch(shape: tuple[int, ...]) -> str:

@@ -18,7 +18,7 @@ from keras_vae.models.terms import Latent, Output, sum_over_dims
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise
-from keras_vae.probability.distributions import widened
+from keras_vae.probability.distributions import to_float32
 
 _ESTIMATORS = ("mws", "mss")
 
@@ -410,7 +410,7 @@ class FactorVAE(VAE):
 
     def latent_penalty(self, latent: Latent) -> tf.Tensor:
         """KL + gamma (D_0 - D_1), (batch,), in nats."""
-        logits = widened(self.discriminator(latent.z[0]))
+        logits = to_float32(self.discriminator(latent.z[0]))
         total_correlation = logits[:, 0] - logits[:, 1]
         return sum_over_dims(latent.kl) + self.gamma * total_correlation
 

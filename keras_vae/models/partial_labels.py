@@ -16,7 +16,7 @@ NO_LABEL = -1
 """What stands for a label that is not known."""
 
 LABELLED_SHARE = 0.25
-"""Part of the examples of an epoch that have a label, by default."""
+"""Fraction of the examples of an epoch that have a label, by default."""
 
 _CLEAR = 0.9  # probability from which a label counts as shown clearly
 
@@ -131,7 +131,7 @@ def rows_for_labels(y: Any, labelled_share: float) -> np.ndarray | None:
 
     Args:
         y: (n,) labels, `NO_LABEL` where there is none.
-        labelled_share: Part of the rows that have a label, about.
+        labelled_share: Fraction of the examples that have a label, about.
 
     Returns:
         Row numbers, or None where all examples are shown once.

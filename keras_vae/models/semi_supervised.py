@@ -35,7 +35,7 @@ from keras_vae.models.terms import (
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, noise_scope
-from keras_vae.probability.distributions import bound_log_var, widened
+from keras_vae.probability.distributions import bound_log_var, to_float32
 
 
 class LabelledLatent(NamedTuple):
@@ -196,7 +196,7 @@ class M2(CVAE):
         own = RowNoise(noise.seed, noise.step, noise.first_row, f"view{k}")
         with noise_scope(own):
             view = x if k == 0 else affine(x, own, part=1.0)
-            return tf.nn.log_softmax(widened(self.label_logits(view, training)))
+            return tf.nn.log_softmax(to_float32(self.label_logits(view, training)))
 
     def known_labels(self, label: tf.Tensor) -> tf.Tensor:
         """One-hot, (batch, num_classes), all 0 for `NO_LABEL`."""
@@ -247,7 +247,7 @@ class M2(CVAE):
         if self.posterior_family == "isotropic":
             shared = tf.reduce_mean(z_log_var, axis=-1, keepdims=True)
             z_log_var = tf.broadcast_to(shared, tf.shape(z_log_var))
-        return tf.reshape(widened(z_mean), shape), z_log_var
+        return tf.reshape(to_float32(z_mean), shape), z_log_var
 
     def under_labels(
         self, z: tf.Tensor, labels: tf.Tensor, training: bool | None = None
@@ -385,7 +385,7 @@ class M2(CVAE):
 
     def label_probabilities(self, x: tf.Tensor) -> tf.Tensor:
         """q(y|x), (batch, num_classes)."""
-        return tf.nn.softmax(widened(self.label_logits(x)))
+        return tf.nn.softmax(to_float32(self.label_logits(x)))
 
     def condition_on(
         self, x: tf.Tensor, condition: Any, noise: RowNoise | None = None

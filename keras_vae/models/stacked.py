@@ -14,7 +14,7 @@ from keras_vae.models.terms import Output, call_on_rows, log_ratio
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, copies_scope
-from keras_vae.probability.distributions import widened
+from keras_vae.probability.distributions import to_float32
 from keras_vae.probability.likelihoods import GaussianPerPixel
 from keras_vae.probability.priors import StandardNormal
 
@@ -161,7 +161,7 @@ class M1M2(M2):
             tf.concat([z, code], axis=-1), [-1, self.latent_dim + self.num_classes]
         )
         with copies_scope(z.shape[0] if z.shape.rank == 3 else 1):
-            params = widened(call_on_rows(self.upper_decoder, pairs, training))
+            params = to_float32(call_on_rows(self.upper_decoder, pairs, training))
         shape = [2 * self.latent_dim]
         return tf.reshape(params, tf.concat([tf.shape(z)[:-1], shape], axis=0))
 

@@ -28,7 +28,7 @@ from keras_vae.models.terms import (
 )
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, copies_scope, noise_scope
-from keras_vae.probability.distributions import NormalByRow, bound_log_var, widened
+from keras_vae.probability.distributions import NormalByRow, bound_log_var, to_float32
 from keras_vae.probability.likelihoods import Likelihood
 from keras_vae.probability.priors import PRIORS, Prior
 
@@ -181,7 +181,7 @@ class VAE(State):
         if self.posterior_family == "isotropic":
             shared = tf.reduce_mean(z_log_var, axis=-1, keepdims=True)
             z_log_var = tf.broadcast_to(shared, tf.shape(z_mean))
-        return widened(z_mean), z_log_var
+        return to_float32(z_mean), z_log_var
 
     def sample_latent(
         self,
@@ -211,7 +211,7 @@ class VAE(State):
             params = call_on_rows(
                 self.decoder, self.decoder_input(flat, lead, condition), training
             )
-        params = widened(params)
+        params = to_float32(params)
         shape = self.likelihood.params_shape(self.data_shape)
         return tf.reshape(params, tf.concat([lead, shape], axis=0))
 

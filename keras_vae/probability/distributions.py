@@ -12,7 +12,7 @@ LOG_VAR_LIMIT = 15.0
 allows reaches from 5.5e-4 to 1,800 times the prior's."""
 
 
-def widened(x: tf.Tensor) -> tf.Tensor:
+def to_float32(x: tf.Tensor) -> tf.Tensor:
     """Half-precision numbers as float32, where probabilities are computed."""
     return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
 
@@ -23,7 +23,7 @@ def bound_log_var(raw: tf.Tensor) -> tf.Tensor:
     The identity to within 2e-4 for |raw| < 6. Infinities give the limits; NaN stays.
     """
     limit = LOG_VAR_LIMIT
-    raised = tf.nn.softplus(widened(raw) + limit) - limit
+    raised = tf.nn.softplus(to_float32(raw) + limit) - limit
     return limit - tf.nn.softplus(limit - raised)
 
 

@@ -91,10 +91,10 @@ class Run:
     @property
     def completes(self) -> bool:
         """Whether the model is given a region of x itself, and completes it."""
-        from keras_vae.models.conditions import PARTS
+        from keras_vae.models.conditions import REGIONS
 
         condition = getattr(self.model, "condition", None)
-        return getattr(condition, "name", None) in PARTS
+        return getattr(condition, "name", None) in REGIONS
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:

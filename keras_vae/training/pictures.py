@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_vae.data import motion
 from keras_vae.data.datasets import Data
-from keras_vae.models.conditions import Label, Part
+from keras_vae.models.conditions import Label, Region
 from keras_vae.probability.priors import VampPrior
 from keras_vae.training.folder import RunFolder
 from keras_vae.visualization import grids, lines, paths, picture_files
@@ -80,7 +80,7 @@ def conditions(
 
 def completes(model: Any) -> bool:
     """Whether a model completes images of which a part is given."""
-    return isinstance(getattr(model, "condition", None), Part)
+    return isinstance(getattr(model, "condition", None), Region)
 
 
 def write_final(folder: RunFolder, model: Any, data: Data) -> None:

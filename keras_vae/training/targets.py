@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 
 from keras_vae.data.datasets import Data, Split, to_unit
-from keras_vae.models.conditions import PARTS, Condition, make_condition
+from keras_vae.models.conditions import REGIONS, Condition, make_condition
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.labels import semi_supervised
 
 
 def targets(config: TrainConfig, split: Split) -> np.ndarray | None:
-    """Returns the condition of each example of a part, where the data hold it.
+    """Returns the condition of each example of a split, where the data hold it.
 
     It is None for models without, and for conditions that are cut from x itself.
     """
@@ -23,7 +23,7 @@ def example_row(config: TrainConfig, split: Split, model: Any) -> np.ndarray | N
     """Returns one row of what the model is given, for conditions that are no labels."""
     if config.condition == "vector" and split.condition is not None:
         return split.condition[:1]
-    if config.condition in PARTS:
+    if config.condition in REGIONS:
         return np.asarray(model.part_of(to_unit(split.x[:1])))
     return None
 
@@ -59,7 +59,7 @@ def condition_of(config: TrainConfig, data: Data) -> Condition | None:
         options = {"shape": rows.shape[1:]}
     elif data.kind != "images":
         raise ValueError(
-            f"--condition {name}: only images have parts, {data.name} holds "
+            f"--condition {name}: only images have regions, {data.name} holds "
             f"{data.kind}. Choose --condition label or vector."
         )
     return make_condition(name, data.input_shape, **options)

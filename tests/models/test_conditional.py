@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras_vae import CVAE, networks
 from keras_vae.engine import strategies
 from keras_vae.evaluation import likelihood
-from keras_vae.models.conditions import PARTS, make_condition, random_mask
+from keras_vae.models.conditions import REGIONS, make_condition, random_mask
 from keras_vae.noise import RowNoise
 
 SHAPE = (6, 5, 1)
@@ -454,7 +454,7 @@ def test_fit_checks_the_condition_before_the_first_step(x, y):
     assert int(model.step) == 0
 
 
-@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("name", REGIONS)
 def test_what_is_no_image_has_no_parts(name):
     with pytest.raises(ValueError, match="only images"):
         CVAE(2, (7,), condition=name)
