@@ -19,7 +19,7 @@ from keras_vae.units import is_scaled
 
 BINARIZE = ("none", "threshold", "static", "dynamic")
 """What can be done to grey values: nothing; 1 from one half up; drawn once for each
-image; drawn afresh each time an image is shown."""
+image; drawn afresh each time an image is used."""
 
 Gather = Callable[[tf.Tensor], tf.Tensor]
 

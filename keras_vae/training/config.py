@@ -74,7 +74,7 @@ class TrainConfig(Options):
     binarize: str = option(
         "none",
         "make pixels 0 or 1: at one half, drawn once, or drawn afresh each time an "
-        "image is shown",
+        "image is used",
         choices=("none", "threshold", "static", "dynamic"),
     )
     augment: str = option(
@@ -121,12 +121,12 @@ class TrainConfig(Options):
         only_with={"initializer": choices.INITIALIZERS},
     )
     dropout: float = option(
-        0.0, "part of the hidden units dropped in training", minimum=0, below=1
+        0.0, "fraction of the hidden units dropped in training", minimum=0, below=1
     )
     batch_norm: bool = option(False, "batch normalisation after the hidden layers")
     layer_order: str = option(
         "standard",
-        "where they stand",
+        "order of the steps of a hidden layer",
         choices={
             "standard": "normalisation, activation, dropout; in both networks",
             "split": "behind the activation, normalisation in the encoder alone and "
@@ -209,13 +209,13 @@ class TrainConfig(Options):
             "right_half": "the right half",
             "top_half": "the upper half",
             "bottom_half": "the lower half",
-            "mask": "a random part of each image; the model completes any part",
+            "mask": "a random region of each image; the model completes any region",
         },
     )
     input_noise: str = option(
         "none",
         "noise on the encoder's input in training: gaussian:0.3 (its standard "
-        "deviation) or masking:0.25 (the part set to 0)",
+        "deviation) or masking:0.25 (the fraction set to 0)",
     )
     gamma: float | None = option(
         None, "weight of a model's own penalty", minimum=0, maximum=LARGE
