@@ -56,12 +56,10 @@ def check_model(
         x: Examples, an array `(n, *input_shape)`; a few are enough.
         y: Their conditions or labels, as `fit` takes them.
         clauses: Names in `CLAUSES`; None checks all.
-        excused: Names of clauses that this model need not keep, and "prior" where
-            nothing can be sampled before a density is fitted to the latents. A model of
-            the package, and a subclass of one, is excused from what its entry in
-            `models.registry` says. Networks with batch normalisation, which sees a
-            batch as a whole, are to be excused from "replicas", "microbatches" and
-            "sample_weight".
+        excused: Names of clauses that this model need not keep. A model of the package,
+            and a subclass of one, is excused from what its entry in `models.registry`
+            says. Networks with batch normalisation, which sees a batch as a whole, are
+            to be excused from "replicas", "microbatches" and "sample_weight".
 
     Raises:
         AssertionError: Where a clause is broken, naming it and what differed.
@@ -75,7 +73,7 @@ def check_model(
     """
     chosen = list(CLAUSES if clauses is None else clauses)
     for argument, names in (("clauses", chosen), ("excused", [*excused])):
-        unknown = set(names) - {*CLAUSES, "prior"}
+        unknown = set(names) - CLAUSES.keys()
         if unknown:
             expected = f"names out of {', '.join(CLAUSES)}"
             raise invalid_argument(argument, expected, sorted(unknown))

@@ -24,6 +24,7 @@ from keras_vae.testing.subject import (
     require_same,
     require_same_metrics,
 )
+from keras_vae.units import to_unit
 
 _NOT_IMPORTED = 3  # exit code of a process that cannot import the class
 
@@ -148,7 +149,7 @@ def _called(subject: Subject, model: Any) -> dict[str, tuple[dict[str, Any], Any
     ends = None if given is None else given[:2]
     path = model.interpolate(x[0], x[1], 4, condition=ends)
     drawn = {"num": np.int32(n), "seed": key}
-    seen = {"x": x.astype(np.float32)}
+    seen = {"x": to_unit(x)}
     a, b = seen["x"][:2]
     walk = {"a": a, "b": b, "steps": np.int32(4)}
     calls: dict[str, tuple[dict[str, Any], Any, Any]] = {

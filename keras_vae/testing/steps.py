@@ -30,7 +30,7 @@ def microbatches(subject: Subject) -> None:
 
     Refused they are where the objective takes a batch as a whole (`couples_examples`).
     """
-    if not subject.kind.couples_examples:
+    if not subject.coupled:
         found = subject.trained(accumulate_steps=2)
         require_same_run(found, subject.reference, "in two microbatches")
         return
@@ -95,19 +95,18 @@ def sample_weight(subject: Subject) -> None:
     """Examples of weight 0 count for nothing, those of weight 2 twice."""
     weight = np.array([2.0] * 4 + [0.0] * 4, np.float32)
     both = (subject.x(8), subject.y(8), weight), (subject.x(4), subject.y(4), None)
-    coupled = subject.kind.couples_examples
-    names = ["reconstruction_loss", "kl_loss", *([] if coupled else ["loss"])]
+    names = ["reconstruction_loss", "kl_loss", *([] if subject.coupled else ["loss"])]
     found, moves = [], []
     for x, y, weights in both:
         model = subject.model()
         found.append(model.evaluate(x, y, 3, 0, weights, return_dict=True))
-        if not coupled:
+        if not subject.coupled:
             start = weights_of(model)
             model.train_on_batch(x, y, weights)
             moves.append([b - a for a, b in zip(start, weights_of(model), strict=True)])
     for name in [name for name in names if name in found[1]]:
         require_same(found[0][name], found[1][name], f"with weights 2 and 0, {name}")
-    if coupled:
+    if subject.coupled:
         return
     weighted, plain = moves
     largest = max(np.abs(move).max(initial=0.0) for move in plain)

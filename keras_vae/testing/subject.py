@@ -39,7 +39,8 @@ class Subject:
     ) -> None:
         self._make, self._x = make, np.asarray(x)
         self._y = None if y is None else np.asarray(y)
-        self.kind = type(self.model())
+        model = self.model()
+        self.kind, self.coupled = type(model), bool(model.couples_examples)
         self.excused = {*excused, *_excuses_of(self.kind)}
 
     def model(self, **options: Any) -> Any:
