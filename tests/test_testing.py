@@ -44,8 +44,9 @@ def maker(name, kind, **flags):
 
     def make(**options):
         config = TrainConfig.resolve({**flags, **options})
+        classes = CLASSES if config.condition == "label" else None
         condition = config.condition and make_condition(
-            config.condition, SHAPES[kind], num_classes=CLASSES
+            config.condition, SHAPES[kind], num_classes=classes
         )
         return build_model(config, SHAPES[kind], 20, condition)
 
