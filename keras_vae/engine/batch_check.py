@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vae.engine.given import without_optionals
+from keras_vae.engine.model import StepModel
 from keras_vae.errors import invalid_argument
 
 
@@ -18,11 +19,11 @@ class BatchCheck:
     """Looks at the batches of one pass after the other.
 
     Args:
-        model: A `ChunkedTrainer`, whose `batch_fits`, `batch_arrays` and `check_batch`
-            say what a batch should be.
+        model: Says what a batch should be, with its `batch_fits`, `batch_arrays` and
+            `check_batch`.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: StepModel) -> None:
         self._model = model
         self._expected: Any = None
 

@@ -16,13 +16,9 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-_NO_SCALE = 1e-6  # a loss scale that low has been halved 30 times and more in vain
+from keras_vae.engine.model import StepModel
 
-_TERMS = {
-    "reconstruction_loss": "reconstruction",
-    "kl_loss": "KL",
-    "penalty_loss": "penalty",
-}
+_NO_SCALE = 1e-6  # a loss scale that low has been halved 30 times and more in vain
 
 
 class Diverged(ArithmeticError):
@@ -44,15 +40,11 @@ class Diverged(ArithmeticError):
         )
 
 
-def diagnosis(model: Any) -> Diverged:
+def diagnosis(model: StepModel) -> Diverged:
     """Says what stopped a model's training, from the metrics of the failed step."""
     metrics = model.get_metrics_result()
     bad = [name for name, value in metrics.items() if not abs(float(value)) < math.inf]
-    terms = [words for name, words in _TERMS.items() if name in bad]
-    if "KL" in terms and "penalty" in terms:  # the one is made of the other
-        terms.remove("penalty")
-    if not terms:
-        terms = ["loss" if "loss" in bad else "gradient"]
+    terms = model.failed_terms(bad) or ["loss" if "loss" in bad else "gradient"]
     return Diverged(int(model.step.numpy()) + 1, ", ".join(terms))
 
 

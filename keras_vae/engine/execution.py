@@ -22,6 +22,7 @@ from keras_vae.engine import workers
 from keras_vae.engine.batch_check import BatchCheck, nothing_refused
 from keras_vae.engine.divergence import diagnosis
 from keras_vae.engine.given import without_optionals
+from keras_vae.engine.model import StepModel
 
 _AUTO_SECONDS = 0.25  # what a call should last; calls stay below half a second
 _AUTO_GROWTH = 8  # how much longer than the last call the next may be
@@ -38,7 +39,7 @@ class StepFunction:
 
     def __init__(
         self,
-        model: keras.Model,
+        model: StepModel,
         step: Callable[[Any], Any],
         steps_per_execution: int | str,
     ) -> None:
@@ -173,7 +174,7 @@ class StepFunction:
         )
         model, left = self._model, self._left
         if (
-            model.couples_examples
+            model.needs_global_batch
             and model.distribute_strategy.num_replicas_in_sync > 1
         ):
             # Exchanged arrays must have one shape in all steps of a call, and the last

@@ -1,33 +1,18 @@
-"""Keras' methods for one batch and for weights, with the checks that `fit` makes."""
+"""Keras' methods for one batch, with the checks that `fit` makes."""
 
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from keras_vae.engine.given import as_data, check_weights, refuse_class_weight
+from keras_vae.engine.model import StepModel
 
 
-class SingleBatches(keras.Model):
-    """A model whose shapes are known from its arguments.
+class SingleBatches(StepModel):
+    """A model that trains on, evaluates and predicts a batch at a time."""
 
-    So it is built when its weights are asked for, and a batch is checked before use.
-    Subclasses give `ensure_built`, `parts_of` and the checks that follow.
-    """
-
-    data_shape: tuple[int, ...]
     predict_function: Callable[..., Any] | None
-    check_examples: Callable[[Any], None]
-    """Raises a ValueError where the model cannot be trained on examples."""
-    check_input: Callable[[Any], None]
-    """Raises a ValueError where examples do not fit the model."""
-    check_batch: Callable[[Any, Any, Any], None]
-    """Raises a ValueError where x, y and weights of a batch do not fit the model."""
-
-    def ensure_built(self) -> None:
-        """Makes the state of the model."""
-        self.build()
 
     def train_on_batch(
         self,
@@ -95,31 +80,6 @@ class SingleBatches(keras.Model):
 
             self.predict_function = predict
         return self.predict_function
-
-    def load_weights(self, *args: Any, **kwargs: Any) -> None:
-        """As `keras.Model.load_weights`, also before the first step."""
-        self.ensure_built()
-        super().load_weights(*args, **kwargs)
-
-    def save_weights(self, *args: Any, **kwargs: Any) -> None:
-        """As `keras.Model.save_weights`, also before the first step."""
-        self.ensure_built()
-        super().save_weights(*args, **kwargs)
-
-    def get_weights(self) -> list[Any]:
-        """As `keras.Model.get_weights`, also before the first step."""
-        self.ensure_built()
-        return super().get_weights()
-
-    def set_weights(self, weights: Any) -> None:
-        """As `keras.Model.set_weights`, also before the first step."""
-        self.ensure_built()
-        super().set_weights(weights)
-
-    def count_params(self) -> int:
-        """As `keras.Model.count_params`, also before the first step."""
-        self.ensure_built()
-        return super().count_params()
 
 
 def _replicas(batch: Any, local_results: Callable[[Any], Any]) -> list[Any]:

@@ -6,20 +6,22 @@ count examples over the global batch, so that one replica and four train the sam
 """
 
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from keras_vae.arguments import auto_or_count, in_range
 from keras_vae.data import pipeline
 from keras_vae.engine.execution import ChunkedCallbacks, StepFunction
+from keras_vae.engine.feeds import (
+    Feed,
+    checked_batch_size,
+    evaluation_feed,
+    training_feed,
+)
 from keras_vae.engine.given import (
     as_data,
-    cardinality,
-    check_weights,
     is_array,
     refuse_class_weight,
     refuse_losses,
@@ -30,25 +32,14 @@ from keras_vae.engine.optimizers import OPTIMIZERS
 from keras_vae.engine.single_batches import SingleBatches
 from keras_vae.errors import invalid_argument
 
-_BATCH_SIZE = 128
-
 
 class ChunkedTrainer(SingleBatches):
-    """A model with `train_step`, `test_step` and `step`, its own count of steps.
+    """A `StepModel` with Keras' methods: `compile`, `fit`, `evaluate`, `predict`.
 
-    Subclasses give `check_examples(x)` and define their state in `build`. `after_step`,
-    where it is set before training, is called in the graph after each training step
-    with the count of steps, outside of the replicas.
+    Args:
+        seed: Of all that is random. None draws one; it is saved with the model.
     """
 
-    after_step: Callable[[tf.Tensor], None] | None = None
-    couples_examples = False
-    """Whether the objective takes the examples of a batch together."""
-    checks_batches = True
-    """Whether each batch of a dataset is checked before its step; set it to False for
-    datasets made of what was checked whole."""
-    derived_metrics: tuple[str, ...] = ()
-    """Names of the metrics that are sums of others."""
     train_function: StepFunction | None
     test_function: StepFunction | None
 
@@ -84,7 +75,7 @@ class ChunkedTrainer(SingleBatches):
         Args:
             optimizer: A name or a `keras.optimizers.Optimizer`; "adam" is
                 `keras_vae.Adam`.
-            loss: Not taken: the likelihood is the loss.
+            loss: Not taken: the model has its own.
             loss_weights: Not taken either.
             metrics: Not taken: the terms of the loss are reported.
             weighted_metrics: Not taken either.
@@ -106,23 +97,11 @@ class ChunkedTrainer(SingleBatches):
                 be microbatches for an objective that takes the batch as a whole.
         """
         refuse_losses(loss, loss_weights, metrics, weighted_metrics)
-        if jit_compile is True and not self.supports_jit:
-            raise invalid_argument(
-                "jit_compile",
-                f"False, since XLA cannot compile the steps of this "
-                f"{type(self).__name__}",
-                jit_compile,
-                advice="Leave it out.",
-            )
-        a_call = auto_or_count("steps_per_execution", steps_per_execution)
+        self._check_xla(jit_compile)
+        steps_per_call = auto_or_count("steps_per_execution", steps_per_execution)
         microbatches = self._checked_microbatches(accumulate_steps)
         if parallel_pieces != "auto":
-            warnings.warn(
-                "The argument `parallel_pieces` has no effect and is deprecated. Leave "
-                f"it out. Received: parallel_pieces={parallel_pieces!r}.",
-                DeprecationWarning,
-                stacklevel=2,
-            )
+            _warn_without_effect("parallel_pieces", parallel_pieces)
         if isinstance(optimizer, str) and optimizer.lower() in OPTIMIZERS:
             optimizer = OPTIMIZERS[optimizer.lower()]()
         super().compile(
@@ -131,13 +110,23 @@ class ChunkedTrainer(SingleBatches):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
-        self._steps_per_call = a_call
+        self._steps_per_call = steps_per_call
         self.accumulate_steps = microbatches
+
+    def _check_xla(self, jit_compile: Any) -> None:
+        if jit_compile is True and not self.supports_jit:
+            raise invalid_argument(
+                "jit_compile",
+                f"False, since XLA cannot compile the steps of this "
+                f"{type(self).__name__}",
+                jit_compile,
+                advice="Leave it out.",
+            )
 
     def _checked_microbatches(self, accumulate_steps: Any) -> int:
         """Returns their number if a batch can be cut into as many."""
         count = in_range("accumulate_steps", accumulate_steps, 1, whole=True)
-        if self.couples_examples and count != 1:
+        if self.needs_global_batch and count != 1:
             raise invalid_argument(
                 "accumulate_steps",
                 "1, since the objective takes the examples of a batch together",
@@ -164,59 +153,7 @@ class ChunkedTrainer(SingleBatches):
         """Compiles as `get_compile_config` says and builds the optimizer's state."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.built:
-            self._build_optimizers()
-
-    @property
-    def optimizers(self) -> list[keras.optimizers.Optimizer]:
-        """Every optimizer of the model; its state is the run's."""
-        return [self.optimizer]
-
-    @property
-    def optimized_variables(self) -> list[list[keras.Variable]]:
-        """What each of `optimizers` trains."""
-        return [self.trainable_variables]
-
-    @property
-    def losses(self) -> list[tf.Tensor]:
-        """What `add_loss` collected, of the calling replica alone.
-
-        Replicas are traced in turns that change wherever they communicate, and Keras
-        keeps one list for all of them.
-        """
-        losses: list[tf.Tensor] = super().losses
-        context = tf.distribute.get_replica_context()
-        if context is None or context.num_replicas_in_sync == 1:
-            return losses
-        here = tf.constant(0).device
-        return [loss for loss in losses if loss.device in ("", here)]
-
-    # Building.
-
-    def ensure_built(self) -> None:
-        """Builds the model, and the optimizer's state once there is an optimizer."""
-        with self.distribute_strategy.scope():
-            if not self.built:
-                self.build()
-            if self.compiled:
-                self._build_optimizers()
-
-    def _build_optimizers(self) -> None:
-        pairs = zip(self.optimizers, self.optimized_variables, strict=True)
-        for optimizer, variables in pairs:
-            if not optimizer.built:
-                optimizer.build(variables)
-
-    def _maybe_symbolic_build(
-        self, iterator: Any = None, data_batch: Any = None
-    ) -> None:
-        # Keras would average a first batch over replicas to learn its shape, which
-        # fails where they hold different numbers of examples. Shapes are known here.
-        self.ensure_built()
-
-    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """Writes the whole model. As `keras.Model.save`, also before the first step."""
-        self.ensure_built()
-        super().save(filepath, overwrite, **kwargs)
+            self.ensure_built()
 
     # Running.
 
@@ -274,73 +211,100 @@ class ChunkedTrainer(SingleBatches):
         arrays: a dataset has batches of its own.
 
         Raises:
-            ValueError: If arrays or a batch do not fit the model; `class_weight` is
-                given.
+            ValueError: If the data do not fit the model; `class_weight` is given.
         """
         refuse_class_weight(class_weight)
         x = trainable_data(as_data(x, self.data_shape))
-        checked = _checked_whole(x) or not self.checks_batches
         if validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = split_off(
-                x, y, sample_weight, validation_split
-            )
+            training, validation_data = split_off(x, y, sample_weight, validation_split)
+            x, y, sample_weight = training
+        self._prepare_training()
+        size = checked_batch_size(batch_size)
+        feed = training_feed(
+            *(self, x, y, sample_weight),
+            batch_size=size,
+            shuffle=shuffle,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+        )
+        validation = self._validation_feed(
+            validation_data, validation_batch_size or size, validation_steps
+        )
+        return self._fit(
+            *(feed, validation, callbacks),
+            epochs=epochs,
+            verbose=verbose,
+            initial_epoch=initial_epoch,
+            validation_freq=validation_freq,
+        )
+
+    def _prepare_training(self) -> None:
         self.ensure_built()
-        self.warn_of_mistakes(stacklevel=3)
-        size = _batch_size(batch_size)
-        batches_from, first = None, 0
-        if is_array(x):
-            batches_from, first, steps_per_epoch = self._training_data(
-                *(x, y, sample_weight),
-                batch_size=size,
-                shuffle=shuffle,
-                initial_epoch=initial_epoch,
-                steps_per_epoch=steps_per_epoch,
-            )
-            x, y, sample_weight = batches_from(first), None, None
-        if validation_data is not None:
-            val_x, *others = keras.utils.unpack_x_y_sample_weight(validation_data)
-            val_x = trainable_data(as_data(val_x, self.data_shape))
-            alone = all(other is None for other in others)
-            validation_data = val_x if alone else validation_data
-            self._validation = None
-            if is_array(val_x):
-                val_size = _batch_size(validation_batch_size, size)
-                validation_data, validation_steps = self._evaluation_data(
-                    val_x, *others, batch_size=val_size, steps=validation_steps
-                )
-                if _checked_whole(val_x):
-                    self._validation = validation_data
-        steps = steps_per_epoch or cardinality(x)
+        for mistake in self.likely_mistakes():
+            warnings.warn(mistake, stacklevel=3)
+
+    def _validation_feed(
+        self, data: Any, batch_size: int, steps: int | None
+    ) -> Feed | None:
+        """Returns the batches of `validation_data`, which `evaluate` then knows."""
+        self._validation = None
+        if data is None:
+            return None
+        x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
+        x = trainable_data(as_data(x, self.data_shape))
+        feed = evaluation_feed(self, x, y, weight, batch_size=batch_size, steps=steps)
+        self._validation = feed.x if feed.checked else None
+        return feed
+
+    def _fit(
+        self,
+        feed: Feed,
+        validation: Feed | None,
+        callbacks: Any,
+        *,
+        epochs: int,
+        verbose: Any,
+        initial_epoch: int,
+        validation_freq: int,
+    ) -> keras.callbacks.History:
+        """Runs Keras' own loop."""
         function = self.make_train_function()
-        function.expect(steps, checked)
-        if batches_from is not None:
-            function.follow(batches_from, first)
+        function.expect(feed.num_batches, feed.checked)
+        if feed.batches_from is not None:
+            function.follow(feed.batches_from, feed.first)
+        self.make_test_function()
         self._initial_epoch = None  # of an earlier call, by `BackupAndRestore`
         if not isinstance(callbacks, keras.callbacks.CallbackList):
-            self.make_test_function()
-            callbacks = ChunkedCallbacks(
-                callbacks,
-                add_history=True,
-                add_progbar=verbose != 0,
-                verbose=verbose,
-                epochs=epochs,
-                steps=steps,
-                model=self,
+            callbacks = self._callback_list(
+                callbacks, feed, verbose, epochs, add_history=True
             )
             callbacks.first_epoch = initial_epoch
         return super().fit(
-            x,
-            y,
+            feed.x,
+            feed.y,
             epochs=epochs,
             verbose=verbose,
             callbacks=callbacks,
-            validation_data=validation_data,
+            validation_data=None if validation is None else validation.data,
             shuffle=False,
-            sample_weight=sample_weight,
+            sample_weight=feed.sample_weight,
             initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch,
-            validation_steps=validation_steps,
+            steps_per_epoch=feed.steps,
+            validation_steps=None if validation is None else validation.steps,
             validation_freq=validation_freq,
+        )
+
+    def _callback_list(
+        self, callbacks: Any, feed: Feed, verbose: Any, epochs: int, **options: Any
+    ) -> ChunkedCallbacks:
+        return ChunkedCallbacks(
+            callbacks,
+            add_progbar=verbose != 0,
+            verbose=verbose,
+            epochs=epochs,
+            steps=feed.num_batches,
+            model=self,
+            **options,
         )
 
     def evaluate(
@@ -363,41 +327,31 @@ class ChunkedTrainer(SingleBatches):
         """
         self.ensure_built()
         x = trainable_data(as_data(x, self.data_shape))
-        checked = _checked_whole(x) or not self.checks_batches
-        checked |= x is not None and x is self._validation
-        if is_array(x):
-            size = _batch_size(batch_size)
-            x, steps = self._evaluation_data(
-                x, y, sample_weight, batch_size=size, steps=steps
-            )
-            y = sample_weight = None
-        count = steps or cardinality(x)
-        self.make_test_function().expect(count, checked)
+        known = x is not None and x is self._validation
+        feed = evaluation_feed(
+            *(self, x, y, sample_weight), batch_size=batch_size, steps=steps
+        )
+        self.make_test_function().expect(feed.num_batches, feed.checked or known)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = ChunkedCallbacks(
-                callbacks,
-                add_progbar=verbose != 0,
-                verbose=verbose,
-                epochs=1,
-                steps=count,
-                model=self,
-            )
+            callbacks = self._callback_list(callbacks, feed, verbose, epochs=1)
         self._evaluating = True
         try:
             metrics = super().evaluate(
-                x,
-                y,
+                feed.x,
+                feed.y,
                 verbose=verbose,
-                sample_weight=sample_weight,
-                steps=steps,
+                sample_weight=feed.sample_weight,
+                steps=feed.steps,
                 callbacks=callbacks,
                 return_dict=True,
                 **kwargs,
             )
         finally:
             self._evaluating = False
-        if return_dict:
-            return metrics
+        return metrics if return_dict else self._listed(metrics)
+
+    def _listed(self, metrics: dict[str, Any]) -> Any:
+        """Returns the metrics as Keras does, the one or a list of several."""
         listed = [
             metrics[name]
             for name in self.get_metrics_result()
@@ -411,83 +365,15 @@ class ChunkedTrainer(SingleBatches):
         x = trainable_data(as_data(x, self.data_shape))
         if is_array(x):
             self.check_input(x)
-            size = _batch_size(batch_size)
+            size = checked_batch_size(batch_size)
             x = pipeline.batches(x, batch_size=size, shuffle=False, repeat=False)
         return super().predict(x, **kwargs)
 
-    def _training_data(
-        self,
-        x: Any,
-        y: Any,
-        weight: Any,
-        *,
-        batch_size: int,
-        shuffle: bool,
-        initial_epoch: int,
-        steps_per_epoch: int | None,
-    ) -> tuple[Callable[[int], Any], int, int]:
-        """Returns what makes batches, which comes first, and the steps of an epoch.
 
-        The first is that of the model's next epoch; batches are counted over epochs.
-        """
-        self.check_examples(x)
-        y = self.check_targets(y, len(x))
-        weight = None if weight is None else check_weights(weight, len(x))
-        rows = self.rows_of_epoch(y)
-        shown = len(x) if rows is None else len(rows)
-        steps = steps_per_epoch or pipeline.num_batches(shown, batch_size)
-        epoch = pipeline.num_batches(int(self.step.numpy()), max(1, steps))
-
-        def batches_from(first: int) -> Any:
-            return pipeline.distributed(
-                self.distribute_strategy,
-                x,
-                y,
-                sample_weight=weight,
-                batch_size=batch_size,
-                shuffle=shuffle,
-                seed=self.seed,
-                start_step=first,
-                rows=rows,
-            )
-
-        return batches_from, max(epoch, initial_epoch) * steps, steps
-
-    def _evaluation_data(
-        self, x: Any, y: Any, weight: Any, *, batch_size: int, steps: int | None
-    ) -> tuple[Any, int]:
-        """Returns batches in the order of x, and how many of them to take."""
-        steps = steps or pipeline.num_batches(len(x), batch_size)
-        self.check_examples(x)
-        weight = None if weight is None else check_weights(weight, len(x))
-        batches = pipeline.distributed(
-            self.distribute_strategy,
-            x,
-            self.check_targets(y, len(x)),
-            sample_weight=weight,
-            batch_size=batch_size,
-            shuffle=False,
-        )
-        return batches, steps
-
-    def warn_of_mistakes(self, stacklevel: int = 2) -> None:
-        """Warns before training of what is hardly ever meant: of nothing, here."""
-
-    def check_targets(self, y: Any, n: int) -> Any:
-        """Returns the y of n examples as steps take it: as it came, here."""
-        return y
-
-    def rows_of_epoch(self, y: Any) -> np.ndarray | None:
-        """Returns which examples an epoch of `fit` shows; None is all once."""
-        return None
-
-
-def _checked_whole(x: Any) -> bool:
-    """Whether `check_examples` reads all of x, not its shape alone."""
-    return isinstance(x, np.ndarray | tf.Tensor)
-
-
-def _batch_size(batch_size: Any, default: int = _BATCH_SIZE) -> int:
-    if batch_size is None:
-        return default
-    return int(in_range("batch_size", batch_size, 1, whole=True))
+def _warn_without_effect(argument: str, value: Any) -> None:
+    warnings.warn(
+        f"The argument `{argument}` has no effect and is deprecated. Leave it out. "
+        f"Received: {argument}={value!r}.",
+        DeprecationWarning,
+        stacklevel=3,
+    )

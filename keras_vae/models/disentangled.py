@@ -129,7 +129,7 @@ class BetaTCVAE(VAE):
         estimator: "mws" or "mss"; see `total_correlation`.
     """
 
-    couples_examples = True
+    needs_global_batch = True
     unused = ("free_bits",)
 
     def __init__(
@@ -222,7 +222,7 @@ class DIPVAE(VAE):
         kind: "i" or "ii".
     """
 
-    couples_examples = True
+    needs_global_batch = True
 
     def __init__(
         self,
@@ -290,7 +290,7 @@ class InfoVAE(VAE):
         gamma: Weight of the MMD.
     """
 
-    couples_examples = True
+    needs_global_batch = True
     unused = ("beta", "free_bits")
 
     def __init__(
@@ -376,7 +376,7 @@ class FactorVAE(VAE):
         discriminator_learning_rate: Of its Adam, with beta_1 0.5 and beta_2 0.9.
     """
 
-    couples_examples = True
+    needs_global_batch = True
     unused = ("beta", "free_bits")
 
     def __init__(

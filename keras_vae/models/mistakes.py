@@ -30,16 +30,14 @@ class LikelyMistake(UserWarning):
     """A model is about to learn something else than its user thinks."""
 
 
-def warn_of_mistakes(model: Any, stacklevel: int = 3) -> None:
-    """Warns of channels that come first and of a decoder that ends in a sigmoid.
+def likely_mistakes(model: Any) -> list[LikelyMistake]:
+    """Finds channels that come first, and a decoder that ends in a sigmoid.
 
     Args:
         model: A VAE that is built.
-        stacklevel: Of `warnings.warn`.
     """
-    for sentence in (channels_first(model.data_shape), _limited_logits(model)):
-        if sentence is not None:
-            warnings.warn(sentence, LikelyMistake, stacklevel=stacklevel)
+    found = (channels_first(model.data_shape), _limited_logits(model))
+    return [LikelyMistake(sentence) for sentence in found if sentence is not None]
 
 
 @contextlib.contextmanager

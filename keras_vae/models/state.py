@@ -2,7 +2,7 @@
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 import keras
@@ -26,6 +26,12 @@ from keras_vae.probability.aggregate import AggregateDensity
 from keras_vae.probability.likelihoods import LIKELIHOODS, Likelihood
 
 _CALLS = 2**48  # beyond what any model is called
+
+_TERMS = {
+    "reconstruction_loss": "reconstruction",
+    "kl_loss": "KL",
+    "penalty_loss": "penalty",
+}
 
 
 class State(Inference):
@@ -120,9 +126,16 @@ class State(Inference):
         """Raises a ValueError unless a network gives means and log variances."""
         check_pair(argument, network, x, size or self.latent_dim)
 
-    def warn_of_mistakes(self, stacklevel: int = 2) -> None:
-        """Warns of channels that come first and of a decoder that ends in a sigmoid."""
-        mistakes.warn_of_mistakes(self, stacklevel + 1)
+    def likely_mistakes(self) -> list[mistakes.LikelyMistake]:
+        """Finds channels that come first, and a decoder that ends in a sigmoid."""
+        return mistakes.likely_mistakes(self)
+
+    def failed_terms(self, metrics: Sequence[str]) -> list[str]:
+        """Returns which terms of the loss the metrics of these names belong to."""
+        terms = [words for name, words in _TERMS.items() if name in metrics]
+        if "KL" in terms and "penalty" in terms:  # the one is made of the other
+            terms.remove("penalty")
+        return terms
 
     def set_aggregate(self, density: AggregateDensity | None) -> None:
         """Keeps a density of the aggregate posterior, saved and exported from now on.

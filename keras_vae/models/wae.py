@@ -28,7 +28,7 @@ class WAE(VAE):
             and 100 on faces.
     """
 
-    couples_examples = True
+    needs_global_batch = True
     unused = ("beta", "free_bits")
 
     def __init__(

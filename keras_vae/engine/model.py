@@ -1,0 +1,169 @@
+"""What the engine knows of a model: a step, a state, and how its batches are read."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class StepModel(keras.Model):
+    """A `keras.Model` that makes its own steps: the base of all that the engine trains.
+
+    A subclass has to give
+
+    - `train_step(data)` and `test_step(data)`, which return `get_metrics_result()`. A
+      training step adds 1 to `step`, unless it met what is not finite and left the
+      weights as they were (see `engine.divergence.apply_if_finite`);
+    - `build()`, without arguments, which makes all state, `step` among it;
+    - what is declared here without a value: shapes, and whether data fit.
+
+    What has a value or a body here may be overridden.
+    """
+
+    # The state.
+
+    step: keras.Variable
+    """Training steps so far, an int64 scalar that is saved with the model."""
+    seed: int
+    """Of the order of examples, and of what noise there is."""
+    after_step: Callable[[tf.Tensor], None] | None = None
+    """Called in the graph after each training step with the count of steps, outside of
+    the replicas; set it before training."""
+
+    # The objective.
+
+    needs_global_batch: bool = False
+    """Whether the objective takes the examples of a batch together."""
+    derived_metrics: tuple[str, ...] = ()
+    """Names of the metrics that are sums of others."""
+
+    # Data.
+
+    data_shape: tuple[int, ...]
+    """Of one example."""
+    checks_batches: bool = True
+    """Whether each batch of a dataset is checked before its step; set it to False for
+    datasets made of what was checked whole."""
+    check_examples: Callable[[Any], None]
+    """Raises a ValueError where the model cannot be trained on examples, an array or
+    what is read when asked for (of which the shape is known)."""
+    check_input: Callable[[Any], None]
+    """Raises a ValueError where examples do not fit the model at all."""
+    parts_of: Callable[[Any], tuple[Any, Any, tf.Tensor | None]]
+    """Returns x, y and the weights of the examples of a replica's batch, None for what
+    it has not; raises a ValueError for types and shapes that do not fit."""
+    batch_fits: Callable[[Any], tf.Tensor]
+    """Whether a step may see a replica's batch, a boolean; called in the graph."""
+    batch_arrays: Callable[[Any], list[tf.Tensor]]
+    """Returns what `check_batch` takes of a replica's batch: x, y and weights, float32
+    each, and of shape (0, 0) what is not there; called in the graph."""
+    check_batch: Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+    """Raises the ValueError of a batch for which `batch_fits` is false."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "couples_examples" in vars(cls):  # the name until 0.1.0
+            cls.needs_global_batch = vars(cls)["couples_examples"]
+
+    @property
+    def couples_examples(self) -> bool:
+        """The name of `needs_global_batch` until 0.1.0."""
+        return self.needs_global_batch
+
+    @couples_examples.setter
+    def couples_examples(self, value: bool) -> None:
+        self.needs_global_batch = value
+
+    def check_targets(self, y: Any, n: int) -> Any:
+        """Returns the y of n examples as steps take it: as it came, here."""
+        return y
+
+    def rows_of_epoch(self, y: Any) -> np.ndarray | None:
+        """Returns which examples an epoch of `fit` takes; None is all once."""
+        return None
+
+    def likely_mistakes(self) -> Sequence[Warning]:
+        """Returns what to warn of before training: what is hardly ever meant."""
+        return ()
+
+    def failed_terms(self, metrics: Sequence[str]) -> list[str]:
+        """Returns what was not finite in a step, in words, from names of metrics."""
+        return [n for n in metrics if n != "loss" and n not in self.derived_metrics]
+
+    # Optimizers.
+
+    @property
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """Every optimizer of the model; its state is the run's."""
+        return [self.optimizer]
+
+    @property
+    def optimized_variables(self) -> list[list[keras.Variable]]:
+        """What each of `optimizers` trains."""
+        return [self.trainable_variables]
+
+    @property
+    def losses(self) -> list[tf.Tensor]:
+        """What `add_loss` collected, of the calling replica alone.
+
+        Replicas are traced in turns that change wherever they communicate, and Keras
+        keeps one list for all of them.
+        """
+        losses: list[tf.Tensor] = super().losses
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return losses
+        here = tf.constant(0).device
+        return [loss for loss in losses if loss.device in ("", here)]
+
+    # Built when asked for: shapes are known from the arguments.
+
+    def ensure_built(self) -> None:
+        """Builds the model, and the optimizer's state once there is an optimizer."""
+        with self.distribute_strategy.scope():
+            if not self.built:
+                self.build()
+            if self.compiled:
+                pairs = zip(self.optimizers, self.optimized_variables, strict=True)
+                for optimizer, variables in pairs:
+                    if not optimizer.built:
+                        optimizer.build(variables)
+
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        # Keras would average a first batch over replicas to learn its shape, which
+        # fails where they hold different numbers of examples.
+        self.ensure_built()
+
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
+        """Writes the whole model. As `keras.Model.save`, also before the first step."""
+        self.ensure_built()
+        super().save(filepath, overwrite, **kwargs)
+
+    def load_weights(self, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.load_weights`, also before the first step."""
+        self.ensure_built()
+        super().load_weights(*args, **kwargs)
+
+    def save_weights(self, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.save_weights`, also before the first step."""
+        self.ensure_built()
+        super().save_weights(*args, **kwargs)
+
+    def get_weights(self) -> list[Any]:
+        """As `keras.Model.get_weights`, also before the first step."""
+        self.ensure_built()
+        return super().get_weights()
+
+    def set_weights(self, weights: Any) -> None:
+        """As `keras.Model.set_weights`, also before the first step."""
+        self.ensure_built()
+        super().set_weights(weights)
+
+    def count_params(self) -> int:
+        """As `keras.Model.count_params`, also before the first step."""
+        self.ensure_built()
+        return super().count_params()
