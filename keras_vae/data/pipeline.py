@@ -95,27 +95,8 @@ def batches(
     if binarize == "static" and augment is None and isinstance(x, np.ndarray):
         x, binarize = binarize_once(x, seed), "none"
     places = _Places(batch_size, len(x) if rows is None else len(rows), share)
-    companions = [np.asarray(a) for a in (y, sample_weight) if a is not None]
-    gather_x, *gather_parts = map(_gather, (x, *companions))
-    example_of = None if rows is None else _gather(np.asarray(rows, np.int64))
-
-    def batch(step: tf.Tensor) -> Any:
-        begin, end, _ = places.of_share(step)
-        chosen = places.first(step) + tf.range(begin, end)
-        if shuffle:
-            chosen = shuffled(chosen, seed, step // places.steps, places.shown)
-        if example_of is not None:
-            chosen = example_of(chosen)
-        noise = RowNoise(seed, step, begin, domain="data")
-        values = gather_x(chosen)
-        if augment is not None:
-            values = augment(as_unit(values), noise)
-        values = _binarized(values, binarize, noise, chosen, seed)
-        others = [gather(chosen) for gather in gather_parts]
-        if not others:
-            return values
-        return (values, *([] if y is not None else [None]), *others)
-
+    how = _How(shuffle, seed, rows, augment, binarize)
+    batch = _batch_maker(x, y, sample_weight, places, how)
     counter = places.steps_from(start_step, repeat)
     # Reading from disk gains from a second batch under way; memory does not.
     parallel = None if isinstance(x, np.ndarray) else 2
@@ -123,6 +104,45 @@ def batches(
     if share.local_replicas > 1:
         dataset = tf.data.Dataset.zip(counter, dataset).flat_map(places.split)
     return dataset.prefetch(2).with_options(_in_order())
+
+
+class _How(NamedTuple):
+    """What is done to the examples of a batch; see `batches`."""
+
+    shuffle: bool
+    seed: int
+    rows: np.ndarray | None
+    augment: Callable[[tf.Tensor, RowNoise], tf.Tensor] | None
+    binarize: str
+
+
+def _batch_maker(
+    x: Any, y: Any, sample_weight: Any, places: "_Places", how: _How
+) -> Callable[[tf.Tensor], Any]:
+    """Returns what makes the batch of a step, in the graph."""
+    seed = how.seed
+    companions = [np.asarray(a) for a in (y, sample_weight) if a is not None]
+    gather_x, *gather_others = map(_gather, (x, *companions))
+    example_of = None if how.rows is None else _gather(np.asarray(how.rows, np.int64))
+
+    def batch(step: tf.Tensor) -> Any:
+        begin, end, _ = places.of_share(step)
+        chosen = places.first(step) + tf.range(begin, end)
+        if how.shuffle:
+            chosen = shuffled(chosen, seed, step // places.steps, places.shown)
+        if example_of is not None:
+            chosen = example_of(chosen)
+        noise = RowNoise(seed, step, begin, domain="data")
+        values = gather_x(chosen)
+        if how.augment is not None:
+            values = how.augment(as_unit(values), noise)
+        values = _binarized(values, how.binarize, noise, chosen, seed)
+        others = [gather(chosen) for gather in gather_others]
+        if not others:
+            return values
+        return (values, *([] if y is not None else [None]), *others)
+
+    return batch
 
 
 def distributed(

@@ -63,7 +63,34 @@ def dci(
     """
     fit = lookup("predictor", predictor, _PREDICTORS)
     z, values = checked(latents, factors)
-    generator = np.random.default_rng(random_state)
+    importance, accuracy, predicted = _importances(
+        z, values, fit, np.random.default_rng(random_state)
+    )
+    if predictor == "forest":
+        # What a forest that predicts nothing prefers is an accident.
+        importance[:, ~predicted] = 1 / max(1, z.shape[1]) if predicted.any() else 0.0
+    of_latent = importance.sum(axis=1)
+    weight = of_latent / max(of_latent.sum(), 1e-12)
+    complete = np.where(predicted, _concentration(importance.T), 0.0)
+    return {
+        "dci_disentanglement": float(weight @ _concentration(importance)),
+        "dci_completeness": float(np.mean(complete)),
+        "dci_informativeness": float(np.mean(accuracy)),
+    }
+
+
+def _importances(
+    z: np.ndarray,
+    values: np.ndarray,
+    fit: Callable[..., Any],
+    generator: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Fits a predictor of each factor and tests it on a fifth of the rows.
+
+    Returns:
+        The importance of each latent for each factor, (d, k); the accuracy for each
+        factor, (k,); and whether it is above that of the most frequent value, (k,).
+    """
     majority = majority_share(values)
     d, k = z.shape[1], values.shape[1]
     importance, accuracy = np.zeros((d, k)), majority.copy()
@@ -76,17 +103,7 @@ def dci(
         standard_error = np.sqrt(share * (1 - share) / len(test))
         predicted[factor] = accuracy[factor] > share + 3 * standard_error
         importance[:, factor] = found.feature_importances_
-    if predictor == "forest":
-        # What a forest that predicts nothing prefers is an accident.
-        importance[:, ~predicted] = 1 / max(1, d) if predicted.any() else 0.0
-    of_latent = importance.sum(axis=1)
-    weight = of_latent / max(of_latent.sum(), 1e-12)
-    complete = np.where(predicted, _concentration(importance.T), 0.0)
-    return {
-        "dci_disentanglement": float(weight @ _concentration(importance)),
-        "dci_completeness": float(np.mean(complete)),
-        "dci_informativeness": float(np.mean(accuracy)),
-    }
+    return importance, accuracy, predicted
 
 
 def _fit_forest(

@@ -193,7 +193,11 @@ def importance_weighted_nll(
                 progress(done + rows * samples, total)
         parts.append(sums)
     log_sum, log_squares = (np.concatenate(part) for part in zip(*parts, strict=True))
-    k = num_samples
+    return _log_mean(log_sum, log_squares, num_samples)
+
+
+def _log_mean(log_sum: np.ndarray, log_squares: np.ndarray, k: int) -> LogProbability:
+    """Returns the log of the mean of k weights, of the logs of their sums."""
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = k * np.exp(log_squares - 2.0 * log_sum) - 1.0
         variance = np.maximum(spread, 0.0) / np.float64(k - 1)

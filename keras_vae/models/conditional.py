@@ -6,12 +6,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vae import networks
 from keras_vae.data import pipeline
 from keras_vae.engine.given import as_data, check_numbers, is_array
+from keras_vae.models.conditional_networks import (
+    conditional_decoder,
+    conditional_encoder,
+    is_flat,
+    prior_network,
+    takes_pair,
+)
 from keras_vae.models.conditions import (
-    Condition,
-    Label,
     Region,
     Vector,
     joined,
@@ -21,13 +25,10 @@ from keras_vae.models.conditions import (
 from keras_vae.models.inference import ADAPT_EXAMPLES
 from keras_vae.models.terms import call_on_rows
 from keras_vae.models.vae import VAE
-from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise
 from keras_vae.probability.distributions import bound_log_var, to_float32
 from keras_vae.probability.priors import Prior, StandardNormal
 
-_FLAT = ("mlp", "resmlp")  # networks that take the condition as more features
-_NARROWING = (256,)  # the dense layer that `resnet` gets between a picture and its maps
 _BATCH_SIZE = 128
 
 
@@ -112,12 +113,12 @@ class CVAE(VAE):
     def encoder_input(self, x: tf.Tensor, condition: Any) -> Any:
         """X with the condition appended, or the pair of x and the code."""
         code, x = self.code(condition), self.to_model(x)
-        if _takes_pair(self.encoder):
+        if takes_pair(self.encoder):
             rows = tf.concat([tf.shape(x)[:1], self.condition.code_shape], axis=0)
             return [x, tf.broadcast_to(code, rows)]
         if self.condition.encoder_shape is None:
             return x
-        return joined(x, self.condition.for_encoder(code), _is_flat(self.encoder))
+        return joined(x, self.condition.for_encoder(code), is_flat(self.encoder))
 
     def decoder_input(self, z: tf.Tensor, lead: tf.Tensor, condition: Any) -> Any:
         """Z with the condition behind it, or the pair of z and the code."""
@@ -125,7 +126,7 @@ class CVAE(VAE):
         code = self.code(condition)
         code = tf.broadcast_to(code, tf.concat([lead, shape], axis=0))
         code = tf.reshape(code, [-1, *shape])
-        return [z, code] if _takes_pair(self.decoder) else joined(z, code, flat=True)
+        return [z, code] if takes_pair(self.decoder) else joined(z, code, flat=True)
 
     # The prior. A learned one is measured in e, where it is the standard normal.
 
@@ -378,15 +379,15 @@ class CVAE(VAE):
         x, z = super().symbolic_inputs()
         code = keras.KerasTensor((None, *self.condition.code_shape))
         shape = joined_shape(
-            self.data_shape, self.condition.encoder_shape, _is_flat(self.encoder)
+            self.data_shape, self.condition.encoder_shape, is_flat(self.encoder)
         )
         together = joined_shape((self.latent_dim,), self.condition.code_shape, True)
         return (
             [x, code]
-            if _takes_pair(self.encoder)
+            if takes_pair(self.encoder)
             else keras.KerasTensor((None, *shape)),
             [z, code]
-            if _takes_pair(self.decoder)
+            if takes_pair(self.decoder)
             else keras.KerasTensor((None, *together)),
         )
 
@@ -413,75 +414,3 @@ class CVAE(VAE):
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
         return {**super().get_config(), **self.condition.arguments}
-
-
-def conditional_encoder(
-    name: str,
-    condition: Condition,
-    data_shape: tuple[int, ...],
-    latent_dim: int,
-    **options: Any,
-) -> keras.Model:
-    """Returns an encoder of x and the condition in one tensor.
-
-    Args:
-        name: In `networks.ENCODERS`.
-        condition: See `conditions.make_condition`.
-        data_shape: Of one example.
-        latent_dim: Number of latent dimensions.
-        **options: Of the network.
-    """
-    shape = joined_shape(data_shape, condition.encoder_shape, name in _FLAT)
-    return lookup("encoder", name, networks.ENCODERS)(shape, latent_dim, **options)
-
-
-def conditional_decoder(
-    name: str,
-    condition: Condition,
-    latent_dim: int,
-    params_shape: tuple[int, ...],
-    **options: Any,
-) -> keras.Model:
-    """Returns a decoder of z and the condition in one vector.
-
-    Args:
-        name: In `networks.DECODERS`.
-        condition: See `conditions.make_condition`.
-        latent_dim: Number of latent dimensions.
-        params_shape: Of the likelihood's parameters for one example.
-        **options: Of the network.
-    """
-    make = lookup("decoder", name, networks.DECODERS)
-    if name == "resnet" and isinstance(condition, Region):
-        options = {"hidden_units": _NARROWING, **options}
-    (width,) = joined_shape((latent_dim,), condition.code_shape, True)
-    return make(width, params_shape, **options)
-
-
-def prior_network(
-    name: str, condition: Condition, latent_dim: int, **options: Any
-) -> keras.Model:
-    """Returns a network from the code of a condition to p(z|c).
-
-    For labels it is a table of means and log variances, for regions of images the
-    encoder of that name, for vectors an "mlp".
-    """
-    options = {"name": "prior", **options}
-    if isinstance(condition, Label):
-        name, options = "mlp", {**options, "hidden_units": ()}
-    elif isinstance(condition, Vector):
-        name = "mlp"
-    make = lookup("encoder", name, networks.ENCODERS)
-    return make(condition.code_shape, latent_dim, **options)
-
-
-def _takes_pair(network: Any) -> bool:
-    """Whether a network is called with two tensors: unless it is known to have one."""
-    return not isinstance(network, keras.Sequential) and (
-        len(getattr(network, "inputs", None) or ()) != 1
-    )
-
-
-def _is_flat(network: Any) -> bool:
-    inputs: Any = getattr(network, "inputs", None) or ()
-    return len(inputs) == 1 and len(inputs[0].shape) == 2

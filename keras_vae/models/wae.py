@@ -6,7 +6,8 @@ import keras
 import tensorflow as tf
 
 from keras_vae.arguments import in_range
-from keras_vae.models.disentangled import aggregate_and_prior, squared_distances
+from keras_vae.models.batch_statistics import squared_distances
+from keras_vae.models.disentangled import aggregate_and_prior
 from keras_vae.models.terms import Latent
 from keras_vae.models.vae import VAE
 

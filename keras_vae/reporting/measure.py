@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -131,26 +131,35 @@ def compare_runs(
         "part": _SPLITS[split],
         "num_examples": len(tests[0].split),
         "num_importance_samples": num_importance_samples,
+        **_gains(measured[0], measured[1], say),
     }
-    for name, words in (("neg_elbo", "-ELBO"), ("importance_weighted_nll", "NLL")):
-        ours, theirs = (bounds[name] for bounds in measured)
-        gain = comparison.paired_difference(ours, theirs)
-        result |= {
-            name: float(ours.mean()),
-            f"{name}_other": float(theirs.mean()),
-            f"{name}_gain": gain.mean,
-            f"{name}_gain_standard_error": gain.standard_error,
-        }
-        say(
-            f"{words:<6} {ours.mean():10.2f} against {theirs.mean():10.2f} nats: a "
-            f"gain of {gain.mean:.2f}, paired standard error {gain.standard_error:.2f}"
-        )
     metrics = dict(runs[0].metrics)
     others = metrics.get("compared_with", {})
     metrics["compared_with"] = {**others, os.fspath(other): result}
     place = runs[0].path / "metrics.json"
     files.write_text(place, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
     say(f"Wrote {place}.")
+    return result
+
+
+def _gains(
+    ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.ndarray], say: Say
+) -> dict[str, float]:
+    """Returns what bounds on log p(x) by example gain over others, by name."""
+    result: dict[str, float] = {}
+    for name, words in (("neg_elbo", "-ELBO"), ("importance_weighted_nll", "NLL")):
+        mine, other = ours[name], theirs[name]
+        gain = comparison.paired_difference(mine, other)
+        result |= {
+            name: float(mine.mean()),
+            f"{name}_other": float(other.mean()),
+            f"{name}_gain": gain.mean,
+            f"{name}_gain_standard_error": gain.standard_error,
+        }
+        say(
+            f"{words:<6} {mine.mean():10.2f} against {other.mean():10.2f} nats: a "
+            f"gain of {gain.mean:.2f}, paired standard error {gain.standard_error:.2f}"
+        )
     return result
 
 

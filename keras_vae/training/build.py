@@ -14,7 +14,7 @@ from keras_vae.engine import workers
 from keras_vae.engine.optimizers import Adam
 from keras_vae.errors import invalid_flag
 from keras_vae.models import registry
-from keras_vae.models.conditional import (
+from keras_vae.models.conditional_networks import (
     conditional_decoder,
     conditional_encoder,
     prior_network,

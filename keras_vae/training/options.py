@@ -24,6 +24,9 @@ from typing import Any, Self
 from keras_vae import naming
 from keras_vae.errors import invalid_flag
 
+LARGE = 1_000_000
+"""Bounds counts and factors that no sensible run comes near."""
+
 
 def option(
     default: Any = dataclasses.MISSING,

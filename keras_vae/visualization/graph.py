@@ -36,6 +36,21 @@ _TINTS = {True: "#d6e6f4", False: "#f1f1f1"}
 _LATENT = "#fbe3cf"
 
 
+class _Places(NamedTuple):
+    """Where things are: the middles of columns, and heights."""
+
+    left: float
+    middle: float
+    right: float
+    lowest: float
+    """Of the boxes that stand below q(z|x), z and the way to the decoder."""
+    low: float
+    """Of these three."""
+    bottom: float
+    """Of the lowest blocks of the networks."""
+    top: float
+
+
 def model_graph(
     encoder: Sequence[Block],
     decoder: Sequence[Block],
@@ -73,26 +88,49 @@ def model_graph(
             "at least one block",
             received="none",
         )
-    tallest = max(len(encoder), len(decoder))
     low = 1.22 if prior or noise or classifier else 0.5
     bottom = low + 0.78
-    top = bottom + (tallest - 1) * _STEP
+    top = bottom + (max(len(encoder), len(decoder)) - 1) * _STEP
     width, height = _COLUMN + _BOX[0] + 2.3, top + 1.3
+    left, right = (width - _COLUMN) / 2, (width + _COLUMN) / 2
+    places = _Places(left, width / 2, right, low - 0.72, low, bottom, top)
     figure = Figure((width, height), dpi=style.DPI, facecolor="white")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(0.0, width), ylim=(0.0, height))
     axes.set_axis_off()
-    left, right = (width - _COLUMN) / 2, (width + _COLUMN) / 2
-    middle, half = width / 2, _BOX[1] / 2
     _column(axes, encoder, left, _spread(len(encoder), top, bottom), side=-1)
     _column(axes, decoder, right, _spread(len(decoder), bottom, top), side=1)
+    _draw_latent(axes, places, posterior, latent)
+    _draw_below(axes, places, noise, classifier, prior)
+    if loss:
+        up = top + _BOX[1] / 2, top + 0.45
+        line = [(left, up[0]), (left, up[1]), (right, up[1]), (right, up[0])]
+        _compared(axes, line, (width / 2, top + 0.56), loss, "center")
+    for x, name, align in ((left, "Encoder", "right"), (right, "Decoder", "left")):
+        at = x - 0.12 if align == "right" else x + 0.12
+        axes.text(at, top + 0.29, name, ha=align, **_words(style.QUIET))
+    axes.text(width / 2, height - 0.3, title, ha="center", **_words(style.INK, 2))
+    return figure
+
+
+def _draw_latent(axes: Axes, places: _Places, posterior: str, latent: str) -> None:
+    """Draws q(z|x) and z, between the encoder and the decoder."""
+    left, middle, right = places.left, places.middle, places.right
+    low, half = places.low, _BOX[1] / 2
     _box(axes, left, low, Block(posterior), "white")
     _box(axes, middle, low, Block(latent), _LATENT, wide=1.35)
-    _arrow(axes, (left, bottom - half), (left, low + half))
+    _arrow(axes, (left, places.bottom - half), (left, low + half))
     _arrow(axes, (left + _BOX[0] / 2, low), (middle - 0.7, low))
     axes.plot([middle + 0.68, right], [low, low], color=style.INK, linewidth=1)
-    _arrow(axes, (right, low), (right, bottom - half))
-    lowest = low - 0.72
+    _arrow(axes, (right, low), (right, places.bottom - half))
+
+
+def _draw_below(
+    axes: Axes, places: _Places, noise: str, classifier: str, prior: str
+) -> None:
+    """Draws what z is drawn with, the classifier and p(z), each where there is one."""
+    left, middle, right, lowest, low, *_ = places
+    half = _BOX[1] / 2
     if noise:
         _box(axes, middle, lowest, Block(noise), _LATENT, wide=1.35)
         _arrow(axes, (middle, lowest + half), (middle, low - half))
@@ -101,17 +139,8 @@ def model_graph(
         _arrow(axes, (right, lowest + half), (right, low))
     if prior:
         _box(axes, left, lowest, Block(prior), "white")
-        ends = [(left, low - half), (left, lowest + half)]
-        _compared(axes, ends, (left + 0.1, (low + lowest) / 2), "KL(q ‖ p)", "left")
-    if loss:
-        ends = [(x, y) for x in (left, right) for y in (top + half, top + 0.45)]
-        ends[2:] = ends[:1:-1]
-        _compared(axes, ends, (middle, top + 0.56), loss, "center")
-    for x, name, align in ((left, "Encoder", "right"), (right, "Decoder", "left")):
-        at = x - 0.12 if align == "right" else x + 0.12
-        axes.text(at, top + 0.29, name, ha=align, **_words(style.QUIET))
-    axes.text(middle, height - 0.3, title, ha="center", **_words(style.INK, 2))
-    return figure
+        line = [(left, low - half), (left, lowest + half)]
+        _compared(axes, line, (left + 0.1, (low + lowest) / 2), "KL(q ‖ p)", "left")
 
 
 def _compared(

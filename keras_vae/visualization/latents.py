@@ -145,32 +145,45 @@ def scatter(
     look: dict[str, Any] = {"s": size, "linewidths": 0, "rasterized": True}
     if values is not None:
         look |= {"c": np.asarray(values), "cmap": style.CONTINUOUS}
-        drawn = axes.scatter(*xy.T, **look)
-        figure.set_figwidth(figure.get_figwidth() + _BAR)
-        bar = figure.colorbar(drawn, ax=axes, pad=0.02)
-        bar.set_label(values_label, fontsize=style.TEXT)
-        bar.ax.tick_params(labelsize=style.TEXT - 1)
+        _draw_color_bar(figure, axes, axes.scatter(*xy.T, **look), values_label)
     elif labels is None:
         axes.scatter(*xy.T, color=style.BLUE, alpha=0.8, **look)
     else:
-        classes = np.asarray(labels)
-        colors = palette.class_colors(len(names))
-        markers = palette.class_markers(len(names), every=size >= _SHAPED)
-        pale = 1.0 if arrow is None else 0.5
-        draw_classes(axes, xy, classes, colors, markers, size, pale)
-        marks = legends.class_marks(names)
-        shown = legends.explained(marks, names)
-        legends.class_legend(figure, colors, shown, markers)
-        means = class_means(xy, classes, len(names))
-        few = xy if len(xy) <= _SPARED else ()
-        lost = legends.name_places(figure, axes, means, marks, arrow, few)
-        if lost:
-            notes.append(f"{lost} of {len(names)} names left out: too close")
+        notes += _draw_named(figure, axes, xy, np.asarray(labels), names, size, arrow)
     if arrow is not None:
         figure.draw_without_rendering()  # its length in points needs the layout
         notes += _draw_arrow(axes, np.asarray(arrow, np.float64))
     _write_notes(axes, notes)
     return figure
+
+
+def _draw_color_bar(figure: Figure, axes: Axes, drawn: Any, label: str) -> None:
+    figure.set_figwidth(figure.get_figwidth() + _BAR)
+    bar = figure.colorbar(drawn, ax=axes, pad=0.02)
+    bar.set_label(label, fontsize=style.TEXT)
+    bar.ax.tick_params(labelsize=style.TEXT - 1)
+
+
+def _draw_named(
+    figure: Figure,
+    axes: Axes,
+    points: NDArray[np.float64],
+    labels: NDArray[Any],
+    names: Sequence[str],
+    size: float,
+    arrow: ArrayLike | None,
+) -> list[str]:
+    """Draws classes with their names and a legend; returns notes on what is missing."""
+    colors = palette.class_colors(len(names))
+    markers = palette.class_markers(len(names), every=size >= _SHAPED)
+    pale = 1.0 if arrow is None else 0.5
+    draw_classes(axes, points, labels, colors, markers, size, pale)
+    marks = legends.class_marks(names)
+    legends.class_legend(figure, colors, legends.explained(marks, names), markers)
+    means = class_means(points, labels, len(names))
+    few = points if len(points) <= _SPARED else ()
+    lost = legends.name_places(figure, axes, means, marks, arrow, few)
+    return [f"{lost} of {len(names)} names left out: too close"] if lost else []
 
 
 def draw_classes(

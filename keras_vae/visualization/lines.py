@@ -6,6 +6,7 @@ many channels, as of spectra, are drawn as images.
 
 import math
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -83,13 +84,7 @@ def line_grid(
     known = arrays[0] if reference is None else np.asarray(reference, np.float32)
     if len(shapes[0]) == 3 and shapes[0][-1] > _MOST_LINES:
         return _as_images(arrays, known, columns, titles, scale)
-    known = known.reshape(-1, known.shape[-1])
-    finite = np.isfinite(known)
-    low = known.min(axis=0, initial=np.inf, where=finite)
-    high = known.max(axis=0, initial=-np.inf, where=finite)
-    low, high = np.where(finite.any(axis=0), (low, high), 0.0)  # a diverged model's
-    middle = (low + high) / 2
-    span = np.where(high > low, high - low, np.maximum(np.abs(low), 1.0))
+    middle, span = _middle_and_span(known.reshape(-1, known.shape[-1]))
     bars = len(shapes[0]) == 2 and shapes[0][1] <= _MOST_BARS
     lines = []
     for array in arrays:
@@ -98,6 +93,18 @@ def line_grid(
         flat = unit.shape[1] == 1 and not bars
         lines.append(unit.repeat(2, axis=1) if flat else unit)
     return _draw(lines, list(labels), columns, titles, scale, bars)
+
+
+def _middle_and_span(
+    values: NDArray[np.float32],
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+    """Returns the middle of the range of each column, and how wide it is."""
+    finite = np.isfinite(values)
+    low = values.min(axis=0, initial=np.inf, where=finite)
+    high = values.max(axis=0, initial=-np.inf, where=finite)
+    low, high = np.where(finite.any(axis=0), (low, high), 0.0)  # a diverged model's
+    span = np.where(high > low, high - low, np.maximum(np.abs(low), 1.0))
+    return (low + high) / 2, span
 
 
 def _as_images(
@@ -119,6 +126,19 @@ def _as_images(
     return grids.tile(images[0], columns=columns, titles=titles, scale=larger)
 
 
+class _Cells(NamedTuple):
+    """Where the cells are, one for each example; y goes down."""
+
+    left: NDArray[np.floating]
+    top: NDArray[np.floating]
+    height: NDArray[np.floating]
+
+    @property
+    def middle(self) -> NDArray[np.floating]:
+        """The height that half of the range is drawn at."""
+        return self.top + self.height / 2
+
+
 def _draw(
     lines: list[NDArray[np.float32]],
     labels: list[str],
@@ -130,12 +150,9 @@ def _draw(
     """Draws `lines`, each `(n, steps, channels)` in [0, 1], in one set of axes."""
     # Imported here: whoever draws images only need not wait for matplotlib.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.collections import LineCollection
     from matplotlib.figure import Figure
-    from matplotlib.lines import Line2D
 
-    n, steps, channels = lines[0].shape
-    rows = math.ceil(n / columns)
+    n, rows = len(lines[0]), math.ceil(len(lines[0]) / columns)
     foot = 0.3 if labels else 0.0  # inches
     size = (1.6 * columns, 1.2 * rows + foot)
     figure = Figure(size, dpi=100 * scale, facecolor="white")
@@ -145,51 +162,77 @@ def _draw(
     axes.set(xlim=(0, columns), ylim=(rows, 0))
     axes.set_axis_off()
     cell = np.arange(n)
-    left, top = cell % columns + 0.05, cell // columns + (0.2 if titles else 0.08)
-    height = cell // columns + 0.92 - top
-    corners = np.array([(0, 0), (0.9, 0), (0.9, 1), (0, 1), (0, 0)])
-    frames = (
-        np.stack([left, top], axis=-1)[:, np.newaxis]
-        + corners * np.stack([np.ones(n), height], axis=-1)[:, np.newaxis]
-    )
-    axes.add_collection(LineCollection(list(frames), colors="0.8", linewidths=0.8))
-    places = np.linspace(0.0, 0.84, steps)
-    if bars:
-        places = 0.84 * (np.arange(steps) + 0.5) / steps
-        middles = np.stack([left + 0.03, top + height / 2], axis=-1)[:, np.newaxis]
-        rule = middles + np.array([(0.0, 0.0), (0.84, 0.0)])
-        axes.add_collection(LineCollection(list(rule), colors="0.8", linewidths=0.8))
-    x = left[:, np.newaxis] + 0.03 + places
+    top = cell // columns + (0.2 if titles else 0.08)
+    cells = _Cells(cell % columns + 0.05, top, cell // columns + 0.92 - top)
+    _draw_frames(axes, cells, bars)
     styles = [(4.0, 0.35), (1.3, 1.0)] if len(lines) > 1 else [(1.3, 1.0)]
     if bars:
         styles = [(1.5 * width, alpha) for width, alpha in styles]
     for unit, (linewidth, alpha) in zip(lines, styles, strict=True):
-        for channel, color in zip(range(channels), COLORS, strict=False):
-            share = 0.94 - 0.88 * unit[..., channel]
-            y = top[:, np.newaxis] + height[:, np.newaxis] * share
-            drawn = np.stack([x, y], axis=-1)
-            if bars:
-                foot_y = np.broadcast_to((top + height / 2)[:, np.newaxis], y.shape)
-                ends = [np.stack([x, foot_y], axis=-1), drawn]
-                drawn = np.stack(ends, axis=2).reshape(-1, 2, 2)
-                # A dot at the end, so that a value in the middle is seen too.
-                area = (1.6 * linewidth) ** 2
-                axes.scatter(x, y, area, color, alpha=alpha, linewidths=0)
-            axes.add_collection(
-                LineCollection(
-                    list(drawn), colors=color, linewidths=linewidth, alpha=alpha
-                )
-            )
+        for channel, color in zip(range(unit.shape[-1]), COLORS, strict=False):
+            look = {"color": color, "linewidth": linewidth, "alpha": alpha}
+            _draw_channel(axes, cells, unit[..., channel], look, bars)
     for i, title in enumerate(titles or ()):
-        at = left[i] + 0.45, top[i] - 0.03
+        at = cells.left[i] + 0.45, cells.top[i] - 0.03
         axes.text(*at, title, ha="center", va="bottom", fontsize=8)
     if labels:
-        handles = [
-            Line2D([], [], color=COLORS[0], linewidth=width, alpha=alpha)
-            for width, alpha in styles
-        ]
-        figure.legend(
-            handles, labels, loc="lower center", ncols=2, frameon=False, fontsize=8
-        )
+        _draw_legend(figure, labels, styles)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _draw_frames(axes: Any, cells: _Cells, bars: bool) -> None:
+    """Draws the border of each cell, and where bars begin."""
+    from matplotlib.collections import LineCollection
+
+    corners = np.array([(0, 0), (0.9, 0), (0.9, 1), (0, 1), (0, 0)])
+    size = np.stack([np.ones(len(cells.left)), cells.height], axis=-1)
+    corner = np.stack([cells.left, cells.top], axis=-1)
+    frames = corner[:, np.newaxis] + corners * size[:, np.newaxis]
+    axes.add_collection(LineCollection(list(frames), colors="0.8", linewidths=0.8))
+    if bars:
+        start = np.stack([cells.left + 0.03, cells.middle], axis=-1)[:, np.newaxis]
+        rule = start + np.array([(0.0, 0.0), (0.84, 0.0)])
+        axes.add_collection(LineCollection(list(rule), colors="0.8", linewidths=0.8))
+
+
+def _draw_channel(
+    axes: Any,
+    cells: _Cells,
+    unit: NDArray[np.float32],
+    look: dict[str, Any],
+    bars: bool,
+) -> None:
+    """Draws one channel of all examples, `(n, steps)` in [0, 1]."""
+    from matplotlib.collections import LineCollection
+
+    steps = unit.shape[1]
+    places = np.linspace(0.0, 0.84, steps)
+    if bars:
+        places = 0.84 * (np.arange(steps) + 0.5) / steps
+    x = cells.left[:, np.newaxis] + 0.03 + places
+    share = 0.94 - 0.88 * unit
+    y = cells.top[:, np.newaxis] + cells.height[:, np.newaxis] * share
+    drawn = np.stack([x, y], axis=-1)
+    if bars:
+        foot = np.broadcast_to(cells.middle[:, np.newaxis], y.shape)
+        ends = [np.stack([x, foot], axis=-1), drawn]
+        drawn = np.stack(ends, axis=2).reshape(-1, 2, 2)
+        # A dot at the end, so that a value in the middle is seen too.
+        area = (1.6 * look["linewidth"]) ** 2
+        axes.scatter(x, y, area, look["color"], alpha=look["alpha"], linewidths=0)
+    axes.add_collection(LineCollection(list(drawn), **look))
+
+
+def _draw_legend(
+    figure: Any, labels: list[str], styles: Sequence[tuple[float, float]]
+) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D([], [], color=COLORS[0], linewidth=width, alpha=alpha)
+        for width, alpha in styles
+    ]
+    figure.legend(
+        handles, labels, loc="lower center", ncols=2, frameon=False, fontsize=8
+    )

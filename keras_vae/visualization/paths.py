@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.collections import LineCollection
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from keras_vae.errors import require
 from keras_vae.visualization import style
@@ -52,12 +52,7 @@ def path_grid(
     columns = columns or max(min(n, 5), math.ceil(math.sqrt(n)))
     require(titles is None or len(titles) == n, "titles", f"{n} texts", titles)
     rows, top = math.ceil(n / columns), _CAPTION / _CELL if titles else 0.0
-    shown = np.concatenate([array.reshape(-1, 2) for array in (pen, *others)])
-    shown = shown[np.isfinite(shown).all(axis=1)]  # a diverged model's
-    low, high = shown.min(axis=0, initial=0.0), shown.max(axis=0, initial=0.0)
-    if limits is not None:
-        low, high = (np.asarray(place, np.float64) for place in limits)
-    span = max(float((high - low).max()), 1e-9)
+    center, span = _scale_of([pen, *others], limits)
     row, column = np.divmod(np.arange(n), columns)
     middle = np.stack([column + 0.5, (row + 0.5) * (1 + top)], axis=-1)
     figure = style.new_figure(_CELL * columns, _CELL * rows * (1 + top))
@@ -71,7 +66,7 @@ def path_grid(
     if arms is not None:
         looks.insert(0, (others[-1], style.QUIET, 2.5, 0.6))
     for array, color, width, alpha in looks:
-        unit = (array - (low + high) / 2) / span * 0.9 * np.array([1.0, -1.0])
+        unit = (array - center) / span * 0.9 * np.array([1.0, -1.0])
         placed = unit + middle[:, np.newaxis] + np.array([0.0, top / 2])
         lines = LineCollection(
             list(placed), colors=color, linewidths=width, alpha=alpha
@@ -80,3 +75,15 @@ def path_grid(
     for (x, y), title in zip(middle, titles or (), strict=False):
         axes.text(x, y - 0.5 + top / 2, title, ha="center", va="center", fontsize=9)
     return style.as_picture(figure)
+
+
+def _scale_of(
+    arrays: Sequence[NDArray[np.float64]], limits: tuple[ArrayLike, ArrayLike] | None
+) -> tuple[NDArray[np.float64], float]:
+    """Returns the middle of what a cell has room for, and how wide that is."""
+    places = np.concatenate([array.reshape(-1, 2) for array in arrays])
+    places = places[np.isfinite(places).all(axis=1)]  # a diverged model's
+    low, high = places.min(axis=0, initial=0.0), places.max(axis=0, initial=0.0)
+    if limits is not None:
+        low, high = (np.asarray(place, np.float64) for place in limits)
+    return (low + high) / 2, max(float((high - low).max()), 1e-9)

@@ -130,18 +130,12 @@ def framed(
     axes.set_yticks(_middles(height, len(rows)), rows, **text)
     axes.set_xlabel(x, labelpad=2, **text)
     axes.set_ylabel(y, labelpad=4, **text)
-    figure.text(
-        0.5,
-        1.0 - _EDGE / tall,
-        title,
-        ha="center",
-        va="top",
-        linespacing=1.15,
-        **{**text, "fontsize": TITLE * grown},
-    )
+    text |= {"ha": "center", "va": "top"}
+    title_text = {**text, "fontsize": TITLE * grown, "linespacing": 1.15}
+    figure.text(0.5, 1.0 - _EDGE / tall, title, **title_text)
     if foot:
         text["color"] = QUIET
-        figure.text(0.5, lowest / tall, foot, ha="center", va="top", **text)
+        figure.text(0.5, lowest / tall, foot, **text)
     return figure
 
 
