@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.data import pipeline
+from keras_vae.engine.feeds import checked_batch_size
 from keras_vae.engine.given import as_data, check_numbers, is_array
 from keras_vae.models.conditional_networks import (
     conditional_decoder,
@@ -28,8 +29,6 @@ from keras_vae.models.vae import VAE
 from keras_vae.noise import RowNoise
 from keras_vae.probability.distributions import bound_log_var, to_float32
 from keras_vae.probability.priors import Prior, StandardNormal
-
-_BATCH_SIZE = 128
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -332,7 +331,7 @@ class CVAE(VAE):
             x = pipeline.batches(
                 x,
                 np.concatenate(given),
-                batch_size=batch_size or _BATCH_SIZE,
+                batch_size=checked_batch_size(batch_size),
                 shuffle=False,
                 repeat=False,
             )

@@ -72,8 +72,7 @@ def evaluate_run(
     else:
         others = metrics.get("other_datasets", {})
         metrics["other_datasets"] = {**others, run.data.name: measured}
-    place = run.path / "metrics.json"
-    files.write_text(place, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    place = _write_metrics(run, metrics)
     say(summary.table(measured))
     say(f"Wrote {place} in {measured['evaluation_seconds']:.0f} s.")
     return measured
@@ -136,10 +135,14 @@ def compare_runs(
     metrics = dict(runs[0].metrics)
     others = metrics.get("compared_with", {})
     metrics["compared_with"] = {**others, os.fspath(other): result}
-    place = runs[0].path / "metrics.json"
-    files.write_text(place, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
-    say(f"Wrote {place}.")
+    say(f"Wrote {_write_metrics(runs[0], metrics)}.")
     return result
+
+
+def _write_metrics(run: Run, metrics: dict[str, Any]) -> Path:
+    place = run.path / "metrics.json"
+    files.write_text(place, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    return place
 
 
 def _gains(
