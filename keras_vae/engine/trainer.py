@@ -221,17 +221,20 @@ class ChunkedTrainer(SingleBatches):
         self._prepare_training()
         size = checked_batch_size(batch_size)
         feed = training_feed(
-            *(self, x, y, sample_weight),
+            self,
+            x,
+            y,
+            sample_weight,
             batch_size=size,
             shuffle=shuffle,
             initial_epoch=initial_epoch,
             steps_per_epoch=steps_per_epoch,
         )
-        validation = self._validation_feed(
-            validation_data, validation_batch_size or size, validation_steps
-        )
+        val_size = checked_batch_size(validation_batch_size, size)
         return self._fit(
-            *(feed, validation, callbacks),
+            feed,
+            self._validation_feed(validation_data, val_size, validation_steps),
+            callbacks,
             epochs=epochs,
             verbose=verbose,
             initial_epoch=initial_epoch,
@@ -329,7 +332,7 @@ class ChunkedTrainer(SingleBatches):
         x = trainable_data(as_data(x, self.data_shape))
         known = x is not None and x is self._validation
         feed = evaluation_feed(
-            *(self, x, y, sample_weight), batch_size=batch_size, steps=steps
+            self, x, y, sample_weight, batch_size=batch_size, steps=steps
         )
         self.make_test_function().expect(feed.num_batches, feed.checked or known)
         if not isinstance(callbacks, keras.callbacks.CallbackList):
