@@ -8,6 +8,16 @@ import numpy as np
 import tensorflow as tf
 
 
+class _OldName:
+    """The name of `needs_global_batch` until 0.1.0, of classes and of models."""
+
+    def __get__(self, model: Any, kind: Any) -> bool:
+        return bool((kind if model is None else model).needs_global_batch)
+
+    def __set__(self, model: Any, value: bool) -> None:
+        model.needs_global_batch = value
+
+
 class StepModel(keras.Model):
     """A `keras.Model` that makes its own steps: the base of all that the engine trains.
 
@@ -36,6 +46,7 @@ class StepModel(keras.Model):
 
     needs_global_batch: bool = False
     """Whether the objective takes the examples of a batch together."""
+    couples_examples = _OldName()
     derived_metrics: tuple[str, ...] = ()
     """Names of the metrics that are sums of others."""
 
@@ -64,17 +75,8 @@ class StepModel(keras.Model):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "couples_examples" in vars(cls):  # the name until 0.1.0
+        if "couples_examples" in vars(cls):
             cls.needs_global_batch = vars(cls)["couples_examples"]
-
-    @property
-    def couples_examples(self) -> bool:
-        """The name of `needs_global_batch` until 0.1.0."""
-        return self.needs_global_batch
-
-    @couples_examples.setter
-    def couples_examples(self, value: bool) -> None:
-        self.needs_global_batch = value
 
     def check_targets(self, y: Any, n: int) -> Any:
         """Returns the y of n examples as steps take it: as it came, here."""

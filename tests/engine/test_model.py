@@ -151,3 +151,5 @@ def test_the_old_name_of_needs_global_batch_still_says_so(data):
     model.couples_examples = True
     assert model.needs_global_batch
     assert keras_vae.BetaTCVAE.needs_global_batch
+    assert keras_vae.BetaTCVAE.couples_examples
+    assert not keras_vae.VAE.couples_examples
