@@ -28,7 +28,7 @@ def steps_per_call(subject: Subject) -> None:
 def microbatches(subject: Subject) -> None:
     """Microbatches make the update of the whole batch, or are refused.
 
-    Refused they are where the objective takes a batch as a whole (`couples_examples`).
+    They are refused by an objective that needs the global batch.
     """
     if not subject.coupled:
         found = subject.trained(accumulate_steps=2)

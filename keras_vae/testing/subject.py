@@ -40,7 +40,7 @@ class Subject:
         self._make, self._x = make, np.asarray(x)
         self._y = None if y is None else np.asarray(y)
         model = self.model()
-        self.kind, self.coupled = type(model), bool(model.couples_examples)
+        self.kind, self.coupled = type(model), bool(model.needs_global_batch)
         self.excused = {*excused, *_excuses_of(self.kind)}
 
     def model(self, **options: Any) -> Any:
