@@ -13,7 +13,9 @@ __version__ = "0.1.0"
 
 _HOME = {
     **{
-        model.class_name: f"models.{model.module}" for model in registry.MODELS.values()
+        name: f"models.{module}"
+        for model in registry.MODELS.values()
+        for name, module in model.classes.items()
     },
     "Latent": "models.terms",
     "Output": "models.terms",

@@ -14,14 +14,16 @@ def export(model: Any, path: str | os.PathLike[str]) -> None:
     """Writes a model as a SavedModel with named signatures.
 
     `generate` (which is `serving_default`), `generate_draws`, `decode`, `encode`,
-    `reconstruct` and `interpolate`, and `generate_from_aggregate` once a density of the
-    aggregate posterior has been fitted; `predict_label` of semi-supervised models. Each
-    takes a batch of any size. Conditional models take one more input, `condition`, with
-    the batch axis first, for all but `predict_label`.
+    `reconstruct` and `interpolate`; `sample_posterior` and `log_prior`, with which
+    log p(x) can be estimated, unless z is a function of x; `generate_from_aggregate`
+    once a density of the aggregate posterior has been fitted; `predict_label` of
+    semi-supervised models. Each takes a batch of any size. Conditional models take one
+    more input, `condition`, with the batch axis first, for all but `predict_label`.
 
     Args:
-        model: A `VAE` or any model with its methods `infer`, `prior_sample`, `means`
-            and `draws`, and its `latent_dim` and `data_shape`.
+        model: A `VAE` or any model with its methods `infer`, `prior_sample`, `means`,
+            `draws`, `draw_posterior` and `prior_log_prob`, and its `z_dim` and
+            `data_shape`.
         path: A folder; one that is there is replaced once the new one is complete.
 
     Raises:
@@ -71,6 +73,16 @@ class _Functions:
     def reconstruct(self, x: Any, condition: Any = None) -> dict[str, tf.Tensor]:
         return self.decode(self.model.infer(x, condition)[0], condition)
 
+    def sample_posterior(
+        self, x: Any, num: Any, seed: Any, condition: Any = None
+    ) -> dict[str, tf.Tensor]:
+        noise = RowNoise(seed, domain="posterior")
+        z, log_q = self.model.draw_posterior(x, num, noise, condition)
+        return {"z": z, "log_q": log_q}
+
+    def log_prior(self, z: Any, condition: Any = None) -> dict[str, tf.Tensor]:
+        return {"log_p": self.model.prior_log_prob(z[tf.newaxis], condition)[0]}
+
     def interpolate(
         self, a: Any, b: Any, steps: Any, condition: Any = None
     ) -> dict[str, tf.Tensor]:
@@ -90,7 +102,7 @@ class _Functions:
 
 def _signatures(model: Any) -> dict[str, Any]:
     x = tf.TensorSpec([None, *model.data_shape], tf.float32, name="x")
-    z = tf.TensorSpec([None, model.latent_dim], tf.float32, name="z")
+    z = tf.TensorSpec([None, model.z_dim], tf.float32, name="z")
     num = tf.TensorSpec([], tf.int32, name="num")
     seed = tf.TensorSpec([2], tf.int32, name="seed")
     ends = [
@@ -105,6 +117,8 @@ def _signatures(model: Any) -> dict[str, Any]:
         "reconstruct": [x],
         "interpolate": [*ends, steps],
     }
+    if model.has_kl:
+        inputs |= {"sample_posterior": [x, num, seed], "log_prior": [z]}
     if getattr(model, "aggregate", None) is not None:
         inputs["generate_from_aggregate"] = [num, seed]
     if model.condition_spec is not None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vae import VAE, networks
+from keras_vae import VAE, HierarchicalVAE, networks
+from keras_vae.evaluation.likelihood import importance_weighted_nll
 from keras_vae.export import export
 from keras_vae.probability.likelihoods import LIKELIHOODS
 
@@ -19,6 +20,8 @@ SIGNATURES = {
     "encode": ["x"],
     "reconstruct": ["x"],
     "interpolate": ["a", "b", "steps"],
+    "sample_posterior": ["num", "seed", "x"],
+    "log_prior": ["z"],
     "serving_default": ["num", "seed"],
 }
 
@@ -183,6 +186,38 @@ def test_outputs_are_in_the_units_of_the_data(tmp_path):
     got = saved.signatures["reconstruct"](x=tf.constant(x[:4], tf.float32))["x"]
     assert 900 < float(tf.reduce_mean(got)) < 1100
     np.testing.assert_allclose(got, vae.reconstruct(x[:4]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("hierarchical", [False, True])
+def test_the_likelihood_can_be_estimated_from_the_saved_model_alone(
+    hierarchical, tmp_path
+):
+    x = (examples(6, (4, 4, 1)) > 0.5).astype(np.float32)
+    if hierarchical:
+        model = HierarchicalVAE(2, (4, 4, 1), groups=(1, 1), width=4, seed=0)
+    else:
+        model = small_vae((4, 4, 1))
+    model.compile(keras.optimizers.Adam(0.01))
+    model.fit(x, epochs=100, verbose=0)  # for posteriors that fit
+    model.export(tmp_path / "saved_model")
+    saved = tf.saved_model.load(tmp_path / "saved_model")
+    num = 4000
+    drawn = saved.signatures["sample_posterior"](
+        x=tf.constant(x), num=tf.constant(num), seed=tf.constant([1, 2])
+    )
+    z, log_q = drawn["z"], drawn["log_q"]
+    assert z.shape == (num, 6, model.z_dim) and log_q.shape == (num, 6)
+    flat = tf.reshape(z, [-1, model.z_dim])
+    log_p = tf.reshape(saved.signatures["log_prior"](z=flat)["log_p"], [num, 6])
+    mean = saved.signatures["decode"](z=flat)["x"]
+    mean = tf.reshape(mean, [num, *x.shape])
+    log_x = tf.reduce_sum(
+        tf.math.log(tf.where(x == 1.0, mean, 1.0 - mean)), axis=[2, 3, 4]
+    )
+    weight = tf.cast(log_x + log_p - log_q, tf.float64)
+    found = tf.reduce_logsumexp(weight, axis=0) - np.log(num)
+    known = importance_weighted_nll(model, x, num, seed=5).log_prob
+    np.testing.assert_allclose(found, known, atol=0.15)
 
 
 def test_an_export_replaces_the_one_that_was_there(tmp_path):

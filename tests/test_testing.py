@@ -18,16 +18,22 @@ QUICK = ("config", "elbo", "sum")
 STEPS = ("sample_weight", "steps", "microbatches", "eager", "traces", "continuation")
 OTHERS = ("config", "replicas", "continuation", "export")
 KINDS = {
-    **dict.fromkeys(("vae", "ae", "cvae", "m2"), "images"),
+    **dict.fromkeys(("vae", "ae", "hvae", "cvae", "m2"), "images"),
     **dict.fromkeys(("beta_vae", "iwae"), "sequences"),
 }
-FLAGS = {"ae": {"input_noise": "masking:0.3"}, "iwae": {"num_samples": 3}}
+SMALL_HVAE = {"width": 4, "groups": (1, 1), "group_channels": 2}
+FLAGS = {
+    "ae": {"input_noise": "masking:0.3"},
+    "iwae": {"num_samples": 3},
+    "hvae": SMALL_HVAE,
+}
 LEARNED = {"prior_components": 3, "dropout": 0.3}
 VARIANTS = [
     ("vae", "vectors", {"prior": "gaussian_mixture", **LEARNED}),
     ("vae", "vectors", {"prior": "vamp", **LEARNED}),
     ("cvae", "images", {"condition": "bottom_half"}),
     ("cvae", "images", {"condition": "mask"}),
+    ("hvae", "vectors", {"condition": "label", **SMALL_HVAE}),
     ("beta_tcvae", "vectors", {"estimator": "mss"}),
     ("dip_vae", "vectors", {"dip_kind": "ii"}),
 ]
@@ -41,6 +47,8 @@ def maker(name, kind, **flags):
     """Makes the small model that a run has, and the y that it takes."""
     small = {"encoder": "mlp", "decoder": "mlp", "hidden_units": (4,), "latent_dim": 2}
     flags = {"model": name, "likelihood": "gaussian", **small, **flags}
+    without = registry.MODELS[name].without
+    flags = {flag: value for flag, value in flags.items() if flag not in without}
 
     def make(**options):
         config = TrainConfig.resolve({**flags, **options})
@@ -53,7 +61,8 @@ def maker(name, kind, **flags):
     conditioning = registry.MODELS[name].conditioning
     if conditioning.classifier:
         return make, np.arange(20) % (CLASSES + 1) - 1  # some have no label
-    labelled = conditioning.decoder and flags.get("condition", "label") == "label"
+    default = "label" if conditioning.decoder else None
+    labelled = flags.get("condition", default) == "label"
     return make, np.arange(20) % CLASSES if labelled else None
 
 

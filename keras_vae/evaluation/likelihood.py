@@ -31,7 +31,6 @@ from keras_vae.probability.likelihoods import (
     DiscretizedLogistic,
     Gaussian,
 )
-from keras_vae.probability.priors import StandardNormal
 
 Progress = Callable[[int, int], None]
 """Told how much is done, and of how much."""
@@ -319,7 +318,7 @@ def _check_measurable(model: Any, active: Any) -> None:
 
 def can_leave_out(model: Any) -> bool:
     """Whether latent dimensions can be removed from a model: see `active` above."""
-    return isinstance(model.prior, StandardNormal) and not model.infers_condition
+    return bool(model.has_standard_prior) and not model.infers_condition
 
 
 def bits_per_dimension(

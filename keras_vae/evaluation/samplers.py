@@ -60,8 +60,7 @@ def posterior_draws(
 
     def draw(x: tf.Tensor, given: Any, first: tf.Tensor) -> tf.Tensor:
         noise = RowNoise(seed, 0, first, "aggregate")
-        z_mean, z_log_var = model.infer(x, given)
-        z = model.sample_latent(z_mean, z_log_var, noise, given, 1).z[0]
+        z = model.sample_posterior(x, noise, given, num_samples=1).z[0]
         return model.to_aggregate(z, given) if to_aggregate else z
 
     graph = traced(model, f"draw {seed} {to_aggregate}", draw, [tf.int32])

@@ -60,7 +60,7 @@ def evaluate(
     columns = {"reconstruction_loss": terms.reconstruction_loss}
     if model.has_kl:
         columns |= {"kl_loss": terms.kl_loss, "neg_elbo": terms.neg_elbo}
-        metrics |= _bounds(terms)
+        metrics |= _bounds(model, terms)
         measured = test._replace(condition=given)
         nll = _importance_weighted(
             model, measured, terms, num_importance_samples, report
@@ -88,13 +88,21 @@ def _accuracy(model: Any, x: Any, labels: np.ndarray) -> dict[str, Any]:
     return {"accuracy": float(np.mean(found[known] == labels[known]))}
 
 
-def _bounds(terms: likelihood.ElboTerms) -> dict[str, Any]:
+def _bounds(model: Any, terms: likelihood.ElboTerms) -> dict[str, Any]:
     metrics: dict[str, Any] = {
         "kl_loss": float(np.mean(terms.kl_loss)),
         "neg_elbo": float(np.mean(terms.neg_elbo)),
     }
-    if terms.kl_per_dimension is not None:
-        metrics["kl_per_dimension"] = terms.kl_per_dimension.mean(axis=0).tolist()
+    if terms.kl_per_dimension is None:
+        return metrics
+    kl = terms.kl_per_dimension.mean(axis=0)
+    if groups := getattr(model, "latent_groups", None):
+        metrics["kl_per_group"] = {
+            group.name: float(kl[where].sum()) for group, where in groups.slices()
+        }
+        metrics["numbers_per_group"] = {group.name: group.size for group in groups}
+    else:
+        metrics["kl_per_dimension"] = kl.tolist()
     return metrics
 
 
@@ -162,7 +170,7 @@ def _samplers(model: Any, test: Examples) -> dict[str, Any]:
 def _latents(
     model: Any, terms: likelihood.ElboTerms, train: Examples, test: Examples
 ) -> dict[str, Any]:
-    z = terms.z_mean
+    z = terms.z_mean[:, : model.latent_dim]  # the top, in hierarchies
     metrics: dict[str, Any] = {"active_units": int(latents.active_units(z).sum())}
     factors = test.split.factors
     if factors is not None and _are_factors(factors):
@@ -175,7 +183,8 @@ def _latents(
         half = np.arange(len(z)) % 2 == 0
         known, asked = (z[half], y_test[half]), (z[~half], y_test[~half])
     else:
-        known = model.encode(train.split.x, train.condition), y_train
+        z_train = model.encode(train.split.x, train.condition)
+        known = z_train[:, : model.latent_dim], y_train
         asked = z, y_test
     return {**metrics, **latents.probe_accuracies(*known, *asked)}
 
@@ -265,6 +274,13 @@ def table(metrics: dict[str, Any]) -> str:
         lines += [
             "  " + " ".join(f"{value:6.2f}" for value in kl[first : first + 10])
             for first in range(0, len(kl), 10)
+        ]
+    if "kl_per_group" in metrics:
+        lines += ["KL by group of latents, from the top"]
+        sizes = metrics["numbers_per_group"]
+        lines += [
+            f"  {name:<40}{kl:>12.2f} nats of {sizes[name]:,} numbers"
+            for name, kl in metrics["kl_per_group"].items()
         ]
     for name, score in metrics.get("disentanglement", {}).items():
         chance = metrics["disentanglement_chance"][name]

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_vae.errors import invalid_argument
 from keras_vae.models.terms import Latent
 from keras_vae.models.vae import VAE
 from keras_vae.noise import RowNoise
@@ -79,7 +80,9 @@ class Autoencoder(VAE):
         none = tf.zeros_like(z[..., 0])
         return Latent(z_mean, z_log_var, z, none, none, none[0], self.step)
 
-    def prior_sample(self, n: Any, seed: Any, condition: Any = None) -> tf.Tensor:
+    def prior_sample(
+        self, n: Any, seed: Any, condition: Any = None, temperature: float = 1.0
+    ) -> tf.Tensor:
         """Draws z from the density fitted to the latents, (n, latent_dim).
 
         Raises:
@@ -89,6 +92,10 @@ class Autoencoder(VAE):
             raise ValueError(
                 "An autoencoder has no prior to generate from: fit a density to its "
                 "latents first, with keras_vae.evaluation.samplers.fit_aggregate."
+            )
+        if temperature != 1.0:
+            raise invalid_argument(
+                "temperature", "1 for an autoencoder, without a prior", temperature
             )
         return self.aggregate.sample(n, seed)
 

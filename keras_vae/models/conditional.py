@@ -146,9 +146,12 @@ class CVAE(VAE):
         standard = (z_mean - mean) * tf.exp(-0.5 * log_var)
         return self.prior.kl(standard, z_log_var - log_var)
 
-    def prior_sample(self, n: Any, seed: Any, condition: Any = None) -> tf.Tensor:
+    def prior_sample(
+        self, n: Any, seed: Any, condition: Any = None, temperature: float = 1.0
+    ) -> tf.Tensor:
         """Draws z from p(z|c), (n, latent_dim)."""
-        return self._placed(super().prior_sample(n, seed, condition), condition)
+        e = super().prior_sample(n, seed, condition, temperature)
+        return self._placed(e, condition)
 
     # So is the density of the aggregate posterior: that of z differs by condition.
 

@@ -46,7 +46,10 @@ class Inference(ChunkedTrainer):
         return self.posterior(x, condition)[0]
 
     def decode(self, z: Any, condition: Any = None) -> np.ndarray:
-        """Returns the likelihood's means, `(n, *input_shape)`, of z `(n, latent_dim)`.
+        """Returns the likelihood's means, `(n, *input_shape)`, of z `(n, z_dim)`.
+
+        z_dim is the latent dimension but in hierarchies, where z may also be that of
+        the first groups alone; the others then follow the prior's means.
 
         Raises:
             ValueError: If z does not have the model's latent dimension.
@@ -54,11 +57,12 @@ class Inference(ChunkedTrainer):
         z = np.asarray(z)
         check_numbers("z", z)
         z = z.astype(np.float32)
-        if z.ndim != 2 or z.shape[1] != self.latent_dim:
-            raise invalid_argument(
-                "z", f"shape (n, {self.latent_dim})", received=f"shape {z.shape}"
-            )
-        return self._over(self._decode_graph, z, condition, checked=False)[0]
+        if z.ndim != 2 or z.shape[1] not in self.z_widths:
+            shapes = " or ".join(f"(n, {width})" for width in self.z_widths)
+            raise invalid_argument("z", f"shape {shapes}", received=f"shape {z.shape}")
+        return self._over(
+            self._decode_graph, z, condition, checked=False, name=f"decode{z.shape[1]}"
+        )[0]
 
     def reconstruct(self, x: Any, condition: Any = None) -> np.ndarray:
         """Returns the likelihood's mean at the posterior mean, `(n, *input_shape)`."""
@@ -70,6 +74,7 @@ class Inference(ChunkedTrainer):
         seed: int | None = None,
         draw: bool = False,
         condition: Any = None,
+        temperature: float = 1.0,
     ) -> np.ndarray:
         """Generates examples from the prior, `(n, *input_shape)`.
 
@@ -79,16 +84,25 @@ class Inference(ChunkedTrainer):
                 them; None draws another each time.
             draw: Draw x from the likelihood instead of giving its mean.
             condition: For conditional models.
+            temperature: Factor on the standard deviations of the prior, of each group
+                in hierarchies: below 1 examples are cleaner and more alike.
 
         Raises:
-            ValueError: If n is below 0.
+            ValueError: If n or the temperature is below 0, or the temperature is not 1
+                and the prior no normal.
         """
         in_range("n", n, 0, whole=True)
+        in_range("temperature", temperature, 0)
         self.ensure_built()
         seed = fresh_seed() if seed is None else int(seed)
         key = np.asarray([seed & 0x7FFFFFFF, (seed >> 31) & 0x7FFFFFFF], np.int32)
         condition = self.needed_condition(condition, n)
-        z = self.prior_sample(int(n), tf.constant(key), condition).numpy()
+        if temperature == 1.0:
+            z = self.prior_sample(int(n), tf.constant(key), condition).numpy()
+        else:
+            z = self.prior_sample(
+                int(n), tf.constant(key), condition, temperature
+            ).numpy()
         if not draw:
             return self.decode(z, condition)
         draws, first = [], 0
@@ -275,11 +289,10 @@ class Inference(ChunkedTrainer):
         self, x: tf.Tensor, condition: Any, noise: RowNoise, num_samples: int
     ) -> BoundTerms:
         """Computes what -ELBO of each example is made of."""
-        z_mean, z_log_var = self.infer(x, condition)
-        latent = self.sample_latent(z_mean, z_log_var, noise, condition, num_samples)
-        params = self.generate(latent.z, condition)
+        latent = self.sample_posterior(x, noise, condition, num_samples=num_samples)
+        params = self.decode_params(latent, condition)
         reconstruction = self.reconstruction_loss(x, params, condition)
-        return BoundTerms(reconstruction, latent.kl, z_mean, z_log_var)
+        return BoundTerms(reconstruction, latent.kl, latent.z_mean, latent.z_log_var)
 
     def log_weights(self, x: tf.Tensor, condition: Any) -> Weigh:
         """Returns a function that draws importance weights for log p(x).
@@ -336,10 +349,11 @@ class Inference(ChunkedTrainer):
         x: Any,
         condition: Any,
         checked: bool = True,
+        name: str | None = None,
     ) -> tuple[np.ndarray, ...]:
         """Applies a graph to all rows; returns its outputs as whole arrays."""
         self.ensure_built()
-        graph = self._graph(function.__name__, function)
+        graph = self._graph(name or function.__name__, function)
         if checked:
             rows = self._examples(x, condition)
         else:

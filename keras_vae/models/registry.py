@@ -49,6 +49,12 @@ class ModelEntry(NamedTuple):
     training examples, and `classifier`, a network of as many labels as there are."""
     conditioning: Conditioning = Conditioning()
     kinds: tuple[str, ...] = KINDS
+    without: Mapping[str, str] = {}
+    """Flags of all other models that this one has no use for, with the reason."""
+    conditional_class: str = ""
+    """The class that takes its place where there is a condition, and"""
+    conditional_module: str = ""
+    """the file that holds it."""
     excused: Mapping[str, str] = {}
     """What other models promise and this one does not, with the reason. `elbo`:
     it has a bound; `prior`: `sample` works without a fitted density; `sum`: loss =
@@ -56,14 +62,34 @@ class ModelEntry(NamedTuple):
     `jit_compile`."""
 
     @property
+    def hierarchical(self) -> bool:
+        """Whether z comes in groups, of which `--latent_dim` sizes the top."""
+        return "groups" in self.flags
+
+    @property
     def semi_supervised(self) -> bool:
         """Whether it learns from examples with and without a label."""
         return bool(self.conditioning.classifier)
 
-    def load(self) -> type:
-        """Returns the class; this imports TensorFlow."""
-        module = importlib.import_module(f"keras_vae.models.{self.module}")
-        kind: type = getattr(module, self.class_name)
+    @property
+    def classes(self) -> dict[str, str]:
+        """The class, and the conditional one if there is one, with their files."""
+        classes = {self.class_name: self.module}
+        if self.conditional_class:
+            classes[self.conditional_class] = self.conditional_module
+        return classes
+
+    def load(self, conditional: bool = False) -> type:
+        """Returns the class; this imports TensorFlow.
+
+        Args:
+            conditional: Whether there is a condition that the class does not need.
+        """
+        name = self.class_name
+        if conditional and self.conditional_class:
+            name = self.conditional_class
+        module = importlib.import_module(f"keras_vae.models.{self.classes[name]}")
+        kind: type = getattr(module, name)
         return kind
 
     def defaults_for(self, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -99,6 +125,10 @@ _FEW_LABELS = {
 }
 
 _WHOLE_BATCH = {"microbatches": "the penalty takes the examples of a batch together"}
+_HIERARCHY = dict.fromkeys(
+    ("encoder", "decoder", "hidden_units", "layer_order", "input_noise"),
+    "its networks are those of the levels of z: see --width and --groups",
+)
 _VIEWS = {"xla": "the classifier sees images turned, and XLA cannot turn images"}
 
 MODELS: dict[str, ModelEntry] = {
@@ -190,6 +220,22 @@ MODELS: dict[str, ModelEntry] = {
         {**_POSTERIOR, "gamma": "mmd_weight"},
         {"gamma": 100.0},
         excused=_WHOLE_BATCH,
+    ),
+    "hvae": ModelEntry(
+        "HierarchicalVAE",
+        "hierarchical",
+        "hierarchical VAE",
+        "latents at several resolutions (Vahdat and Kautz 2020; Child 2021)",
+        {
+            **_BETA,
+            **_same("num_samples", "free_bits"),
+            **_same("groups", "group_channels", "width", "finest_stride"),
+            "condition": None,
+        },
+        {"learning_rate": 2e-3, "weight_decay": 1e-4, "clipnorm": 200.0},
+        without=_HIERARCHY,
+        conditional_class="ConditionalHierarchicalVAE",
+        conditional_module="conditional_hierarchical",
     ),
     "cvae": ModelEntry(
         "CVAE",

@@ -168,14 +168,14 @@ class M2(CVAE):
 
         Returns:
             The parameters of p(x|y,z) of every example under every label, (num_samples,
-            batch * num_classes, ...); what was inferred; and q(y|x).
+            batch * num_classes, ...), and what was inferred.
         """
         labels = self.infer_labels(x, label, noise, training)
         params, latent = self.under_each_label(
             self.to_model(x), noise, training, num_samples
         )
         kl, penalty = self.summed(latent, labels)
-        return Output(params, LabelledLatent(kl, penalty, labels), labels.q)
+        return Output(params, LabelledLatent(kl, penalty, labels))
 
     def infer_labels(
         self, x: tf.Tensor, label: Any, noise: RowNoise, training: bool | None = None
@@ -295,18 +295,11 @@ class M2(CVAE):
         """What was inferred costs beside the reconstruction, (batch,), in nats."""
         return latent.penalty
 
-    def reconstruction_loss(
-        self, x: tf.Tensor, params: tf.Tensor, condition: Any = None
-    ) -> tf.Tensor:
-        """-log p(x|y,z), the mean over samples of z, `(batch,)` in nats.
-
-        The condition is labels; or q(y|x), (batch, num_classes), where the parameters
-        are those of `figures`: then it is the expectation over labels.
-        """
-        if condition is None or condition.shape.rank == 1:
-            return super().reconstruction_loss(x, params, condition)
+    def reconstruction_of(self, x: tf.Tensor, output: Output) -> tf.Tensor:
+        """-E_q[log p(x|y,z)] over labels and samples of z, `(batch,)` in nats."""
         pairs = tf.repeat(x, self.num_classes, axis=0)
-        return self.expected(super().reconstruction_loss(pairs, params), condition)
+        each = self.reconstruction_loss(pairs, output.params)
+        return self.expected(each, output.latent.labels.q)
 
     @property
     def decodings(self) -> int:
@@ -327,7 +320,7 @@ class M2(CVAE):
         Means and log variances are those under the label, else the most probable one.
         """
         output = self.figures(x, condition, noise, False, num_samples)
-        rest = self.reconstruction_loss(x, output.params, output.condition)
+        rest = self.reconstruction_of(x, output)
         return BoundTerms(rest, output.latent.kl, *self.infer(x, condition))
 
     def log_weights(self, x: tf.Tensor, condition: Any) -> Weigh:

@@ -102,7 +102,11 @@ class M1M2(M2):
         kl = kl + upper + lower.log_q[0]
         penalty = penalty + upper + VAE.latent_penalty(self, lower)
         params = VAE.generate(self, lower.z, None, training)
-        return Output(params, LabelledLatent(kl, penalty, labels), None)
+        return Output(params, LabelledLatent(kl, penalty, labels))
+
+    def reconstruction_of(self, x: tf.Tensor, output: Output) -> tf.Tensor:
+        """-E_q[log p(x|z_1)], `(batch,)` in nats: z_1 knows no label."""
+        return VAE.reconstruction_of(self, x, output)
 
     @property
     def decodings(self) -> int:

@@ -24,10 +24,15 @@ class Latent(NamedTuple):
     the samples' mean of log q - log p, (batch,)."""
     step: Any
     """Training steps so far, int64."""
+    path: Any = None
+    """What the decoder is given, (num_samples * batch, ...), where drawing z found it
+    on the way; else it is z."""
 
     def first(self, count: Any) -> "Latent":
         """The same with only the first samples."""
         some = {name: getattr(self, name)[:count] for name in ("z", "log_q", "log_p")}
+        if self.path is not None:
+            some["path"] = self.path[: count * tf.shape(self.z)[1]]
         return self._replace(**some)
 
 
@@ -72,6 +77,11 @@ def call_on_rows(network: Any, inputs: Any, training: bool | None) -> Any:
 
     outputs = network(keras.tree.map_structure(lend, inputs), training=training)
     return keras.tree.map_structure(lambda output: output[:rows], outputs)
+
+
+def repeated(rows: tf.Tensor, copies: Any) -> tf.Tensor:
+    """(batch, ...) to (copies * batch, ...), the whole batch again and again."""
+    return tf.tile(rows, [copies, *[1] * (len(rows.shape) - 1)])
 
 
 def weighted_mean(values: tf.Tensor, weights: Any = None) -> tf.Tensor:

@@ -15,6 +15,7 @@ from keras_vae.engine.microbatches import (
     accumulated,
     weighted_batch,
 )
+from keras_vae.errors import invalid_argument
 from keras_vae.models.schedules import final_weights, weight_at
 from keras_vae.models.state import State, dtype_policy_scope
 from keras_vae.models.terms import (
@@ -22,6 +23,7 @@ from keras_vae.models.terms import (
     Output,
     add_to_mean,
     call_on_rows,
+    repeated,
     replica_mean,
     sum_over_dims,
     weighted_mean,
@@ -30,7 +32,7 @@ from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, copies_scope, noise_scope
 from keras_vae.probability.distributions import NormalByRow, bound_log_var, to_float32
 from keras_vae.probability.likelihoods import Likelihood
-from keras_vae.probability.priors import PRIORS, Prior
+from keras_vae.probability.priors import PRIORS, Prior, StandardNormal
 
 POSTERIORS = ("diagonal", "isotropic")
 """One variance for each dimension, or one for all."""
@@ -133,6 +135,21 @@ class VAE(State):
             keras.metrics.Mean(name="penalty_loss") if self._has_own_penalty() else None
         )
 
+    @property
+    def z_dim(self) -> int:
+        """How many numbers z has; more than `latent_dim` in hierarchies."""
+        return self.latent_dim
+
+    @property
+    def z_widths(self) -> tuple[int, ...]:
+        """How many numbers of z `decode` takes: all, or those of the first groups."""
+        return (self.z_dim,)
+
+    @property
+    def has_standard_prior(self) -> bool:
+        """Whether p(z) = N(0, I)."""
+        return isinstance(self.prior, StandardNormal)
+
     # The model, statement by statement.
 
     def call(
@@ -158,11 +175,10 @@ class VAE(State):
         noise = self.noise_of_call(training)
         with noise_scope(noise):
             condition = self.condition_on(x, condition, noise)
-            z_mean, z_log_var = self.infer(x, condition, training)
-            latent = self.sample_latent(z_mean, z_log_var, noise, condition)
+            latent = self.sample_posterior(x, noise, condition, training)
             penalty = self.latent_penalty(latent)
             self.add_loss(weighted_mean(penalty, sample_weight))
-            params = self.generate(latent.z, condition, training)
+            params = self.decode_params(latent, condition, training)
         return Output(params, latent, condition)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Output:
@@ -183,6 +199,24 @@ class VAE(State):
             z_log_var = tf.broadcast_to(shared, tf.shape(z_mean))
         return to_float32(z_mean), z_log_var
 
+    def sample_posterior(
+        self,
+        x: tf.Tensor,
+        noise: RowNoise,
+        condition: Any = None,
+        training: bool | None = None,
+        num_samples: int | None = None,
+    ) -> Latent:
+        """Infers q(z|x) and draws z from it; see `sample_latent`."""
+        z_mean, z_log_var = self.infer(x, condition, training)
+        return self.sample_latent(z_mean, z_log_var, noise, condition, num_samples)
+
+    def decode_params(
+        self, latent: Latent, condition: Any = None, training: bool | None = None
+    ) -> tf.Tensor:
+        """p(x|z) of drawn z: `(num_samples, batch, *params)`; see `generate`."""
+        return self.generate(latent.z, condition, training)
+
     def sample_latent(
         self,
         z_mean: tf.Tensor,
@@ -200,6 +234,22 @@ class VAE(State):
         if kl is None:
             kl = tf.reduce_mean(log_q - log_p, axis=0)
         return Latent(z_mean, z_log_var, z, log_q, log_p, kl, self.step)
+
+    def draw_posterior(
+        self, x: tf.Tensor, num: Any, noise: RowNoise, condition: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws z of q(z|x), `num` times, an int32 scalar that a graph may be given.
+
+        Returns:
+            z, (num, batch, z_dim), and log q(z|x) in nats, (num, batch).
+        """
+        moments = self.infer(x, condition)
+        z_mean, z_log_var = (repeated(moment, num) for moment in moments)
+        given = None if condition is None else repeated(condition, num)
+        latent = self.sample_latent(z_mean, z_log_var, noise, given, 1)
+        shape = [num, -1]
+        z = tf.reshape(latent.z[0], [*shape, self.z_dim])
+        return z, tf.reshape(latent.log_q[0], shape)
 
     def generate(
         self, z: tf.Tensor, condition: Any = None, training: bool | None = None
@@ -245,7 +295,7 @@ class VAE(State):
                 global batch; by default the mean is taken.
             training: Whether this is a training step.
         """
-        reconstruction = self.reconstruction_loss(x, y_pred.params, y_pred.condition)
+        reconstruction = self.reconstruction_of(x, y_pred)
         penalties = super().compute_loss(x, None, None, training=training)
         return replica_mean(reconstruction, sample_weight) + penalties
 
@@ -323,10 +373,9 @@ class VAE(State):
         def add_each(metric: keras.metrics.Mean, values: tf.Tensor) -> None:
             add(metric, weighted_mean(values, batch.weight))
 
-        params, latent, condition = output
-        reconstruction = self.reconstruction_loss(batch.x, params, condition)
+        latent = output.latent
         add(self._loss_tracker, loss)
-        add_each(self._reconstruction_tracker, reconstruction)
+        add_each(self._reconstruction_tracker, self.reconstruction_of(batch.x, output))
         if self._kl_tracker is not None:
             add_each(self._kl_tracker, sum_over_dims(latent.kl))
         if self._penalty_tracker is not None:
@@ -401,9 +450,19 @@ class VAE(State):
         """KL(q(z|x) || p(z)) where it has a closed form, else None."""
         return self.prior.kl(z_mean, z_log_var)
 
-    def prior_sample(self, n: Any, seed: Any, condition: Any = None) -> tf.Tensor:
-        """Draws z from p(z), (n, latent_dim)."""
-        return self.prior.sample(n, seed, self.infer)
+    def prior_sample(
+        self, n: Any, seed: Any, condition: Any = None, temperature: float = 1.0
+    ) -> tf.Tensor:
+        """Draws z from p(z), (n, z_dim), with standard deviations so many times."""
+        z = self.prior.sample(n, seed, self.infer)
+        if temperature == 1.0:
+            return z
+        if self.prior.kl(z[:1], tf.zeros_like(z[:1])) is None:
+            prior = type(self.prior).__name__
+            raise invalid_argument(
+                "temperature", f"1 with the prior {prior}, no normal", temperature
+            )
+        return temperature * z
 
     # What is generated.
 
@@ -418,6 +477,10 @@ class VAE(State):
         return self.completed(self.to_data(x), condition)
 
     # Terms of the loss.
+
+    def reconstruction_of(self, x: tf.Tensor, output: Output) -> tf.Tensor:
+        """-E_q[log p(x|z)] of what calling the model returned, `(batch,)` in nats."""
+        return self.reconstruction_loss(x, output.params, output.condition)
 
     def reconstruction_loss(
         self, x: tf.Tensor, params: tf.Tensor, condition: Any = None

@@ -251,7 +251,7 @@ def _decoder(
     else:
         for width, size in zip(filters[::-1], sizes[-2::-1], strict=True):
             h = blocks.upsample(blocks.activate(h), width, size)
-    params = blocks.output(_output(shape, blocks), blocks.activate(h))
+    params = blocks.output(output_layer(shape, blocks), blocks.activate(h))
     return keras.Model(z, params, name=blocks.name)
 
 
@@ -261,7 +261,8 @@ def _filters(filters: Any, shape: Sequence[int]) -> tuple[int, ...]:
     return checked_widths("filters", filters, "(32, 64)", minimum=1)
 
 
-def _output(shape: Sequence[int], blocks: Blocks) -> keras.layers.Layer:
+def output_layer(shape: Sequence[int], blocks: Blocks) -> keras.layers.Layer:
+    """Returns the last layer of a decoder, to maps of `shape`, named "params"."""
     kwargs = {"kernel_initializer": blocks.last(), "name": "params"}
     if len(shape) == 3:
         return OutputConv2D(shape[-1], **kwargs)

@@ -134,3 +134,22 @@ def _few_channels(x: tf.Tensor, kernel: tf.Tensor) -> Any:
         return dx, dkernel
 
     return y, gradient
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class PositionBias(keras.layers.Layer):
+    """Adds a learned number to each feature of each position; zeros at first."""
+
+    def build(self, input_shape: Any) -> None:
+        """Makes the bias, of the shape of an example."""
+        self.bias = self.add_weight(
+            name="bias", shape=input_shape[1:], initializer="zeros"
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """(batch, ..., features) to the same shape."""
+        return inputs + self.bias
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """The shape that came."""
+        return input_shape

@@ -66,7 +66,7 @@ class Explorer:
             classes = subject.shown_classes[self._rows]
             self._rows = self._rows[np.argsort(classes, kind="stable")]
         self._seeds = np.random.default_rng()
-        self._density = getattr(run.model, "aggregate", None)
+        self._fitted = getattr(run.model, "aggregate", None) is not None
         self._lock = threading.Lock()
         start = self._condition_of(0)
         for count in (1, 2):  # compiles, so that the first slider moves at once
@@ -93,7 +93,7 @@ class Explorer:
             "examples": self._examples(),
             "map": self._map(),
             "sources": [*sources, "aggregate"],
-            "fitted": self._density is not None,
+            "fitted": self._fitted,
             "condition": self._condition_of(0),
             "conditions": self._labels() if self._is_labelled() else None,
         }
@@ -153,11 +153,11 @@ class Explorer:
         subject, model = self.subject, self._model
         seed = tf.constant(self._seeds.integers(2**31 - 1, size=2), tf.int32)
         with self._lock:
+            given = model.check_condition(self._condition(condition, 1), 1)
             if source == "prior":
-                given = model.check_condition(self._condition(condition, 1), 1)
-                z = model.prior_sample(1, seed, given)[0]
-            elif self._density is not None:
-                z = self._density.sample(1, seed)[0]
+                z = model.prior_sample(1, seed, given)[0, : subject.latent_dim]
+            elif self._fitted:
+                z = model.aggregate_sample(1, seed, given)[0, : subject.latent_dim]
             else:
                 mean, log_var = subject.posterior
                 row = self._seeds.integers(len(mean))

@@ -10,6 +10,7 @@ from pathlib import Path
 from keras_vae.naming import lookup
 from keras_vae.reporting import (
     example_plots,
+    hierarchy_plots,
     latent_plots,
     structure,
     task_plots,
@@ -63,6 +64,14 @@ def model_graph(subject: Subject) -> Drawings:
     likelihood = graph.Block(f"p(x|{decoded}): {type(model.likelihood).__name__}")
     encoder = [x, *structure.shifted(structure.blocks(model.encoder), 1)]
     decoder = structure.blocks(model.decoder)
+    if groups := getattr(model, "latent_groups", None):
+        way = [
+            graph.Block(
+                f"z, {group.name}", structure.shape_text(group.shape), None, True
+            )
+            for group in groups
+        ]
+        decoder = way + structure.shifted(decoder, len(way))
     if stacked:
         encoder.append(graph.Block("q(z₁|x): N(mean, variance)"))
         upper = structure.blocks(model.upper_encoder)
@@ -95,6 +104,8 @@ def _prior(subject: Subject) -> str:
         return f"p(z|c): network of c, {structure.weights_text(network)}"
     if subject.prior_is_standard:
         return "p(z): N(0, I)"
+    if hasattr(subject.model, "latent_groups"):
+        return "p(z): each group given those above"
     return f"p(z): {type(subject.model.prior).__name__}"
 
 
@@ -135,6 +146,9 @@ PLOTS: dict[str, Callable[[Subject], Drawings]] = {
     "walks": latent_plots.walks,
     "traversals": latent_plots.traversals,
     "kl_per_dimension": latent_plots.kl_per_dimension,
+    "kl_per_group": hierarchy_plots.kl_per_group,
+    "levels": hierarchy_plots.levels,
+    "temperatures": hierarchy_plots.temperatures,
     "curves": training_curves,
     "model_graph": model_graph,
     "swiss_roll": latent_plots.swiss_roll,

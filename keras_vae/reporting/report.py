@@ -40,6 +40,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
         "expected_reconstruction",
     ),
     "Latent space": ("scatter", "kl_per_dimension", "manifold", "traversals"),
+    "Groups of latents": ("kl_per_group", "levels", "temperatures"),
     "From one to another": ("interpolation", "arrow"),
     "Swiss roll": ("swiss_roll",),
     "The model": ("model_graph",),

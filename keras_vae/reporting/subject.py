@@ -203,7 +203,8 @@ class Subject:
     def posterior(self) -> tuple[np.ndarray, np.ndarray]:
         """z_mean and z_log_var of the examples, `(n, latent_dim)` each."""
         z_mean, z_log_var = self.model.posterior(self.examples.x, self.condition)
-        return z_mean, z_log_var
+        # Of hierarchies the top: what is below follows it, in all plots.
+        return z_mean[:, : self.latent_dim], z_log_var[:, : self.latent_dim]
 
     @property
     def z(self) -> np.ndarray:
@@ -213,9 +214,8 @@ class Subject:
     @functools.cached_property
     def z_train(self) -> np.ndarray:
         """Posterior means of the training examples, `(n, latent_dim)`."""
-        return np.asarray(
-            self.model.encode(self.train.x, self.run.condition(self.train))
-        )
+        z = self.model.encode(self.train.x, self.run.condition(self.train))
+        return np.asarray(z[:, : self.latent_dim])
 
     @functools.cached_property
     def has_kl(self) -> bool:
@@ -254,9 +254,7 @@ class Subject:
     @functools.cached_property
     def prior_is_standard(self) -> bool:
         """Whether p(z) = N(0, I), so that -2 to 2 is where most of it is."""
-        plain = type(self.model.prior).__name__ == "StandardNormal"
-        learned = getattr(self.model, "prior_network", None) is not None
-        return self.has_kl and plain and not learned
+        return self.has_kl and bool(self.model.has_standard_prior)
 
     @functools.cached_property
     def centre(self) -> np.ndarray:

@@ -105,11 +105,14 @@ def _built(
         posteriors = condition.code_shape[0]
     of_encoder = condition if of_networks.encoder else None
     of_decoder = condition if of_networks.decoder else None
-    model: VAE = entry.load()(
+    if "encoder" in entry.without:
+        arguments["network_options"] = _style(config)
+    else:
+        arguments["encoder"] = _encoder(config, input_shape, of_encoder, posteriors)
+        arguments["decoder"] = _decoder(config, likelihood, input_shape, of_decoder)
+    model: VAE = entry.load(conditional=condition is not None)(
         latent_dim=config.latent_dim,
         input_shape=input_shape,
-        encoder=_encoder(config, input_shape, of_encoder, posteriors),
-        decoder=_decoder(config, likelihood, input_shape, of_decoder),
         likelihood=likelihood,
         seed=config.seed,
         **arguments,
@@ -269,14 +272,19 @@ def _decoder(
     return make(config.latent_dim, params_shape, **options)
 
 
-def _options(config: TrainConfig, network: str) -> dict[str, Any]:
-    """The flags of the "encoder" or "decoder", as what makes networks takes them."""
-    options: dict[str, Any] = {
+def _style(config: TrainConfig) -> dict[str, Any]:
+    """The flags of all networks, as what makes networks takes them."""
+    return {
         "activation": config.activation,
         "initializer": _initializer(config),
         "dropout": config.dropout,
         "normalization": "batch" if config.batch_norm else None,
     }
+
+
+def _options(config: TrainConfig, network: str) -> dict[str, Any]:
+    """The flags of the "encoder" or "decoder", as what makes networks takes them."""
+    options = _style(config)
     if config.layer_order == "split":
         options["normalize_after"] = True
         del options["dropout" if network == "encoder" else "normalization"]

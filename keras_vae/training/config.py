@@ -190,6 +190,25 @@ class ModelOptions(Options):
         minimum=0,
         maximum=1_000,
     )
+    groups: tuple[int, ...] | None = option(
+        None,
+        "groups of latents of each level, from the top, as in 1,3,2: vectors, then "
+        "maps whose sides double; by default as many as the data's size suggests",
+        minimum=1,
+        maximum=64,
+    )
+    group_channels: int = option(
+        4, "latents at each position of a group's maps", minimum=1, maximum=512
+    )
+    width: int = option(
+        32, "channels of the networks of a hierarchy", minimum=1, maximum=8_192
+    )
+    finest_stride: int = option(
+        2,
+        "pixels along each side for one of the finest maps of latents, a power of 2",
+        minimum=1,
+        maximum=64,
+    )
     condition: str | None = option(
         None,
         "what a conditional model is given",
@@ -342,6 +361,8 @@ class TrainConfig(RunOptions, ModelOptions):
 
     def unused(self, name: str) -> str:
         """Says why the flag of this name has no effect here; empty if it has one."""
+        if reason := registry.MODELS[self.model].without.get(name):
+            return f"--{name} has no effect with --model {self.model}: {reason}."
         users = registry.users(name)
         if users and self.model not in users:
             return (

@@ -10,6 +10,8 @@ from keras_vae.data.checks import one_line
 from keras_vae.data.datasets import Data
 from keras_vae.engine import workers
 from keras_vae.engine.divergence import Diverged
+from keras_vae.models import registry
+from keras_vae.models.vae import VAE
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
 from keras_vae.training.resume import KeepState
@@ -75,17 +77,10 @@ def described(
     ]
     shape = "x".join(map(str, data.input_shape))
     batch = _counted(config.examples_per_update, "example")
-    encoder, decoder = (
-        f"{name} with {network.count_params():,} parameters"
-        for name, network in (
-            (f"{config.encoder} encoder", model.encoder),
-            (f"{config.decoder} decoder", model.decoder),
-        )
-    )
     lines = [
         f"Data:   {data.name}, {data.kind} of {shape}; {', '.join(parts)}",
-        f"Model:  {config.model}, {config.latent_dim} latent dimensions; {encoder}; "
-        f"{decoder}; {type(model.likelihood).__name__} likelihood",
+        f"Model:  {_networks(config, model)}; {type(model.likelihood).__name__} "
+        "likelihood",
         f"Run:    {folder.path}, {_counted(config.epochs, 'epoch')} of "
         f"{_counted(steps, 'step')} of {batch}",
     ]
@@ -107,6 +102,27 @@ def described(
     if config.has_schedule:
         lines.append(_of_schedule(config, data))
     return "\n".join(lines)
+
+
+def _networks(config: TrainConfig, model: VAE) -> str:
+    """Says how large z is, and what networks there are."""
+    if registry.MODELS[config.model].hierarchical:
+        groups = len(model.latent_groups)
+        return (
+            f"{config.model}, {model.z_dim:,} latent dimensions in {groups} groups, "
+            f"{config.latent_dim} at the top; networks with {model.count_params():,} "
+            "parameters"
+        )
+    encoder, decoder = (
+        f"{name} with {network.count_params():,} parameters"
+        for name, network in (
+            (f"{config.encoder} encoder", model.encoder),
+            (f"{config.decoder} decoder", model.decoder),
+        )
+    )
+    return (
+        f"{config.model}, {config.latent_dim} latent dimensions; {encoder}; {decoder}"
+    )
 
 
 def _of_schedule(config: TrainConfig, data: Data) -> str:
@@ -213,7 +229,9 @@ def summary(folder: RunFolder, metrics: dict[str, Any], config: TrainConfig) -> 
         f"Active units: {metrics['active_units']} of {config.latent_dim}; "
         f"{_counted(metrics['epochs'], 'epoch')} in {metrics['seconds']:.0f} s",
     ]
-    if metrics["active_units"] == 0 or (kl is not None and kl < _COLLAPSED_KL):
+    hierarchical = registry.MODELS[config.model].hierarchical
+    unused = metrics["active_units"] == 0 and not hierarchical
+    if unused or (kl is not None and kl < _COLLAPSED_KL):
         lines.append(
             "Warning: the latent space is not used (posterior collapse). Try "
             "--kl_schedule linear, --free_bits 0.1, a smaller --beta, a smaller "

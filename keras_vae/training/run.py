@@ -373,6 +373,7 @@ class _Run:
         given = labels.all_known(given)
         given = None if given is None else given[:_ENCODED]
         z_mean = self.model.encode(_first(examples.x, _ENCODED), given)
+        z_mean = z_mean[:, : self.model.latent_dim]  # the top, in hierarchies
         return {**metrics, "active_units": int(active_units(z_mean).sum())}
 
     def _write_condition(self) -> None:

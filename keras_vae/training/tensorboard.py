@@ -224,7 +224,10 @@ class TensorBoard(keras.callbacks.Callback):
         self._looked = self._epoch
         if self.x is None:
             return
-        z_mean, z_log_var = self.model.posterior(self.x, self._condition)
+        z_mean, z_log_var = (
+            moments[:, : self.model.latent_dim]  # of the top, in hierarchies
+            for moments in self.model.posterior(self.x, self._condition)
+        )
         if not self._writes:
             return
         deviation = np.exp(0.5 * z_log_var)

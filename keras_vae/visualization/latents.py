@@ -335,6 +335,39 @@ def _draw_arrow(axes: Axes, ends: NDArray[np.float64]) -> list[str]:
     return [] if length > 8 else ["both ends of the arrow lie on one place"]
 
 
+def group_bars(kl: ArrayLike, names: Sequence[str], title: str, label: str) -> Figure:
+    """Draws the KL of each group of latents, from the top.
+
+    Args:
+        kl: `(groups,)`, in nats.
+        names: Of the groups.
+        title: What is shown.
+        label: Of the axis along the bars, with unit.
+    """
+    values = np.asarray(kl, np.float64)
+    figure = style.new_figure(6.0, float(np.clip(1.4 + 0.45 * len(values), 2.2, 14.0)))
+    axes = figure.add_subplot()
+    style.label_axes(axes, title, label, "")
+    places = np.arange(len(values))
+    axes.barh(places, values, height=0.7, color=style.BLUE)
+    axes.set_yticks(places, list(names), fontsize=8)
+    axes.set_ylim(len(values) - 0.4, -0.6)
+    axes.set_xlim(0.0, max(1.0, 1.12 * float(values.max(initial=0.0))))
+    for place, value in zip(places, values, strict=True):
+        axes.annotate(
+            f"{value:.1f}",
+            (value, place),
+            xytext=(3, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8,
+        )
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color="0.9", linewidth=0.8)
+    axes.set_axisbelow(True)
+    return figure
+
+
 def kl_bars(kl: ArrayLike, order: ArrayLike, title: str, label: str) -> Figure:
     """Draws the KL of each latent dimension, largest first.
 

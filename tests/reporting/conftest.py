@@ -15,19 +15,14 @@ from keras_vae.reporting.subject import Subject
 REACH = 4.0  # of a latent that an image can hold
 
 
-class StandardNormal:
-    """Named as the prior is."""
-
-
 class Legible:
     """The first `latent_dim` numbers of x are z, brought from [-4, 4] to [0, 1]."""
 
-    has_kl = True
+    has_kl = has_standard_prior = True
     condition_spec = None
 
     def __init__(self, latent_dim, shape, variance=None):
         self.latent_dim, self.data_shape = latent_dim, tuple(shape)
-        self.prior = StandardNormal()
         self.variance = np.full(latent_dim, 0.01) if variance is None else variance
 
     def posterior(self, x, condition=None):

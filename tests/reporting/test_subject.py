@@ -17,7 +17,7 @@ def test_the_dimension_that_carries_most_comes_first(make_subject):
 def test_under_another_prior_units_are_those_of_the_latents(make_subject):
     z = np.random.default_rng(0).normal([1.0, -0.5], [0.2, 0.9], (400, 2))
     subject = make_subject(z=z)
-    subject.model.prior = object()
+    subject.model.has_standard_prior = False
     np.testing.assert_allclose(subject.centre, [1.0, -0.5], atol=0.1)
     np.testing.assert_allclose(subject.unit, [0.2, 0.9], atol=0.1)
     assert subject.kl.shape == (2,)

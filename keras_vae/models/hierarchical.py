@@ -1,0 +1,511 @@
+"""Hierarchical VAEs: z in groups, drawn top-down, each given those before it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_vae.arguments import checked_shape, in_range
+from keras_vae.errors import invalid_argument
+from keras_vae.models.inference import Weigh
+from keras_vae.models.network_shapes import check_output
+from keras_vae.models.terms import Latent, call_on_rows, log_ratio, repeated
+from keras_vae.models.vae import VAE
+from keras_vae.naming import lookup
+from keras_vae.networks import hierarchy
+from keras_vae.noise import CopiesNoise, RowNoise, copies_scope
+from keras_vae.probability.distributions import widened
+from keras_vae.probability.latents import (
+    GroupNormal,
+    LatentGroup,
+    LatentGroups,
+    concatenated,
+)
+
+Draw = Callable[[int, GroupNormal, GroupNormal | None], tf.Tensor]
+"""Chooses z_l, (batch, size), of a group's number, its prior and its posterior."""
+
+_NETWORKS = {"resnet": "residual blocks, of convolutions or of dense layers"}
+
+
+class Hierarchy(VAE):
+    """What the hierarchical models share; see `HierarchicalVAE`."""
+
+    unused: tuple[str, ...] = ("prior", "posterior")
+
+    def __init__(
+        self,
+        latent_dim: int,
+        input_shape: tuple[int, ...],
+        *,
+        groups: Sequence[int] | None = None,
+        group_channels: int = 4,
+        width: int = 32,
+        finest_stride: int = 2,
+        network_options: Mapping[str, Any] | None = None,
+        encoder: str | keras.Model = "resnet",
+        decoder: str | keras.Model = "resnet",
+        **kwargs: Any,
+    ) -> None:
+        shape = checked_shape(input_shape)
+        self.group_channels = in_range("group_channels", group_channels, 1, whole=True)
+        self.width = in_range("width", width, 1, whole=True)
+        self.finest_stride = _checked_stride(finest_stride)
+        if groups is None:
+            groups = hierarchy.default_groups(shape, self.finest_stride)
+        self.groups = _checked_groups(groups)
+        self._network_options = {
+            name: keras.saving.deserialize_keras_object(value)
+            if isinstance(value, Mapping)
+            else value
+            for name, value in (network_options or {}).items()
+        }
+        self._sizes = hierarchy.level_sizes(shape, len(self.groups), self.finest_stride)
+        self.latent_groups = LatentGroups(self._named_groups(latent_dim))
+        super().__init__(
+            latent_dim, input_shape, encoder=encoder, decoder=decoder, **kwargs
+        )
+
+    @property
+    def z_widths(self) -> tuple[int, ...]:
+        """How many numbers of z `decode` takes: those of the first groups, or all."""
+        return tuple(where.stop for _, where in self.latent_groups.slices())
+
+    @property
+    def has_standard_prior(self) -> bool:
+        """No: the prior of each group is learned."""
+        return False
+
+    @property
+    def z_dim(self) -> int:
+        """How many numbers z has, those of all groups."""
+        return self.latent_groups.z_dim
+
+    def _named_groups(self, latent_dim: int) -> list[LatentGroup]:
+        groups = []
+        for level, (size, count) in enumerate(
+            zip(self._sizes, self.groups, strict=True)
+        ):
+            for number in range(count):
+                top = level == number == 0
+                place = "x".join(map(str, size)) or f"vector{level or ''}"
+                channels = latent_dim if level == 0 else self.group_channels
+                name = "top" if top else f"{place}/{number + 1}"
+                groups.append(LatentGroup(name, (*size, int(channels))))
+        return groups
+
+    # The model, statement by statement.
+
+    def sample_posterior(
+        self,
+        x: tf.Tensor,
+        noise: RowNoise,
+        condition: Any = None,
+        training: bool | None = None,
+        num_samples: int | None = None,
+    ) -> Latent:
+        """Infers q(z_l | z_<l, x) and draws z_l, group by group from the top.
+
+        Means and variances of a group, and its KL, are those of the draw of the groups
+        above it: of the first sample, and of all samples in the mean.
+        """
+        features = self.features(x, condition, training)
+        count = num_samples or self.num_samples
+        return self._drawn(features, noise, condition, training, count)
+
+    def features(
+        self, x: tf.Tensor, condition: Any = None, training: bool | None = None
+    ) -> list[tf.Tensor]:
+        """The bottom-up features of x, those of the top first."""
+        found = call_on_rows(self.encoder, self.to_model(x), training)
+        return list(found)
+
+    def _drawn(
+        self,
+        features: list[tf.Tensor],
+        noise: RowNoise,
+        condition: Any,
+        training: bool | None,
+        copies: int,
+    ) -> Latent:
+        def draw(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
+            return posterior.sample(self._noise_of(place, noise, copies))
+
+        rows = tf.shape(features[0])[0]
+        if copies > 1:
+            features = [repeated(feature, copies) for feature in features]
+        with copies_scope(copies):
+            z, priors, posteriors, h = self.top_down(
+                draw, features, self._codes(condition, rows, copies), training
+            )
+        prior, posterior = concatenated(priors), concatenated(posteriors)
+        by_sample = [copies, -1, self.z_dim]
+        kl = tf.reshape(posterior.kl(prior), by_sample)
+        return Latent(
+            tf.reshape(posterior.mean, by_sample)[0],
+            tf.reshape(posterior.log_var, by_sample)[0],
+            tf.reshape(z, by_sample),
+            tf.reshape(posterior.log_prob(z), [copies, -1]),
+            tf.reshape(prior.log_prob(z), [copies, -1]),
+            tf.reduce_mean(kl, axis=0),
+            self.step,
+            h,
+        )
+
+    def draw_posterior(
+        self, x: tf.Tensor, num: Any, noise: RowNoise, condition: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `VAE.draw_posterior`; the features of x are found once."""
+        features = self.features(x, condition)
+        rows = tf.shape(features[0])[0]
+        given = None
+        if condition is not None:
+            shape = tf.concat([[rows], tf.shape(condition)[1:]], axis=0)
+            given = repeated(tf.broadcast_to(condition, shape), num)
+        latent = self._drawn(
+            [repeated(feature, num) for feature in features], noise, given, None, 1
+        )
+        shape = [num, -1]
+        z = tf.reshape(latent.z[0], [*shape, self.z_dim])
+        return z, tf.reshape(latent.log_q[0], shape)
+
+    def top_down(
+        self,
+        draw: Draw,
+        features: list[tf.Tensor] | None,
+        code: tf.Tensor | None,
+        training: bool | None = None,
+        z: tf.Tensor | None = None,
+        rows: Any = None,
+    ) -> tuple[tf.Tensor, list[GroupNormal], list[GroupNormal], tf.Tensor]:
+        """Walks down the path that prior and posterior share.
+
+        Args:
+            draw: Chooses z of each group that is not given.
+            features: Bottom-up; None where there is no x, so no posterior.
+            code: Of the condition, (batch, ...), in conditional models.
+            training: Whether networks are in training mode.
+            z: Of the first groups, (batch, any number of whole groups), where given.
+            rows: The batch, where nothing else says it.
+
+        Returns:
+            z (batch, z_dim), the priors and the posteriors of all groups, and the end
+            of the path, which the decoder is given.
+        """
+        inputs = {
+            "features": features,
+            "code": code,
+            "z": z,
+            "rows": None if rows is None else tf.zeros([rows, 1]),
+        }
+        inputs = {name: value for name, value in inputs.items() if value is not None}
+
+        def walk(inputs: dict[str, Any], training: bool | None) -> Any:
+            return self._walk(draw, inputs, training)
+
+        return call_on_rows(walk, inputs, training)
+
+    def _walk(self, draw: Draw, inputs: dict[str, Any], training: bool | None) -> Any:
+        features, code = inputs.get("features"), inputs.get("code")
+        given = inputs.get("z")
+        known = 0 if given is None else int(given.shape[-1])
+        rows = tf.shape(keras.tree.flatten(inputs)[0])[0]
+        h = self.start_network(tf.zeros([rows, self.width]), training=training)
+        zs, priors, posteriors, place = [], [], [], 0
+        slices = [where for _, where in self.latent_groups.slices()]
+        for level, count in enumerate(self.groups):
+            if level:
+                h = self.up_networks[level - 1](h, training=training)
+            if code is not None:
+                h = h + self.condition_networks[level](code, training=training)
+            for _ in range(count):
+                networks = self.group_networks[place]
+                mean, log_var, more = networks[0](h, training=training)
+                h, prior = h + more, GroupNormal.of(mean, log_var)
+                posterior = None
+                if features is not None:
+                    moves = networks[1]([h, features[level]], training=training)
+                    posterior = prior.moved(*moves)
+                    posteriors.append(posterior)
+                if given is not None and slices[place].stop <= known:
+                    z = given[:, slices[place]]
+                else:
+                    z = draw(place, prior, posterior)
+                shape = [-1, *self.latent_groups[place].shape]
+                h = networks[2]([h, tf.reshape(z, shape)], training=training)
+                zs.append(z)
+                priors.append(prior)
+                place += 1
+        return tf.concat(zs, axis=-1), priors, posteriors, h
+
+    def infer(
+        self, x: tf.Tensor, condition: Any = None, training: bool | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """q(z|x) along the path of posterior means: `(batch, z_dim)` each."""
+        features = self.features(x, condition, training)
+        code = self._codes(condition, tf.shape(features[0])[0])
+        _, _, posteriors, _ = self.top_down(_posterior_mean, features, code, training)
+        return tuple(concatenated(posteriors))
+
+    def decode_params(
+        self, latent: Latent, condition: Any = None, training: bool | None = None
+    ) -> tf.Tensor:
+        """p(x|z) of drawn z, from where the top-down path ended."""
+        return self._decoded(latent.path, tf.shape(latent.z)[:-1], training)
+
+    def generate(
+        self, z: tf.Tensor, condition: Any = None, training: bool | None = None
+    ) -> tf.Tensor:
+        """p(x|z): z `(..., batch, z_dim)` to float32 `(..., batch, *params)`.
+
+        Or z of the first groups alone: the others follow, the mean of each given those
+        before it.
+        """
+        lead = tf.shape(z)[:-1]
+        flat = tf.reshape(z, [-1, z.shape[-1]])
+        copies = 1 if z.shape.rank == 2 else z.shape[0]
+        code = self._codes(condition, lead[-1], tf.reduce_prod(lead[:-1]))
+        with copies_scope(copies):
+            *_, h = self.top_down(_prior_mean, None, code, training, flat)
+        return self._decoded(h, lead, training)
+
+    def _decoded(self, h: tf.Tensor, lead: tf.Tensor, training: Any) -> tf.Tensor:
+        params = widened(call_on_rows(self.decoder, h, training))
+        shape = self.likelihood.params_shape(self.data_shape)
+        return tf.reshape(params, tf.concat([lead, shape], axis=0))
+
+    def latent_penalty(self, latent: Latent) -> tf.Tensor:
+        """Beta KL; each group costs at least `free_bits` nats."""
+        kl = self.latent_groups.sums(latent.kl)
+        if self.free_bits:
+            kl = tf.maximum(kl, self.free_bits)
+        kl = tf.reduce_sum(kl, axis=-1)
+        return tf.cast(self.beta_at(latent.step), kl.dtype) * kl
+
+    def _has_own_penalty(self) -> bool:
+        return self.free_bits > 0
+
+    # The prior: the same path, without x.
+
+    def prior_sample(
+        self, n: Any, seed: Any, condition: Any = None, temperature: Any = 1.0
+    ) -> tf.Tensor:
+        """Draws z from p(z), (n, z_dim), each scale being times `temperature`."""
+        z, *_ = self.top_down(
+            self._prior_draw(seed, temperature),
+            None,
+            self._codes(condition, n),
+            rows=n,
+        )
+        return z
+
+    def prior_log_prob(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        """Returns log p(z) in nats, (num_samples, batch)."""
+        lead = tf.shape(z)[:-1]
+        flat = tf.reshape(z, [-1, self.z_dim])
+        code = self._codes(condition, lead[-1], tf.reduce_prod(lead[:-1]))
+        _, priors, *_ = self.top_down(_prior_mean, None, code, z=flat)
+        return tf.reshape(concatenated(priors).log_prob(flat), lead)
+
+    def _prior_draw(self, seed: Any, temperature: Any) -> Draw:
+        noise = RowNoise(seed, domain="prior")
+
+        def draw(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
+            return prior.sample(self._noise_of(place, noise), temperature)
+
+        return draw
+
+    def _noise_of(self, place: int, noise: RowNoise, copies: int = 1) -> RowNoise:
+        domain = f"{noise.domain}/{self.latent_groups[place].name}"
+        own = RowNoise(noise.seed, noise.step, noise.first_row, domain)
+        return own if copies == 1 else CopiesNoise(own, copies)
+
+    # The density of the aggregate posterior is that of the top, in units of its prior.
+
+    def to_aggregate(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        """The top of z, standardised by its prior: (batch, latent_dim)."""
+        prior = self._top_prior(tf.shape(z)[0], condition)
+        return (z[:, : self.latent_dim] - prior.mean) * tf.exp(-0.5 * prior.log_var)
+
+    def aggregate_log_prob(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        """Returns the log density of z (batch, z_dim) in nats, (batch,)."""
+        top = z[:, : self.latent_dim]
+        prior = self._top_prior(tf.shape(z)[0], condition)
+        log_volume = 0.5 * tf.reduce_sum(prior.log_var, axis=-1)
+        of_top = self.aggregate.log_prob(self.to_aggregate(z, condition))  # type: ignore[union-attr]
+        rest = self.prior_log_prob(z, condition) - prior.log_prob(top)
+        return of_top - log_volume + rest
+
+    def aggregate_sample(self, n: Any, seed: Any, condition: Any = None) -> tf.Tensor:
+        """Draws the top from it and the rest from the prior given that, (n, z_dim)."""
+        prior = self._top_prior(n, condition)
+        e = self.aggregate.sample(n, seed)  # type: ignore[union-attr]
+        top = prior.mean + e * tf.exp(0.5 * prior.log_var)
+        z, *_ = self.top_down(
+            self._prior_draw(seed, 1.0), None, self._codes(condition, n), z=top
+        )
+        return z
+
+    def _top_prior(self, rows: Any, condition: Any) -> GroupNormal:
+        code = self._codes(condition, rows)
+        h = self.start_network(tf.zeros([rows, self.width]))
+        if code is not None:
+            h = h + self.condition_networks[0](code)
+        mean, log_var, _ = self.group_networks[0][0](h)
+        return GroupNormal.of(mean, log_var)
+
+    # What is measured.
+
+    def log_weights(self, x: tf.Tensor, condition: Any) -> Weigh:
+        """As `VAE.log_weights`; the features of x are found once."""
+        features = self.features(x, condition)
+
+        def weigh(noise: RowNoise, num_samples: int, wanted: Any) -> tf.Tensor:
+            latent = self._drawn(features, noise, condition, None, num_samples)
+            log_prob = self.log_likelihood(
+                x, self.decode_params(latent, condition), condition
+            )
+            return log_ratio(log_prob, latent)[:wanted]
+
+        return weigh
+
+    # What is conditioned on: nothing, here.
+
+    def _codes(self, condition: Any, rows: Any, copies: Any = 1) -> tf.Tensor | None:
+        """Returns the code of the condition for a batch and its copies."""
+        return None
+
+    # Networks.
+
+    def _make_networks(self, encoder: Any, decoder: Any) -> tuple[Any, Any]:
+        options = {**self._network_options, "width": self.width}
+        if isinstance(encoder, str):
+            lookup("encoder", encoder, _NETWORKS)
+            encoder = hierarchy.bottom_up(
+                self.data_shape,
+                len(self.groups),
+                finest_stride=self.finest_stride,
+                **options,
+            )
+        if isinstance(decoder, str):
+            lookup("decoder", decoder, _NETWORKS)
+            params_shape = self.likelihood.params_shape(self.data_shape)
+            decoder = hierarchy.top_down_decoder(
+                self._sizes[-1],
+                params_shape,
+                output_gain=self.likelihood.output_gain,
+                **options,
+            )
+        self.start_network = hierarchy.start("top_down", self.width)
+        self.up_networks = [
+            hierarchy.up(f"up_{level}", *pair, **options)
+            for level, pair in enumerate(
+                zip(self._sizes[:-1], self._sizes[1:], strict=True), start=1
+            )
+        ]
+        self.group_networks = [
+            list(
+                hierarchy.group_networks(
+                    f"group_{place}", group.shape[:-1], group.shape[-1], **options
+                )
+            )
+            for place, group in enumerate(self.latent_groups)
+        ]
+        return encoder, decoder
+
+    def check_networks(self) -> None:
+        """Calls the networks symbolically; raises a ValueError where a shape is off."""
+        x = keras.KerasTensor((None, *self.data_shape))
+        found = keras.tree.flatten(self.encoder.compute_output_spec(x))
+        wanted = [(*size, self.width) for size in self._sizes]
+        shapes = [tuple(feature.shape[1:]) for feature in found]
+        if shapes != wanted:
+            raise invalid_argument(
+                "encoder",
+                f"a network from x to features of the shapes {wanted}, the batch left "
+                "out",
+                received=f"one that gives {shapes}",
+            )
+        h = keras.KerasTensor((None, *self._sizes[-1], self.width))
+        shape = self.likelihood.params_shape(self.data_shape)
+        what = f"the parameters of {type(self.likelihood).__name__},"
+        check_output("decoder", self.decoder, h, shape, what)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        config = super().get_config()
+        config = {k: v for k, v in config.items() if k not in self.unused}
+        options = {
+            name: value
+            if isinstance(value, str | float | int | None)
+            else keras.saving.serialize_keras_object(value)
+            for name, value in self._network_options.items()
+        }
+        return {
+            **config,
+            "groups": list(self.groups),
+            "group_channels": self.group_channels,
+            "width": self.width,
+            "finest_stride": self.finest_stride,
+            "network_options": options,
+        }
+
+
+@keras.saving.register_keras_serializable(package="keras_vae")
+class HierarchicalVAE(Hierarchy):
+    """A VAE whose latents are groups at several resolutions, inferred top-down.
+
+    p(z) = prod_l p(z_l | z_<l) and q(z|x) = prod_l q(z_l | z_<l, x) (Sønderby et al.
+    2016; Vahdat and Kautz 2020; Child 2021): all are diagonal normals, given by one
+    top-down path that both share, the posterior relative to the prior. At the top is a
+    vector, below are maps whose sides double; of vectors all groups are vectors.
+
+    To methods z is one vector of `z_dim` numbers, the groups one after the other from
+    the top, maps row by row with channels last; `latent_groups` names them. `encode`
+    gives the moments along the path of posterior means, and `decode` takes z, or its
+    first groups alone, whose lower ones then follow their prior's means.
+
+    Args: as `VAE`, without `prior` and `posterior`, and
+        latent_dim: Size of the vector at the top.
+        groups: How many groups each level has, from the top; None takes one vector,
+            three groups of maps with sides up to 8, and two on each level below.
+        group_channels: Numbers of z at each position of a map.
+        width: Channels of the networks.
+        finest_stride: Pixels of x along each side for one of the finest maps, a power
+            of 2.
+        network_options: `networks.Options` of all networks.
+        encoder: "resnet", or a `keras.Model` from examples to features for each level,
+            the top first: (batch, width), (batch, height, width, channels), ...
+        decoder: "resnet", or a `keras.Model` from the end of the path, (batch, *sides
+            of the finest maps, width), to the parameters of the likelihood.
+        free_bits: Nats of KL for each example and group that cost nothing more.
+
+    Example:
+    >>> hvae = keras_vae.HierarchicalVAE(latent_dim=4, input_shape=(8, 8, 1), width=8)
+    >>> hvae.compile(optimizer="adam")
+    >>> history = hvae.fit(np.zeros((16, 8, 8, 1)), epochs=1, verbose=0)
+    >>> hvae.sample(3, temperature=0.8).shape
+    (3, 8, 8, 1)
+    """
+
+
+def _posterior_mean(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
+    return posterior.mean
+
+
+def _prior_mean(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
+    return prior.mean
+
+
+def _checked_stride(value: Any) -> int:
+    stride = in_range("finest_stride", value, 1, whole=True)
+    if stride & (stride - 1):
+        raise invalid_argument("finest_stride", "a power of 2", value)
+    return int(stride)
+
+
+def _checked_groups(value: Any) -> tuple[int, ...]:
+    groups = np.atleast_1d(np.asarray(value, dtype=object)).tolist()
+    return tuple(int(in_range("groups", count, 1, whole=True)) for count in groups)

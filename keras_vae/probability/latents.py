@@ -1,0 +1,110 @@
+"""Latents in groups, laid out as one vector z, and normals that are given by normals.
+
+A hierarchy draws z in groups, each given those before it (Sønderby et al. 2016). To all
+that uses a model, z is one vector: the groups one after the other, the top first.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from keras_vae.noise import RowNoise
+from keras_vae.probability.distributions import NormalByRow, bound_log_var, widened
+
+
+class LatentGroup(NamedTuple):
+    """Latents that are drawn together."""
+
+    name: str
+    """Such as "top" or "7x7/2"."""
+    shape: tuple[int, ...]
+    """Of one example: (size,) of a vector, (..., channels) of maps."""
+
+    @property
+    def size(self) -> int:
+        """How many numbers of z it has."""
+        return math.prod(self.shape)
+
+
+class LatentGroups(tuple[LatentGroup, ...]):
+    """All groups of a model, in the order of z."""
+
+    __slots__ = ()
+
+    @property
+    def z_dim(self) -> int:
+        """How many numbers z has."""
+        return sum(group.size for group in self)
+
+    def split(self, z: tf.Tensor) -> list[tf.Tensor]:
+        """Returns the groups of z: (..., z_dim) to (..., *shape) each."""
+        lead = tf.shape(z)[:-1]
+        cut = tf.split(z, [group.size for group in self], axis=-1)
+        return [
+            tf.reshape(values, tf.concat([lead, group.shape], axis=0))
+            for group, values in zip(self, cut, strict=True)
+        ]
+
+    def sums(self, per_dimension: tf.Tensor) -> tf.Tensor:
+        """Adds up within each group: (..., z_dim) to (..., groups)."""
+        cut = tf.split(per_dimension, [group.size for group in self], axis=-1)
+        return tf.stack([tf.reduce_sum(values, axis=-1) for values in cut], axis=-1)
+
+    def slices(self) -> Iterator[tuple[LatentGroup, slice]]:
+        """Yields each group and where it is in z."""
+        first = 0
+        for group in self:
+            yield group, slice(first, first + group.size)
+            first += group.size
+
+
+class GroupNormal(NamedTuple):
+    """A diagonal normal of one group, flat: (batch, size) each."""
+
+    mean: tf.Tensor
+    log_var: tf.Tensor
+
+    @classmethod
+    def of(cls, mean: tf.Tensor, raw_log_var: tf.Tensor) -> "GroupNormal":
+        """The normal that a network gives: (batch, *shape) each."""
+        return cls(_flat(widened(mean)), bound_log_var(_flat(raw_log_var)))
+
+    def moved(self, mean: tf.Tensor, log_var: tf.Tensor) -> "GroupNormal":
+        """The normal that differs by so much, (batch, *shape) each.
+
+        The mean by as many standard deviations, the variance by that log: a posterior
+        relative to its prior (Vahdat and Kautz 2020, section 3.2).
+        """
+        shift = _flat(widened(mean)) * tf.exp(0.5 * self.log_var)
+        change = bound_log_var(_flat(log_var))
+        return GroupNormal(self.mean + shift, self.log_var + change)
+
+    def sample(self, noise: RowNoise, temperature: float | tf.Tensor = 1.0) -> Any:
+        """A reparameterised draw, (batch, size); the scale is times `temperature`."""
+        scale = tf.exp(0.5 * self.log_var) * temperature
+        return NormalByRow(self.mean, scale, noise).sample(1)[0]
+
+    def log_prob(self, z: tf.Tensor) -> tf.Tensor:
+        """The log density of z, in nats, (batch,)."""
+        standard = tf.square(z - self.mean) * tf.exp(-self.log_var)
+        each = standard + self.log_var + math.log(2.0 * math.pi)
+        return -0.5 * tf.reduce_sum(each, axis=-1)
+
+    def kl(self, other: "GroupNormal") -> tf.Tensor:
+        """KL(self || other) in closed form, for each dimension, (batch, size)."""
+        ratio = self.log_var - other.log_var
+        apart = tf.square(self.mean - other.mean) * tf.exp(-other.log_var)
+        return 0.5 * (tf.exp(ratio) + apart - 1.0 - ratio)
+
+
+def concatenated(groups: Sequence[GroupNormal]) -> GroupNormal:
+    """The normal of all groups together, (batch, z_dim)."""
+    means, log_vars = zip(*groups, strict=True)
+    return GroupNormal(tf.concat(means, axis=-1), tf.concat(log_vars, axis=-1))
+
+
+def _flat(x: tf.Tensor) -> tf.Tensor:
+    size = math.prod(x.shape[1:])
+    return tf.reshape(x, [-1, size])
