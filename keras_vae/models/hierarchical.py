@@ -16,7 +16,7 @@ from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.networks import hierarchy
 from keras_vae.noise import CopiesNoise, RowNoise, copies_scope
-from keras_vae.probability.distributions import widened
+from keras_vae.probability.distributions import to_float32
 from keras_vae.probability.latents import (
     GroupNormal,
     LatentGroup,
@@ -272,7 +272,7 @@ class Hierarchy(VAE):
         return self._decoded(h, lead, training)
 
     def _decoded(self, h: tf.Tensor, lead: tf.Tensor, training: Any) -> tf.Tensor:
-        params = widened(call_on_rows(self.decoder, h, training))
+        params = to_float32(call_on_rows(self.decoder, h, training))
         shape = self.likelihood.params_shape(self.data_shape)
         return tf.reshape(params, tf.concat([lead, shape], axis=0))
 

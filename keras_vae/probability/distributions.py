@@ -17,9 +17,6 @@ def to_float32(x: tf.Tensor) -> tf.Tensor:
     return x if x.dtype == tf.float64 else tf.cast(x, tf.float32)
 
 
-widened = to_float32  # its former name
-
-
 def bound_log_var(raw: tf.Tensor) -> tf.Tensor:
     """Bounds log variances smoothly to plus and minus `LOG_VAR_LIMIT`, in float32.
 

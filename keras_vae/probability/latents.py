@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from keras_vae.noise import RowNoise
-from keras_vae.probability.distributions import NormalByRow, bound_log_var, widened
+from keras_vae.probability.distributions import NormalByRow, bound_log_var, to_float32
 
 
 class LatentGroup(NamedTuple):
@@ -69,7 +69,7 @@ class GroupNormal(NamedTuple):
     @classmethod
     def of(cls, mean: tf.Tensor, raw_log_var: tf.Tensor) -> "GroupNormal":
         """The normal that a network gives: (batch, *shape) each."""
-        return cls(_flat(widened(mean)), bound_log_var(_flat(raw_log_var)))
+        return cls(_flat(to_float32(mean)), bound_log_var(_flat(raw_log_var)))
 
     def moved(self, mean: tf.Tensor, log_var: tf.Tensor) -> "GroupNormal":
         """The normal that differs by so much, (batch, *shape) each.
@@ -77,7 +77,7 @@ class GroupNormal(NamedTuple):
         The mean by as many standard deviations, the variance by that log: a posterior
         relative to its prior (Vahdat and Kautz 2020, section 3.2).
         """
-        shift = _flat(widened(mean)) * tf.exp(0.5 * self.log_var)
+        shift = _flat(to_float32(mean)) * tf.exp(0.5 * self.log_var)
         change = bound_log_var(_flat(log_var))
         return GroupNormal(self.mean + shift, self.log_var + change)
 
