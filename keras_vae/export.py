@@ -21,8 +21,8 @@ def export(model: Any, path: str | os.PathLike[str]) -> None:
     more input, `condition`, with the batch axis first, for all but `predict_label`.
 
     Args:
-        model: A `VAE` or any model with its methods `infer`, `prior_sample`, `means`,
-            `draws`, `draw_posterior` and `prior_log_prob`, and its `z_dim` and
+        model: A `VAE` or any model with its methods `encode_params`, `prior_sample`,
+            `means`, `draws`, `draw_posterior` and `prior_log_prob`, and its `z_dim` and
             `data_shape`.
         path: A folder; one that is there is replaced once the new one is complete.
 
@@ -33,7 +33,7 @@ def export(model: Any, path: str | os.PathLike[str]) -> None:
     module = tf.Module()
     module.state = [variable.value for variable in model.variables]
     functions = _signatures(model)
-    with written_aside(path) as aside, model.prior.fixed(model.infer):
+    with written_aside(path) as aside, model.prior.fixed(model.encode_params):
         tf.saved_model.save(
             module,
             os.fspath(aside),
@@ -67,11 +67,11 @@ class _Functions:
         return {"x": self.model.means(z, condition)}
 
     def encode(self, x: Any, condition: Any = None) -> dict[str, tf.Tensor]:
-        z_mean, z_log_var = self.model.infer(x, condition)
+        z_mean, z_log_var = self.model.encode_params(x, condition)
         return {"z_mean": z_mean, "z_log_var": z_log_var}
 
     def reconstruct(self, x: Any, condition: Any = None) -> dict[str, tf.Tensor]:
-        return self.decode(self.model.infer(x, condition)[0], condition)
+        return self.decode(self.model.encode_params(x, condition)[0], condition)
 
     def sample_posterior(
         self, x: Any, num: Any, seed: Any, condition: Any = None
@@ -90,7 +90,7 @@ class _Functions:
         if condition is not None:  # one row for both ends, or a row for each
             rows = tf.concat([[2], tf.shape(condition)[1:]], axis=0)
             given = tf.broadcast_to(condition, rows)
-        z_mean, _ = self.model.infer(tf.stack([a, b]), given)
+        z_mean, _ = self.model.encode_params(tf.stack([a, b]), given)
         z = interpolate_latents(z_mean[0], z_mean[1], steps)
         if given is not None:
             given = tf.gather(given, nearer_end(steps))

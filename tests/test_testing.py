@@ -177,7 +177,7 @@ class Retracing(keras_vae.VAE):
     """Makes a graph for each call of a method."""
 
     def posterior(self, x, condition=None):
-        return tf.function(self.infer)(tf.constant(x))
+        return tf.function(self.encode_params)(tf.constant(x))
 
 
 class Overflowing(keras_vae.VAE):

@@ -1,9 +1,9 @@
 """How probable a model finds data: the ELBO in its terms, and log p(x) itself.
 
 Everything is in nats for each example. Any model will do that has the methods of a
-`VAE` (`infer`, `sample_latent`, `generate`, `log_likelihood`, ...). Examples are arrays
-`(n, *input_shape)`, uint8 and uint16 scaled to [0, 1], or an object with `gather(rows)`
-that reads them from disk.
+`VAE` (`encode_params`, `sample_posterior`, `decode_params`, `log_likelihood`, ...).
+Examples are arrays `(n, *input_shape)`, uint8 and uint16 scaled to [0, 1], or an object
+with `gather(rows)` that reads them from disk.
 """
 
 import dataclasses
@@ -261,7 +261,7 @@ def _update_of(
             )
 
         start = (block, log_sum, log_squares)
-        with model.prior.fixed(model.infer):  # once, not for each block
+        with model.prior.fixed(model.encode_params):  # once, not for each block
             end = tf.while_loop(
                 lambda block, *_: block < last, add, start, parallel_iterations=1
             )
@@ -275,7 +275,7 @@ def _weights_without_some(
     model: Any, x: tf.Tensor, given: Any, mask: tf.Tensor
 ) -> Callable[[RowNoise, int, Any], tf.Tensor]:
     """Returns what draws log weights of the model that has only some dimensions."""
-    z_mean, z_log_var = model.infer(x, given)
+    z_mean, z_log_var = model.encode_params(x, given)
 
     def weigh(noise: RowNoise, num_samples: int, wanted: Any) -> tf.Tensor:
         latent = model.sample_latent(z_mean, z_log_var, noise, given, num_samples)
@@ -284,7 +284,7 @@ def _weights_without_some(
         standard = tf.square(latent.z - z_mean) * tf.exp(-z_log_var)
         ratio = 0.5 * (standard + z_log_var - tf.square(latent.z))
         log_prob = model.log_likelihood(
-            x, model.generate(latent.z * mask, given), given
+            x, model.decode_params(latent.z * mask, given), given
         )
         log_ratio = tf.reduce_sum(ratio * mask, axis=-1)
         return tf.cast(log_prob, tf.float64) + tf.cast(log_ratio, tf.float64)

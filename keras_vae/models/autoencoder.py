@@ -60,11 +60,11 @@ class Autoencoder(VAE):
             **kwargs,
         )
 
-    def infer(
+    def encode_params(
         self, x: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the latents, and log variances as small as there are."""
-        z_mean, _ = super().infer(x, condition, training)
+        z_mean, _ = super().encode_params(x, condition, training)
         return z_mean, tf.fill(tf.shape(z_mean), -LOG_VAR_LIMIT)
 
     def sample_latent(

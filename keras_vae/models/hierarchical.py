@@ -240,7 +240,7 @@ class Hierarchy(VAE):
                 place += 1
         return tf.concat(zs, axis=-1), priors, posteriors, h
 
-    def infer(
+    def encode_params(
         self, x: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z|x) along the path of posterior means: `(batch, z_dim)` each."""
@@ -249,13 +249,13 @@ class Hierarchy(VAE):
         _, _, posteriors, _ = self.top_down(_posterior_mean, features, code, training)
         return tuple(concatenated(posteriors))
 
-    def decode_params(
+    def params_of(
         self, latent: Latent, condition: Any = None, training: bool | None = None
     ) -> tf.Tensor:
         """p(x|z) of drawn z, from where the top-down path ended."""
         return self._decoded(latent.path, tf.shape(latent.z)[:-1], training)
 
-    def generate(
+    def decode_params(
         self, z: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tf.Tensor:
         """p(x|z): z `(..., batch, z_dim)` to float32 `(..., batch, *params)`.
@@ -365,7 +365,7 @@ class Hierarchy(VAE):
         def weigh(noise: RowNoise, num_samples: int, wanted: Any) -> tf.Tensor:
             latent = self._drawn(features, noise, condition, None, num_samples)
             log_prob = self.log_likelihood(
-                x, self.decode_params(latent, condition), condition
+                x, self.params_of(latent, condition), condition
             )
             return log_ratio(log_prob, latent)[:wanted]
 

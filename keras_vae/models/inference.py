@@ -290,7 +290,7 @@ class Inference(ChunkedTrainer):
     ) -> BoundTerms:
         """Computes what -ELBO of each example is made of."""
         latent = self.sample_posterior(x, noise, condition, num_samples=num_samples)
-        params = self.decode_params(latent, condition)
+        params = self.params_of(latent, condition)
         reconstruction = self.reconstruction_loss(x, params, condition)
         return BoundTerms(reconstruction, latent.kl, latent.z_mean, latent.z_log_var)
 
@@ -301,13 +301,13 @@ class Inference(ChunkedTrainer):
         log p(x|z) p(z) / q(z|x) of these, float64 (wanted, batch): the mean of what
         they are the logs of is p(x) in expectation (Burda et al. 2015, equation 8).
         """
-        z_mean, z_log_var = self.infer(x, condition)
+        z_mean, z_log_var = self.encode_params(x, condition)
 
         def weigh(noise: RowNoise, num_samples: int, wanted: Any) -> tf.Tensor:
             latent = self.sample_latent(
                 z_mean, z_log_var, noise, condition, num_samples
             ).first(wanted)
-            params = self.generate(latent.z, condition)
+            params = self.decode_params(latent.z, condition)
             log_prob = self.log_likelihood(x, params, condition)
             return log_ratio(log_prob, latent)
 
@@ -316,7 +316,7 @@ class Inference(ChunkedTrainer):
     # Graphs: traced once a model, for any number of rows.
 
     def _infer_graph(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, ...]:
-        return self.infer(self.split_inputs(x)[0], condition)
+        return self.encode_params(self.split_inputs(x)[0], condition)
 
     def _decode_graph(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, ...]:
         return (self.means(z, condition),)

@@ -263,7 +263,7 @@ MODELS: dict[str, ModelEntry] = {
     ),
     "m1m2": ModelEntry(
         "M1M2",
-        "stacked",
+        "m1m2",
         "semi-supervised VAE (M1+M2)",
         "m2 on the latents of a VAE (Kingma et al. 2014)",
         _SEMI_SUPERVISED,

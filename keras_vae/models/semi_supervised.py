@@ -253,9 +253,9 @@ class M2(CVAE):
         self, z: tf.Tensor, labels: tf.Tensor, training: bool | None = None
     ) -> tf.Tensor:
         """What the decoder gives for pairs of z and a label."""
-        return self.generate(z, labels, training)
+        return self.decode_params(z, labels, training)
 
-    def infer(
+    def encode_params(
         self, x: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z|x,y): returns z_mean and z_log_var, float32 `(batch, latent_dim)` each.
@@ -321,7 +321,7 @@ class M2(CVAE):
         """
         output = self.figures(x, condition, noise, False, num_samples)
         rest = self.reconstruction_of(x, output)
-        return BoundTerms(rest, output.latent.kl, *self.infer(x, condition))
+        return BoundTerms(rest, output.latent.kl, *self.encode_params(x, condition))
 
     def log_weights(self, x: tf.Tensor, condition: Any) -> Weigh:
         """As `VAE.log_weights`, of log p(x) with the labels summed out exactly.

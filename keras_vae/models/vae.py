@@ -38,6 +38,10 @@ POSTERIORS = ("diagonal", "isotropic")
 """One variance for each dimension, or one for all."""
 
 
+_OLD_NAMES = {"encode_params": "infer", "decode_params": "generate"}
+"""Of methods until 0.1.0: subclasses of that time override and call them."""
+
+
 @keras.saving.register_keras_serializable(package="keras_vae")
 class VAE(State):
     """A variational autoencoder.
@@ -84,6 +88,15 @@ class VAE(State):
 
     infers_condition = False
     """Whether a condition that is not given is inferred, and summed out in bounds."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, old in _OLD_NAMES.items():
+            own = vars(cls)
+            if name in own:
+                setattr(cls, old, own[name])
+            elif old in own:
+                setattr(cls, name, own[old])
 
     def __init__(
         self,
@@ -178,7 +191,7 @@ class VAE(State):
             latent = self.sample_posterior(x, noise, condition, training)
             penalty = self.latent_penalty(latent)
             self.add_loss(weighted_mean(penalty, sample_weight))
-            params = self.decode_params(latent, condition, training)
+            params = self.params_of(latent, condition, training)
         return Output(params, latent, condition)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Output:
@@ -186,7 +199,7 @@ class VAE(State):
         output: Output = super().compute_output_spec(*args, **kwargs)
         return output if output.condition is not None else output._replace(condition=())
 
-    def infer(
+    def encode_params(
         self, x: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z|x): returns z_mean and z_log_var, float32 `(batch, latent_dim)` each."""
@@ -208,14 +221,14 @@ class VAE(State):
         num_samples: int | None = None,
     ) -> Latent:
         """Infers q(z|x) and draws z from it; see `sample_latent`."""
-        z_mean, z_log_var = self.infer(x, condition, training)
+        z_mean, z_log_var = self.encode_params(x, condition, training)
         return self.sample_latent(z_mean, z_log_var, noise, condition, num_samples)
 
-    def decode_params(
+    def params_of(
         self, latent: Latent, condition: Any = None, training: bool | None = None
     ) -> tf.Tensor:
-        """p(x|z) of drawn z: `(num_samples, batch, *params)`; see `generate`."""
-        return self.generate(latent.z, condition, training)
+        """p(x|z) of drawn z: `(num_samples, batch, *params)`; see `decode_params`."""
+        return self.decode_params(latent.z, condition, training)
 
     def sample_latent(
         self,
@@ -243,7 +256,7 @@ class VAE(State):
         Returns:
             z, (num, batch, z_dim), and log q(z|x) in nats, (num, batch).
         """
-        moments = self.infer(x, condition)
+        moments = self.encode_params(x, condition)
         z_mean, z_log_var = (repeated(moment, num) for moment in moments)
         given = None if condition is None else repeated(condition, num)
         latent = self.sample_latent(z_mean, z_log_var, noise, given, 1)
@@ -251,7 +264,7 @@ class VAE(State):
         z = tf.reshape(latent.z[0], [*shape, self.z_dim])
         return z, tf.reshape(latent.log_q[0], shape)
 
-    def generate(
+    def decode_params(
         self, z: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tf.Tensor:
         """p(x|z): z `(..., batch, latent_dim)` to float32 `(..., batch, *params)`."""
@@ -264,6 +277,8 @@ class VAE(State):
         params = to_float32(params)
         shape = self.likelihood.params_shape(self.data_shape)
         return tf.reshape(params, tf.concat([lead, shape], axis=0))
+
+    infer, generate = encode_params, decode_params
 
     def latent_penalty(self, latent: Latent) -> tf.Tensor:
         """The hook: what the loss adds to the reconstruction, `(batch,)` in nats.
@@ -395,7 +410,7 @@ class VAE(State):
         _, condition = self.split_inputs(inputs)
         noise = RowNoise(self.seed, domain="evaluation")
         condition = self.condition_on(x, condition, noise)
-        return self.means(self.infer(x, condition)[0], condition)
+        return self.means(self.encode_params(x, condition)[0], condition)
 
     # What other models change.
 
@@ -442,7 +457,7 @@ class VAE(State):
 
     def prior_log_prob(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
         """Returns log p(z) in nats, (num_samples, batch)."""
-        return self.prior.log_prob(z, self.infer)
+        return self.prior.log_prob(z, self.encode_params)
 
     def prior_kl(
         self, z_mean: tf.Tensor, z_log_var: tf.Tensor, condition: Any = None
@@ -454,7 +469,7 @@ class VAE(State):
         self, n: Any, seed: Any, condition: Any = None, temperature: float = 1.0
     ) -> tf.Tensor:
         """Draws z from p(z), (n, z_dim), with standard deviations so many times."""
-        z = self.prior.sample(n, seed, self.infer)
+        z = self.prior.sample(n, seed, self.encode_params)
         if temperature == 1.0:
             return z
         if self.prior.kl(z[:1], tf.zeros_like(z[:1])) is None:
@@ -468,12 +483,12 @@ class VAE(State):
 
     def means(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
         """E[x|z] in the data's units, (..., batch, *input_shape)."""
-        x = self.to_data(self.likelihood.mean(self.generate(z, condition)))
+        x = self.to_data(self.likelihood.mean(self.decode_params(z, condition)))
         return self.completed(x, condition)
 
     def draws(self, z: tf.Tensor, noise: RowNoise, condition: Any = None) -> tf.Tensor:
         """Draws x from p(x|z), z (batch, latent_dim), in the data's units."""
-        x = self.likelihood.sample(self.generate(z, condition), noise)
+        x = self.likelihood.sample(self.decode_params(z, condition), noise)
         return self.completed(self.to_data(x), condition)
 
     # Terms of the loss.

@@ -14,7 +14,7 @@ from keras_vae.noise import RowNoise
 from keras_vae.probability.distributions import bound_log_var, kl_to_standard_normal
 
 Posterior = Callable[..., tuple[tf.Tensor, tf.Tensor]]
-"""The model's `infer`: maps `(x, condition=None, training=None)` to (z_mean,
+"""The model's `encode_params`: maps `(x, condition=None, training=None)` to (z_mean,
 z_log_var), each (batch, latent_dim)."""
 
 _PLACE_MARGIN = (
@@ -263,7 +263,9 @@ class VampPrior(Mixture):
             return self._fixed_parts
         if posterior is None:
             raise invalid_argument(
-                "posterior", "the model's `infer`, of which this prior is made", None
+                "posterior",
+                "the model's `encode_params`, of which this prior is made",
+                None,
             )
         given = None if self.conditions is None else self.conditions.value
         means, log_vars = posterior(self.pseudo_inputs(), given, training=False)

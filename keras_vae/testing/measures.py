@@ -59,7 +59,7 @@ def traces(subject: Subject) -> None:
             "test_step",
             lambda: [subject.evaluated(model, MANY, size) for size in sizes],
         ),
-        "posterior": ("infer", lambda: each(model.posterior, x)),
+        "posterior": ("encode_params", lambda: each(model.posterior, x)),
         "reconstruct": ("generate", lambda: each(model.reconstruct, x)),
         "decode": ("generate", lambda: each(model.decode, z)),
         "elbo": ("generate", lambda: each(model.elbo, x)),

@@ -141,13 +141,13 @@ def test_the_decoder_never_gives_more_numbers_than_the_bound(x, monkeypatch):
         sizes.append(params.numpy().size)
         return params
 
-    def generate(z, *given):
-        params = VAE.generate(model, z, *given)
+    def decode_params(z, *given):
+        params = VAE.decode_params(model, z, *given)
         counted = tf.py_function(count, [params], tf.float32)
         return tf.ensure_shape(counted, params.shape)
 
     monkeypatch.setitem(rows._NUMBERS_PER_CALL, "CPU", 16 * 12 * 5)
-    monkeypatch.setattr(model, "generate", generate)
+    monkeypatch.setattr(model, "decode_params", decode_params)
     importance_weighted_nll(model, x, 100)
     assert max(sizes) == 16 * 12 * 5
     assert sum(sizes) == len(x) * 100 * 12

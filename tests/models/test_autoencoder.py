@@ -48,7 +48,7 @@ def test_the_latent_is_the_mean_every_time(x: np.ndarray) -> None:
     output = model(x[:9])
     np.testing.assert_array_equal(output.latent.z[0], output.latent.z_mean)
     np.testing.assert_allclose(output.latent.z[0], model.encode(x[:9]), atol=1e-6)
-    more = model.sample_latent(*model.infer(tf.constant(x[:9])), None, None, 3)
+    more = model.sample_latent(*model.encode_params(tf.constant(x[:9])), None, None, 3)
     np.testing.assert_array_equal(more.z, np.repeat(output.latent.z, 3, axis=0))
 
 

@@ -125,7 +125,7 @@ def test_the_learned_prior_agrees_with_its_own_density_and_kl(x, y):
     model.ensure_built()
     given = tf.constant(y[:4])
     latent = model.sample_latent(
-        *model.infer(tf.constant(x[:4]), given), RowNoise(0), given
+        *model.encode_params(tf.constant(x[:4]), given), RowNoise(0), given
     )
     exact = tf.reduce_sum(latent.kl, axis=1)
     sampled = tf.reduce_mean(latent.log_q - latent.log_p, axis=0)

@@ -125,7 +125,7 @@ def test_the_likelihood_of_two_groups_is_that_of_numerical_integration():
     axis = np.linspace(-12, 12, 801, dtype=np.float32)
     z = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
     log_p = model.prior_log_prob(tf.constant(z)[tf.newaxis])[0]
-    params = model.generate(tf.constant(z))
+    params = model.decode_params(tf.constant(z))
     assert estimate.standard_error < 0.005
     for row, log_prob in zip(x, estimate.log_prob, strict=True):
         likelihood = model.log_likelihood(tf.constant(row[None]), params[:, None])[:, 0]

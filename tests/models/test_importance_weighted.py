@@ -24,9 +24,9 @@ def x() -> np.ndarray:
 
 
 def log_weights(model: VAE, x: np.ndarray, samples: int, noise: RowNoise) -> np.ndarray:
-    z_mean, z_log_var = model.infer(tf.constant(x))
+    z_mean, z_log_var = model.encode_params(tf.constant(x))
     latent = model.sample_latent(z_mean, z_log_var, noise, num_samples=samples)
-    log_p = model.log_likelihood(tf.constant(x), model.generate(latent.z))
+    log_p = model.log_likelihood(tf.constant(x), model.decode_params(latent.z))
     return (log_p + latent.log_p - latent.log_q).numpy().astype(np.float64)
 
 

@@ -311,7 +311,7 @@ def test_importance_sampling_sums_the_labels_out():
     log_volume = 2 * math.log(edges[1] - edges[0])
     by_label = np.empty((len(x), CLASSES))
     for label in range(CLASSES):
-        logits = model.generate(tf.constant(z), tf.fill([len(z)], label)).numpy()
+        logits = model.decode_params(tf.constant(z), tf.fill([len(z)], label)).numpy()
         flat = logits.reshape(len(z), -1).astype(np.float64)
         log_x = x.reshape(len(x), -1) @ flat.T - np.logaddexp(0, flat).sum(axis=1)
         by_label[:, label] = logsumexp(log_x + log_p, axis=1) + log_volume

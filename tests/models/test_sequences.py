@@ -74,7 +74,7 @@ def test_the_density_of_x_integrates_to_one_in_its_own_units() -> None:
     model = make((1,))
     model.adapt(examples((1,)) * 1000.0)
     grid = np.linspace(-60_000, 70_000, 20_001, dtype=np.float32)[:, None]
-    params = model.generate(tf.zeros((1, 1, 2)))
+    params = model.decode_params(tf.zeros((1, 1, 2)))
     log_p = model.log_likelihood(tf.constant(grid), tf.repeat(params, len(grid), 1))
     total = np.exp(np.float64(log_p[0])).sum() * (grid[1, 0] - grid[0, 0])
     assert total == pytest.approx(1.0, abs=1e-2)

@@ -149,7 +149,7 @@ def test_kl_loss_is_the_mean_of_log_q_minus_log_p(name: str, x: np.ndarray) -> N
     figures = model.evaluate(x, verbose=0, return_dict=True)
     wanted = figures["reconstruction_loss"] + figures["kl_loss"]
     assert -model.elbo(x).mean() == pytest.approx(wanted, rel=1e-5)
-    z_mean, z_log_var = model.infer(tf.constant(x[:1]))
+    z_mean, z_log_var = model.encode_params(tf.constant(x[:1]))
     latent = model.sample_latent(
         z_mean, z_log_var, priors.RowNoise(0, domain="test"), None, 20_000
     )
@@ -279,13 +279,13 @@ def test_export_computes_the_components_once(x: np.ndarray, tmp_path) -> None:
     model = make(learned("vamp"))
     model.adapt(x)
     calls = []
-    infer = model.infer
+    infer = model.encode_params
 
     def counted(*args, **kwargs):
         calls.append(kwargs.get("training"))
         return infer(*args, **kwargs)
 
-    model.infer = counted
+    model.encode_params = counted
     model.export(tmp_path / "saved")
     assert calls.count(False) == 1  # the other signatures infer from their inputs
     generate = tf.saved_model.load(tmp_path / "saved").signatures["generate"]
