@@ -15,6 +15,7 @@ import pytest
 import keras_vae
 from keras_vae import VAE, networks
 from keras_vae.evaluation.samplers import fit_density
+from keras_vae.models import registry
 from keras_vae.models.conditions import make_condition
 from keras_vae.networks.noise import KINDS
 from keras_vae.training.build import build_model
@@ -39,6 +40,7 @@ BOUND = {
     "prior": {},
 }
 # Flags that take numbers, with what they need.
+HVAE = {"model": "hvae", "width": 4}
 NUMBERS = {
     "alpha": {"alpha": 0.5, "model": "info_vae"},
     "batch_norm": {"batch_norm": True},
@@ -48,6 +50,10 @@ NUMBERS = {
     "free_bits": {"free_bits": 0.1},
     "gamma": {"gamma": 3.0, "model": "dip_vae"},
     "initializer_gain": {"initializer": "he_normal", "initializer_gain": 0.5},
+    "finest_stride": {**HVAE, "finest_stride": 1, "initializer": "he_normal"},
+    "group_channels": {**HVAE, "group_channels": 2, "condition": "label"},
+    "groups": {**HVAE, "groups": (1, 1), "dropout": 0.2, "batch_norm": True},
+    "width": {**HVAE, "initializer": "orthogonal", "initializer_gain": 2.0},
     "joint": {"joint": False, "model": "m2"},
     "likelihood_scale": {"likelihood_scale": 0.5, "likelihood": "gaussian_fixed"},
     "num_samples": {"num_samples": 2},
@@ -85,7 +91,9 @@ FLAGS = flags_of_models()
 
 def made(flags):
     """Returns the model of a run with these flags, and conditions for 4 examples."""
+    without = registry.MODELS[flags.get("model", "vae")].without
     flags = {**SMALL, **flags}
+    flags = {flag: value for flag, value in flags.items() if flag not in without}
     shape = (8, 8, 1)
     if "conv1d" in (flags.get("encoder"), flags.get("decoder")):
         flags, shape = {**flags, "encoder": "conv1d", "decoder": "conv1d"}, (8, 3)

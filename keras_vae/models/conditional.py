@@ -231,10 +231,10 @@ class CVAE(VAE):
         rows = np.concatenate([x * mask, mask], axis=-1)
         return self.condition.check("mask", rows, len(x))
 
-    def completed(self, x: tf.Tensor, condition: Any) -> tf.Tensor:
+    def merge_observed(self, x: tf.Tensor, condition: Any) -> tf.Tensor:
         """Puts the given region in its place in what is generated."""
         if isinstance(self.condition, Region):
-            return self.condition.completed(tf.convert_to_tensor(condition), x)
+            return self.condition.merge_observed(tf.convert_to_tensor(condition), x)
         return x
 
     def likelihood_weight(self, condition: Any) -> tf.Tensor | None:

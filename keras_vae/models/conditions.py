@@ -190,7 +190,7 @@ class Region(Condition):
         """The images that are given, the rest of them 0."""
         raise NotImplementedError
 
-    def completed(self, rows: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    def merge_observed(self, rows: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """Puts the given region in its place in x, (..., batch, *data_shape)."""
         return tf.where(self.given(rows) > 0.5, self.picture(rows), x)
 

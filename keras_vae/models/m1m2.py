@@ -76,7 +76,7 @@ class M1M2(M2):
         self._given["upper_encoder"] = upper_encoder
         self._given["upper_decoder"] = upper_decoder
 
-    def figures(
+    def forward(
         self,
         x: tf.Tensor,
         label: Any,

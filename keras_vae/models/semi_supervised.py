@@ -147,16 +147,16 @@ class M2(CVAE):
     ) -> Output:
         """Infers y and z and adds the penalty; the arguments are those of `VAE.call`.
 
-        x alone has no label. The `Output` is that of `figures`.
+        x alone has no label. The `Output` is that of `forward`.
         """
         x, label = self.split_inputs(inputs)
         noise = self.noise_of_call(training)
         with noise_scope(noise):
-            output = self.figures(x, label, noise, training)
+            output = self.forward(x, label, noise, training)
         self.add_loss(weighted_mean(output.latent.penalty, sample_weight))
         return output
 
-    def figures(
+    def forward(
         self,
         x: tf.Tensor,
         label: Any,
@@ -319,7 +319,7 @@ class M2(CVAE):
 
         Means and log variances are those under the label, else the most probable one.
         """
-        output = self.figures(x, condition, noise, False, num_samples)
+        output = self.forward(x, condition, noise, False, num_samples)
         rest = self.reconstruction_of(x, output)
         return BoundTerms(rest, output.latent.kl, *self.encode_params(x, condition))
 

@@ -171,7 +171,7 @@ class State(Inference):
         return encoder, decoder
 
     def reset_metrics(self) -> None:
-        """Starts the figures anew, and the running index of evaluated examples."""
+        """Starts the metrics anew, and the running index of evaluated examples."""
         super().reset_metrics()
         if self.built:
             self._evaluated.assign(0)

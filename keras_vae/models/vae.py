@@ -197,6 +197,8 @@ class VAE(State):
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Output:
         """What `call` gives as a layer of a functional model: tensors alone."""
         output: Output = super().compute_output_spec(*args, **kwargs)
+        if getattr(output.latent, "path", ()) is None:
+            output = output._replace(latent=output.latent._replace(path=()))
         return output if output.condition is not None else output._replace(condition=())
 
     def encode_params(
@@ -439,7 +441,7 @@ class VAE(State):
         """What x is conditioned on where no condition came with it: nothing here."""
         return condition
 
-    def completed(self, x: tf.Tensor, condition: Any) -> tf.Tensor:
+    def merge_observed(self, x: tf.Tensor, condition: Any) -> tf.Tensor:
         """Generated x, with what the condition says of it in its place."""
         return x
 
@@ -484,12 +486,12 @@ class VAE(State):
     def means(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
         """E[x|z] in the data's units, (..., batch, *input_shape)."""
         x = self.to_data(self.likelihood.mean(self.decode_params(z, condition)))
-        return self.completed(x, condition)
+        return self.merge_observed(x, condition)
 
     def draws(self, z: tf.Tensor, noise: RowNoise, condition: Any = None) -> tf.Tensor:
         """Draws x from p(x|z), z (batch, latent_dim), in the data's units."""
         x = self.likelihood.sample(self.decode_params(z, condition), noise)
-        return self.completed(self.to_data(x), condition)
+        return self.merge_observed(self.to_data(x), condition)
 
     # Terms of the loss.
 
