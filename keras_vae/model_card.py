@@ -22,6 +22,15 @@ _METRICS = {
     "importance_weighted_nll": ("NLL by importance sampling", "nats"),
     "accuracy": ("Accuracy of labels", ""),
     "active_units": ("Active latent dimensions", ""),
+    "sample_precision": ("Precision of samples", ""),
+    "sample_recall": ("Recall of samples", ""),
+    "sample_density": ("Density of samples", ""),
+    "sample_coverage": ("Coverage of samples", ""),
+    "sample_kernel_distance": ("Kernel distance of samples", ""),
+    "samples_nearer_to_training": (
+        "Share of samples nearer to training examples than to as many others",
+        "",
+    ),
 }
 
 
@@ -260,6 +269,9 @@ def _metrics(config: Mapping[str, Any], metrics: Mapping[str, Any], model: Any) 
         notes.append(
             f"{metrics['num_importance_samples']:,} importance samples an example."
         )
+    if "sample_features" in metrics:
+        compared = escaped(str(metrics["sample_features"]))
+        notes.append(f"Samples are compared with examples in: {compared}.")
     return "\n".join(table) + "\n\n" + " ".join(notes)
 
 

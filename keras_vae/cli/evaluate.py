@@ -4,6 +4,7 @@ Examples:
     keras-vae evaluate --run saved_models/digits-vae-z20
     keras-vae evaluate --run saved_models/mnist-vae-z20 --num_importance_samples 500
     keras-vae evaluate --run saved_models/mnist-vae-z20 --dataset fashion_mnist
+    keras-vae evaluate --run runs/b --features runs/a/features.keras
     keras-vae evaluate --run runs/vamp --compare_with runs/standard_normal
 """
 
@@ -35,6 +36,13 @@ class EvaluateOptions(Options):
     num_importance_samples: int = option(
         5000, "samples of z for each example", minimum=1, maximum=1_000_000
     )
+    features: str | None = option(
+        None,
+        "a Keras model (.keras) or the folder of a SavedModel, in whose output samples "
+        "are compared with data; if not given, a classifier of the training labels "
+        "(kept as features.keras in the run's folder), without labels principal "
+        "components",
+    )
     device: str = rules.device_option()
 
 
@@ -46,6 +54,11 @@ def evaluate(given: dict[str, Any]) -> None:
             "--dataset does not go with --compare_with, which takes the data of the "
             "two runs: leave one of them out."
         )
+    if options.compare_with is not None and options.features is not None:
+        raise ValueError(
+            "--features has no effect with --compare_with, which compares no samples: "
+            "leave one of them out."
+        )
     # Late, because it starts TensorFlow: a bad flag is answered before that.
     with quiet.starting_tensorflow(options.device):
         from keras_vae.reporting import measure
@@ -54,7 +67,9 @@ def evaluate(given: dict[str, Any]) -> None:
     if options.compare_with is not None:
         measure.compare_runs(options.run, options.compare_with, samples, say=print)
     else:
-        measure.evaluate_run(options.run, options.dataset, samples, say=print)
+        measure.evaluate_run(
+            options.run, options.dataset, samples, print, options.features
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from keras_vae.data.datasets import Split, to_unit
+from keras_vae.data.datasets import Split
+from keras_vae.evaluation.rows import first_in_unit
 from keras_vae.probability.likelihoods import Bernoulli
 
 _ROWS = 500  # images that are completed at a time
@@ -37,21 +38,21 @@ def conditional_metrics(model: Any, train: Split, test: Split) -> dict[str, Any]
     condition = getattr(model, "condition", None)
     name = getattr(condition, "name", "")
     if condition is not None and name == "label" and train.y is not None:
-        real = _images(train.x), train.y[:_MAX_TRAINING]
+        real = first_in_unit(train.x, _MAX_TRAINING), train.y[:_MAX_TRAINING]
         if len(np.unique(real[1][real[1] >= 0])) < 2:
             return {}  # one class
         labels = np.arange(_SAMPLES) % condition.num_classes
         samples = model.sample(_SAMPLES, seed=_SEED, condition=labels)
-        return label_agreement(*real, samples, labels, _images(test.x), test.y)
+        asked = first_in_unit(test.x, _MAX_TRAINING)
+        return label_agreement(*real, samples, labels, asked, test.y)
     if condition is not None and name.endswith("_half"):
         if isinstance(model.likelihood, Bernoulli):
             given = np.asarray(condition.given(None))[0, ..., 0]
-            return completion_baseline(_images(train.x), _images(test.x), given)
+            known, asked = (
+                first_in_unit(split.x, _MAX_TRAINING) for split in (train, test)
+            )
+            return completion_baseline(known, asked, given)
     return {}
-
-
-def _images(x: Any) -> np.ndarray:
-    return to_unit(x.head(_MAX_TRAINING) if hasattr(x, "head") else x[:_MAX_TRAINING])
 
 
 def label_agreement(

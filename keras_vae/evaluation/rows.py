@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.data.checks import to_unit
 from keras_vae.data.pipeline import as_unit
 from keras_vae.errors import invalid_argument
 from keras_vae.noise import RowNoise
@@ -87,6 +88,11 @@ def first_examples(x: Any, condition: Any, count: int) -> tuple[Any, Any]:
         condition = condition[:count]
     x = x.take(np.arange(count)) if hasattr(x, "gather") else x[:count]
     return x, condition
+
+
+def first_in_unit(x: Any, count: int) -> np.ndarray:
+    """Returns the first examples as float32, whole numbers scaled to [0, 1]."""
+    return to_unit(x.head(count) if hasattr(x, "head") else x[:count])
 
 
 def _rows(x: Any, first: int, last: int) -> tf.Tensor:

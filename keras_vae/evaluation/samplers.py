@@ -206,13 +206,10 @@ def sampler_scores(model: Any, x: Any, condition: Any = None) -> dict[str, float
         `prior_latent_nll` and `prior_mmd` unless the model is a plain autoencoder,
         `aggregate_latent_nll` and `aggregate_mmd` where a density has been fitted.
     """
-    most = min(_SCORED, _SCORED_NUMBERS // math.prod(model.data_shape))
-    x, condition = first_examples(x, condition, max(2, most))
+    x, condition = _scored(model, x, condition)
     z = posterior_draws(model, x, condition)
-    parts = [(values, given) for _, values, given in chunks(model, x, condition, 1)]
-    real = tf.concat([values for values, _ in parts], axis=0)
-    given = None if parts[0][1] is None else tf.concat([c for _, c in parts], axis=0)
-    draws = not isinstance(model.likelihood, Bernoulli) or is_binary(x)
+    real, given = _real(model, x, condition)
+    draws = _compares_draws(model, x)
 
     def discrepancy(drawn: tf.Tensor) -> float:
         generated = _generated(model, drawn, given, draws)
@@ -230,6 +227,50 @@ def sampler_scores(model: Any, x: Any, condition: Any = None) -> dict[str, float
         drawn = model.aggregate_sample(len(x), _SEED, given)
         metrics["aggregate_mmd"] = discrepancy(drawn)
     return metrics
+
+
+def real_and_generated(
+    model: Any, x: Any, condition: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns examples, and as many that the model generates by default.
+
+    They are generated from the prior (`model.sample`), under the conditions of the
+    examples. Where the likelihood is Bernoulli and x is not binary they are means, else
+    draws.
+
+    Args:
+        model: A `VAE` or a model with its methods.
+        x: Examples, of which up to 2,000 are taken.
+        condition: For conditional models, one row an example.
+
+    Returns:
+        Two arrays (n, *input_shape), float32, in the data's own units.
+    """
+    x, condition = _scored(model, x, condition)
+    real, given = _real(model, x, condition)
+    z = model.prior_sample(len(x), _SEED, given)
+    generated = _generated(model, z, given, _compares_draws(model, x))
+    return real.numpy(), generated.numpy()
+
+
+def _scored(model: Any, x: Any, condition: Any) -> tuple[Any, Any]:
+    most = min(_SCORED, _SCORED_NUMBERS // math.prod(model.data_shape))
+    return first_examples(x, condition, max(2, most))
+
+
+def _real(model: Any, x: Any, condition: Any) -> tuple[tf.Tensor, Any]:
+    """Returns examples and what the model is given with them, each as one tensor."""
+    values, given = zip(
+        *((values, given) for _, values, given in chunks(model, x, condition, 1)),
+        strict=True,
+    )
+    joined = None if given[0] is None else tf.concat(given, axis=0)
+    return tf.concat(values, axis=0), joined
+
+
+def _compares_draws(model: Any, x: Any) -> bool:
+    """Whether draws of x are compared with examples, and not means."""
+    return not isinstance(model.likelihood, Bernoulli) or is_binary(x)
 
 
 def _generated(model: Any, z: tf.Tensor, given: Any, draws: bool) -> tf.Tensor:

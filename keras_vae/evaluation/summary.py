@@ -1,5 +1,6 @@
 """Everything that is measured of a trained model, by name."""
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -9,6 +10,8 @@ from keras_vae.data.datasets import Split
 from keras_vae.evaluation import disentanglement, latents, likelihood, samplers
 from keras_vae.evaluation.baselines import principal_components
 from keras_vae.evaluation.conditional import conditional_metrics
+from keras_vae.evaluation.features import Features
+from keras_vae.evaluation.sample_quality import sample_metrics
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
@@ -29,6 +32,8 @@ def evaluate(
     test: Examples,
     num_importance_samples: int = 5000,
     progress: Progress | None = None,
+    features: Features | None = None,
+    folder: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Measures a model on test examples.
 
@@ -41,6 +46,9 @@ def evaluate(
             of x alone, with the labels summed out.
         num_importance_samples: Samples of the posterior for each example.
         progress: Told how far it is.
+        features: What samples are compared in; None: learned from the training examples
+            (see `features.choose`).
+        folder: Of the run, which keeps features that were learned.
 
     Returns:
         Metrics by name, in nats for each example where not said otherwise, ready for
@@ -73,6 +81,8 @@ def evaluate(
     metrics |= _compared("samplers", report, _samplers, model, test)
     metrics |= _compared("latents", report, _latents, model, terms, train, test)
     splits = train.split, test.split
+    of_samples = (model, *splits, test.condition, features, folder)
+    metrics |= _compared("samples", report, sample_metrics, *of_samples)
     metrics |= _compared("condition", report, conditional_metrics, model, *splits)
     if labels is not None:
         metrics["by_class"] = _by_class(columns, metrics, labels)
@@ -241,21 +251,35 @@ _LINES: tuple[tuple[str, str, str], ...] = (
     ("aggregate_latent_nll", "  density fitted after training", "nats"),
     ("prior_mmd", "1000 MMD^2 of samples: prior", ""),
     ("aggregate_mmd", "  density fitted after training", ""),
+    ("sample_features", "samples compared in", ""),
+    ("samples_left_out", "samples not compared", ""),
+    ("sample_precision", "  precision", ""),
+    ("sample_recall", "  recall", ""),
+    ("sample_density", "  density", ""),
+    ("sample_coverage", "  coverage", ""),
+    ("sample_kernel_distance", "  kernel distance", ""),
+    ("sample_kernel_distance_standard_error", "    its standard error", ""),
+    ("samples_nearer_to_training", "samples nearer to training than to others", ""),
+    ("samples_nearer_to_training_by_chance", "  expected by chance", ""),
     ("knn_accuracy", "accuracy of labels: nearest neighbours", ""),
     ("linear_probe_accuracy", "  linear probe", ""),
 )
 
 
 def rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Returns those metrics of `evaluate` that are one number, in words.
+    """Returns those metrics of `evaluate` that are one number or text, in words.
 
     Returns:
-        What it is, the number and its unit; what belongs to the row above is indented.
+        What it is, the number or text, and its unit; what belongs to the row above is
+        indented.
     """
     found = []
     for name, words, unit in _LINES:
         if metrics.get(name) is not None:
             value = metrics[name]
+            if isinstance(value, str):
+                found.append((words, value, unit))
+                continue
             shown = f"{value:,d}" if isinstance(value, int) else f"{value:,.4g}"
             shown = f"{value:,.2f}" if unit and abs(value) >= 10 else shown
             found.append((words, shown, unit))

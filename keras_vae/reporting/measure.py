@@ -14,6 +14,7 @@ import numpy as np
 from keras_vae import files
 from keras_vae.data import datasets
 from keras_vae.evaluation import comparison, latents, summary
+from keras_vae.evaluation.features import load as load_features
 from keras_vae.evaluation.likelihood import elbo_terms
 from keras_vae.evaluation.summary import Examples
 from keras_vae.reporting.runs import Run, load_run
@@ -29,6 +30,7 @@ def evaluate_run(
     dataset: str | None = None,
     num_importance_samples: int = 5000,
     say: Say | None = None,
+    features: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Measures the model of a run on its test split, or on other data.
 
@@ -41,12 +43,16 @@ def evaluate_run(
             they are binarised in the same way.
         num_importance_samples: Samples of the posterior for each example.
         say: Takes the lines a person should read, one at a time.
+        features: A Keras model or SavedModel in whose output samples are compared with
+            data; None: what is learned from the training examples, kept in the folder
+            unless `dataset` is given (see `evaluation.features`).
 
     Returns:
         The metrics.
 
     Raises:
-        ValueError: If there is no finished run, or the data do not fit its model.
+        ValueError: If there is no finished run, the data do not fit its model, or
+            `features` is no model that takes them.
     """
     say = say or (lambda line: None)
     run = _opened(path, dataset)
@@ -55,13 +61,20 @@ def evaluate_run(
     # The very same object where there is no other split: `evaluate` looks for that.
     test = train if split == "train" else _examples(run, split)
     run.model.check_examples(test.split.x)
+    chosen = None if features is None else load_features(features, run.data.input_shape)
     say(
         f"Measuring {run.path} on {len(test.split):,} {split} examples of "
         f"{run.data.name}, {num_importance_samples:,} importance samples for each"
     )
     began = time.perf_counter()
     measured = summary.evaluate(
-        run.model, train, test, num_importance_samples, ProgressLine()
+        run.model,
+        train,
+        test,
+        num_importance_samples,
+        ProgressLine(),
+        chosen,
+        run.path if dataset is None else None,
     )
     measured = _with_label_names(measured, run.data.label_names)
     measured = {"part": _SPLITS[split], **measured}

@@ -30,6 +30,7 @@ _LEAVINGS = (
     "model_card.md",
     "report.html",
     "latents.csv",
+    "features.keras",
 )
 
 

@@ -7,6 +7,7 @@ import pytest
 from keras_vae import VAE, networks
 from keras_vae.data.datasets import Split, load
 from keras_vae.evaluation import summary
+from keras_vae.evaluation.features import principal_components
 from keras_vae.evaluation.likelihood import importance_weighted_nll
 from keras_vae.evaluation.samplers import fit_aggregate
 from keras_vae.evaluation.summary import Examples
@@ -38,10 +39,15 @@ def parts():
 
 
 @pytest.fixture(scope="module")
-def metrics(parts):
+def features(parts):
+    return principal_components(parts[0].split.x[:])
+
+
+@pytest.fixture(scope="module")
+def metrics(parts, features):
     model = make()
     fit_aggregate(model, parts[0].split.x)
-    return summary.evaluate(model, *parts, num_importance_samples=20)
+    return summary.evaluate(model, *parts, num_importance_samples=20, features=features)
 
 
 def test_the_figures_are_those_of_evaluate_and_of_the_estimate(parts, metrics):
@@ -76,6 +82,13 @@ def test_what_is_compared_with_is_there(metrics):
         "aggregate_latent_nll",
         "prior_mmd",
         "aggregate_mmd",
+        "sample_precision",
+        "sample_recall",
+        "sample_density",
+        "sample_coverage",
+        "sample_kernel_distance",
+        "sample_kernel_distance_standard_error",
+        "samples_nearer_to_training",
         "knn_accuracy",
         "linear_probe_accuracy",
     ):
@@ -87,16 +100,19 @@ def test_all_of_it_is_json_and_in_the_table(metrics):
     text = summary.table(metrics)
     for name in ("neg_elbo", "importance_weighted_nll", "prior_latent_nll"):
         assert f"{metrics[name]:,.2f}" in text
+    assert metrics["sample_features"] in text
     assert all(len(line) <= 100 for line in text.splitlines())
 
 
-def test_inactive_dimensions_are_removed_where_there_are_some(parts):
+def test_inactive_dimensions_are_removed_where_there_are_some(parts, features):
     model = make()
     dense = [part for part in model.encoder.layers if part.get_weights()][-1]
     kernel, bias = dense.get_weights()
     kernel[:, 0] = 0.0  # the first mean says nothing of x
     dense.set_weights([kernel, bias])
-    metrics = summary.evaluate(model, *parts, num_importance_samples=4)
+    metrics = summary.evaluate(
+        model, *parts, num_importance_samples=4, features=features
+    )
     assert metrics["active_units"] == 2
     assert "importance_weighted_nll_without_inactive" in metrics
 
@@ -114,16 +130,16 @@ def test_data_without_labels_have_no_figures_by_class(parts):
     assert not {"by_class", "knn_accuracy"} & metrics.keys()
 
 
-def test_one_part_is_split_for_the_probes(parts):
+def test_one_part_is_split_for_the_probes(parts, features):
     test = parts[1]
-    metrics = summary.evaluate(make(), test, test, num_importance_samples=4)
+    metrics = summary.evaluate(make(), test, test, 4, features=features)
     assert metrics["num_examples"] == 90
     assert metrics["knn_accuracy"] < 1.0  # its nearest neighbour is not itself
 
 
-def test_progress_tells_what_is_done_and_ends_each_part(parts):
+def test_progress_tells_what_is_done_and_ends_each_part(parts, features):
     told = []
-    summary.evaluate(make(), *parts, 4, lambda *state: told.append(state))
+    summary.evaluate(make(), *parts, 4, lambda *state: told.append(state), features)
     names = list(dict.fromkeys(what for what, _, _ in told))
     assert names[:2] == ["-ELBO", "importance-weighted NLL"]
     for name in names:
