@@ -69,14 +69,26 @@ def sample_metrics(
         "sample_kernel_distance": distance.value,
         "sample_kernel_distance_standard_error": distance.standard_error,
     }
-    count = min(len(train), len(real))
-    if test is not train and count >= MIN_EXAMPLES:
-        rng = np.random.default_rng(_SEED)
-        known = train.take(np.sort(rng.choice(len(train), count, replace=False)))
-        held_out = real[np.sort(rng.choice(len(real), count, replace=False))]
-        compared = generated, first_in_unit(known.x, count), held_out
-        metrics["samples_nearer_to_training"] = samples.nearer_to_training(
-            *(np.asarray(model.to_model(x)) for x in compared)
-        )
-        metrics["samples_nearer_to_training_by_chance"] = 0.5
+    if test is not train:
+        metrics |= _nearer_to_training(model, train, real, generated)
     return metrics
+
+
+def _nearer_to_training(
+    model: Any, train: Split, held_out: np.ndarray, generated: np.ndarray
+) -> dict[str, float]:
+    """Asks it of as many training examples as held-out ones, chosen at random."""
+    count = min(len(train), len(held_out))
+    if count < MIN_EXAMPLES:
+        return {}
+    rng = np.random.default_rng(_SEED)
+    known = train.take(np.sort(rng.choice(len(train), count, replace=False)))
+    others = held_out[np.sort(rng.choice(len(held_out), count, replace=False))]
+    compared = generated, first_in_unit(known.x, count), others
+    share = samples.nearer_to_training(
+        *(np.asarray(model.to_model(x)) for x in compared)
+    )
+    return {
+        "samples_nearer_to_training": share,
+        "samples_nearer_to_training_by_chance": 0.5,
+    }

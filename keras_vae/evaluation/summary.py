@@ -46,8 +46,7 @@ def evaluate(
             of x alone, with the labels summed out.
         num_importance_samples: Samples of the posterior for each example.
         progress: Told how far it is.
-        features: What samples are compared in; None: learned from the training examples
-            (see `features.choose`).
+        features: What samples are compared in; None: see `features.choose`.
         folder: Of the run, which keeps features that were learned.
 
     Returns:
@@ -80,10 +79,10 @@ def evaluate(
     metrics |= _compared("principal components", report, _linear, model, train, test)
     metrics |= _compared("samplers", report, _samplers, model, test)
     metrics |= _compared("latents", report, _latents, model, terms, train, test)
-    splits = train.split, test.split
-    of_samples = (model, *splits, test.condition, features, folder)
+    all_of = model, train.split, test.split
+    of_samples = *all_of, test.condition, features, folder
     metrics |= _compared("samples", report, sample_metrics, *of_samples)
-    metrics |= _compared("condition", report, conditional_metrics, model, *splits)
+    metrics |= _compared("condition", report, conditional_metrics, *all_of)
     if labels is not None:
         metrics["by_class"] = _by_class(columns, metrics, labels)
     return metrics

@@ -67,25 +67,20 @@ def evaluate_run(
         f"{run.data.name}, {num_importance_samples:,} importance samples for each"
     )
     began = time.perf_counter()
+    folder = run.path if dataset is None else None
     measured = summary.evaluate(
-        run.model,
-        train,
-        test,
-        num_importance_samples,
-        ProgressLine(),
-        chosen,
-        run.path if dataset is None else None,
+        *(run.model, train, test, num_importance_samples, ProgressLine()),
+        features=chosen,
+        folder=folder,
     )
     measured = _with_label_names(measured, run.data.label_names)
     measured = {"part": _SPLITS[split], **measured}
     measured["evaluation_seconds"] = round(time.perf_counter() - began, 2)
-    metrics = dict(run.metrics)
-    if dataset is None:
-        metrics |= measured
-    else:
-        others = metrics.get("other_datasets", {})
-        metrics["other_datasets"] = {**others, run.data.name: measured}
-    place = _write_metrics(run, metrics)
+    kept = measured
+    if dataset is not None:
+        others = run.metrics.get("other_datasets", {})
+        kept = {"other_datasets": {**others, run.data.name: measured}}
+    place = _write_metrics(run, {**run.metrics, **kept})
     say(summary.table(measured))
     say(f"Wrote {place} in {measured['evaluation_seconds']:.0f} s.")
     return measured

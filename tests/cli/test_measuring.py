@@ -32,6 +32,11 @@ def test_help_answers_at_once_because_it_imports_nothing_heavy(run_script, progr
             ["--run", "r", "--num_importance_samples", "0"],
             "--num_importance_samples: expected an integer, at least 1",
         ),
+        (
+            "evaluate.py",
+            ["--run", "r", "--compare_with", "s", "--features", "f.keras"],
+            "--features has no effect with --compare_with",
+        ),
         ("encode.py", ["--run", "r", "--split", "tets"], "Did you mean 'test'?"),
         ("anomaly.py", ["--epoch", "3"], "There is no flag --epoch."),
     ],

@@ -48,6 +48,13 @@ def metrics_of(folder):
     return json.loads((folder / "metrics.json").read_text())
 
 
+def test_features_that_are_no_model_are_refused_before_anything_is_measured(copy):
+    before = metrics_of(copy)
+    with pytest.raises(ValueError, match="--features"):
+        evaluate_run(copy, features=copy / "missing.keras")
+    assert metrics_of(copy) == before
+
+
 @pytest.mark.slow
 def test_figures_are_added_to_those_of_training(copy):
     before, said = metrics_of(copy), []
