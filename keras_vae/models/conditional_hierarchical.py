@@ -8,7 +8,6 @@ import tensorflow as tf
 from keras_vae.models.conditional import CVAE
 from keras_vae.models.hierarchical import Hierarchy
 from keras_vae.naming import lookup
-from keras_vae.networks import hierarchy
 
 _CONDITIONS = dict.fromkeys(("label", "vector"))
 
@@ -50,6 +49,10 @@ class ConditionalHierarchicalVAE(Hierarchy, CVAE):
         lookup("condition", condition, _CONDITIONS)
         super().__init__(latent_dim, input_shape, condition=condition, **kwargs)
 
+    @property
+    def _code_shape(self) -> tuple[int, ...]:
+        return tuple(self.condition.code_shape)
+
     def _codes(self, condition: Any, rows: Any, copies: Any = 1) -> tf.Tensor:
         code = self.code(condition)
         shape = self.condition.code_shape
@@ -58,10 +61,4 @@ class ConditionalHierarchicalVAE(Hierarchy, CVAE):
 
     def _make_networks(self, encoder: Any, decoder: Any) -> tuple[Any, Any]:
         self.prior_network = None
-        self.condition_networks = [
-            hierarchy.condition_bias(
-                f"condition_{level}", self.condition.code_shape, size, self.width
-            )
-            for level, size in enumerate(self._sizes)
-        ]
         return super()._make_networks(encoder, decoder)

@@ -1,6 +1,6 @@
 """Hierarchical VAEs: z in groups, drawn top-down, each given those before it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ from keras_vae.errors import invalid_argument
 from keras_vae.models.inference import Weigh
 from keras_vae.models.network_shapes import check_output
 from keras_vae.models.terms import Latent, call_on_rows, log_ratio, repeated
+from keras_vae.models.top_down import Draw, TopDown
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.networks import hierarchy
@@ -23,9 +24,6 @@ from keras_vae.probability.latents import (
     LatentGroups,
     concatenated,
 )
-
-Draw = Callable[[int, GroupNormal, GroupNormal | None], tf.Tensor]
-"""Chooses z_l, (batch, size), of a group's number, its prior and its posterior."""
 
 _NETWORKS = {"resnet": "residual blocks, of convolutions or of dense layers"}
 
@@ -137,21 +135,21 @@ class Hierarchy(VAE):
         if copies > 1:
             features = [repeated(feature, copies) for feature in features]
         with copies_scope(copies):
-            z, priors, posteriors, h = self.top_down(
+            path = self.top_down.walk(
                 draw, features, self._codes(condition, rows, copies), training
             )
-        prior, posterior = concatenated(priors), concatenated(posteriors)
+        prior, posterior = concatenated(path.priors), concatenated(path.posteriors)
         by_sample = [copies, -1, self.z_dim]
         kl = tf.reshape(posterior.kl(prior), by_sample)
         return Latent(
             tf.reshape(posterior.mean, by_sample)[0],
             tf.reshape(posterior.log_var, by_sample)[0],
-            tf.reshape(z, by_sample),
-            tf.reshape(posterior.log_prob(z), [copies, -1]),
-            tf.reshape(prior.log_prob(z), [copies, -1]),
+            tf.reshape(path.z, by_sample),
+            tf.reshape(posterior.log_prob(path.z), [copies, -1]),
+            tf.reshape(prior.log_prob(path.z), [copies, -1]),
             tf.reduce_mean(kl, axis=0),
             self.step,
-            h,
+            path.end,
         )
 
     def draw_posterior(
@@ -171,83 +169,14 @@ class Hierarchy(VAE):
         z = tf.reshape(latent.z[0], [*shape, self.z_dim])
         return z, tf.reshape(latent.log_q[0], shape)
 
-    def top_down(
-        self,
-        draw: Draw,
-        features: list[tf.Tensor] | None,
-        code: tf.Tensor | None,
-        training: bool | None = None,
-        z: tf.Tensor | None = None,
-        rows: Any = None,
-    ) -> tuple[tf.Tensor, list[GroupNormal], list[GroupNormal], tf.Tensor]:
-        """Walks down the path that prior and posterior share.
-
-        Args:
-            draw: Chooses z of each group that is not given.
-            features: Bottom-up; None where there is no x, so no posterior.
-            code: Of the condition, (batch, ...), in conditional models.
-            training: Whether networks are in training mode.
-            z: Of the first groups, (batch, any number of whole groups), where given.
-            rows: The batch, where nothing else says it.
-
-        Returns:
-            z (batch, z_dim), the priors and the posteriors of all groups, and the end
-            of the path, which the decoder is given.
-        """
-        inputs = {
-            "features": features,
-            "code": code,
-            "z": z,
-            "rows": None if rows is None else tf.zeros([rows, 1]),
-        }
-        inputs = {name: value for name, value in inputs.items() if value is not None}
-
-        def walk(inputs: dict[str, Any], training: bool | None) -> Any:
-            return self._walk(draw, inputs, training)
-
-        return call_on_rows(walk, inputs, training)
-
-    def _walk(self, draw: Draw, inputs: dict[str, Any], training: bool | None) -> Any:
-        features, code = inputs.get("features"), inputs.get("code")
-        given = inputs.get("z")
-        known = 0 if given is None else int(given.shape[-1])
-        rows = tf.shape(keras.tree.flatten(inputs)[0])[0]
-        h = self.start_network(tf.zeros([rows, self.width]), training=training)
-        zs, priors, posteriors, place = [], [], [], 0
-        slices = [where for _, where in self.latent_groups.slices()]
-        for level, count in enumerate(self.groups):
-            if level:
-                h = self.up_networks[level - 1](h, training=training)
-            if code is not None:
-                h = h + self.condition_networks[level](code, training=training)
-            for _ in range(count):
-                networks = self.group_networks[place]
-                mean, log_var, more = networks[0](h, training=training)
-                h, prior = h + more, GroupNormal.of(mean, log_var)
-                posterior = None
-                if features is not None:
-                    moves = networks[1]([h, features[level]], training=training)
-                    posterior = prior.moved(*moves)
-                    posteriors.append(posterior)
-                if given is not None and slices[place].stop <= known:
-                    z = given[:, slices[place]]
-                else:
-                    z = draw(place, prior, posterior)
-                shape = [-1, *self.latent_groups[place].shape]
-                h = networks[2]([h, tf.reshape(z, shape)], training=training)
-                zs.append(z)
-                priors.append(prior)
-                place += 1
-        return tf.concat(zs, axis=-1), priors, posteriors, h
-
     def encode_params(
         self, x: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z|x) along the path of posterior means: `(batch, z_dim)` each."""
         features = self.features(x, condition, training)
         code = self._codes(condition, tf.shape(features[0])[0])
-        _, _, posteriors, _ = self.top_down(_posterior_mean, features, code, training)
-        return tuple(concatenated(posteriors))
+        path = self.top_down.walk(_posterior_mean, features, code, training)
+        return tuple(concatenated(path.posteriors))
 
     def params_of(
         self, latent: Latent, condition: Any = None, training: bool | None = None
@@ -268,8 +197,8 @@ class Hierarchy(VAE):
         copies = 1 if z.shape.rank == 2 else z.shape[0]
         code = self._codes(condition, lead[-1], tf.reduce_prod(lead[:-1]))
         with copies_scope(copies):
-            *_, h = self.top_down(_prior_mean, None, code, training, flat)
-        return self._decoded(h, lead, training)
+            path = self.top_down.walk(_prior_mean, None, code, training, flat)
+        return self._decoded(path.end, lead, training)
 
     def _decoded(self, h: tf.Tensor, lead: tf.Tensor, training: Any) -> tf.Tensor:
         params = to_float32(call_on_rows(self.decoder, h, training))
@@ -293,21 +222,16 @@ class Hierarchy(VAE):
         self, n: Any, seed: Any, condition: Any = None, temperature: Any = 1.0
     ) -> tf.Tensor:
         """Draws z from p(z), (n, z_dim), each scale being times `temperature`."""
-        z, *_ = self.top_down(
-            self._prior_draw(seed, temperature),
-            None,
-            self._codes(condition, n),
-            rows=n,
-        )
-        return z
+        draw = self._prior_draw(seed, temperature)
+        return self.top_down.walk(draw, None, self._codes(condition, n), rows=n).z
 
     def prior_log_prob(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
         """Returns log p(z) in nats, (num_samples, batch)."""
         lead = tf.shape(z)[:-1]
         flat = tf.reshape(z, [-1, self.z_dim])
         code = self._codes(condition, lead[-1], tf.reduce_prod(lead[:-1]))
-        _, priors, *_ = self.top_down(_prior_mean, None, code, z=flat)
-        return tf.reshape(concatenated(priors).log_prob(flat), lead)
+        path = self.top_down.walk(_prior_mean, None, code, z=flat)
+        return tf.reshape(concatenated(path.priors).log_prob(flat), lead)
 
     def _prior_draw(self, seed: Any, temperature: Any) -> Draw:
         noise = RowNoise(seed, domain="prior")
@@ -343,18 +267,11 @@ class Hierarchy(VAE):
         prior = self._top_prior(n, condition)
         e = self.aggregate.sample(n, seed)  # type: ignore[union-attr]
         top = prior.mean + e * tf.exp(0.5 * prior.log_var)
-        z, *_ = self.top_down(
-            self._prior_draw(seed, 1.0), None, self._codes(condition, n), z=top
-        )
-        return z
+        draw = self._prior_draw(seed, 1.0)
+        return self.top_down.walk(draw, None, self._codes(condition, n), z=top).z
 
     def _top_prior(self, rows: Any, condition: Any) -> GroupNormal:
-        code = self._codes(condition, rows)
-        h = self.start_network(tf.zeros([rows, self.width]))
-        if code is not None:
-            h = h + self.condition_networks[0](code)
-        mean, log_var, _ = self.group_networks[0][0](h)
-        return GroupNormal.of(mean, log_var)
+        return self.top_down.top_prior(rows, self._codes(condition, rows))
 
     # What is measured.
 
@@ -372,6 +289,10 @@ class Hierarchy(VAE):
         return weigh
 
     # What is conditioned on: nothing, here.
+
+    @property
+    def _code_shape(self) -> tuple[int, ...] | None:
+        return None
 
     def _codes(self, condition: Any, rows: Any, copies: Any = 1) -> tf.Tensor | None:
         """Returns the code of the condition for a batch and its copies."""
@@ -398,21 +319,14 @@ class Hierarchy(VAE):
                 output_gain=self.likelihood.output_gain,
                 **options,
             )
-        self.start_network = hierarchy.start("top_down", self.width)
-        self.up_networks = [
-            hierarchy.up(f"up_{level}", *pair, **options)
-            for level, pair in enumerate(
-                zip(self._sizes[:-1], self._sizes[1:], strict=True), start=1
-            )
-        ]
-        self.group_networks = [
-            list(
-                hierarchy.group_networks(
-                    f"group_{place}", group.shape[:-1], group.shape[-1], **options
-                )
-            )
-            for place, group in enumerate(self.latent_groups)
-        ]
+        self.top_down = TopDown(
+            self.groups,
+            self._sizes,
+            self.latent_groups,
+            self.width,
+            self._code_shape,
+            self._network_options,
+        )
         return encoder, decoder
 
     def check_networks(self) -> None:
