@@ -53,7 +53,7 @@ def test_what_train_says_next_generates(programs, tmp_path, condition):
     [
         ({"condition": "label"}, "have no labels. Give them"),
         ({"condition": "vector"}, "condition_train"),
-        ({"condition": "mask", "data_kind": "vectors"}, "only images have parts"),
+        ({"condition": "mask", "data_kind": "vectors"}, "only images have regions"),
         ({"condition": "left_hlf"}, "Did you mean"),
         ({"model": "vae", "condition": "mask"}, "has no effect with --model vae"),
         ({"model": "vae", "prior": "conditional"}, "set --model cvae"),
