@@ -66,6 +66,36 @@ def write(
     files.write_text(path / "model_card.md", card)
 
 
+def renew_metrics(
+    path: str | os.PathLike[str],
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    model: Any,
+) -> None:
+    """Writes the section "Metrics" of the `model_card.md` of a run anew.
+
+    All else stays, since people edit their cards, and so does a card without it.
+
+    Args:
+        path: The folder.
+        config: Every flag by name.
+        metrics: What `metrics.json` holds.
+        model: The model, built.
+
+    Raises:
+        OSError: If the file cannot be read or written.
+    """
+    place = Path(path) / "model_card.md"
+    if not place.is_file():
+        return
+    card = place.read_bytes()
+    before, head, rest = card.partition(b"\n## Metrics\n")
+    _, following, after = rest.partition(b"\n## ")
+    if head:
+        section = f"\n{_metrics(config, metrics, model)}\n".encode()
+        files.write_bytes(place, before + head + section + following + after)
+
+
 def text(
     path: str | os.PathLike[str],
     config: Mapping[str, Any],
@@ -246,7 +276,8 @@ def _metrics(config: Mapping[str, Any], metrics: Mapping[str, Any], model: Any) 
         if metrics.get(name) is None:
             continue
         value = metrics[name]
-        shown = f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
+        decimals = ".2f" if unit else ".3g"
+        shown = f"{value:,}" if isinstance(value, int) else f"{value:,{decimals}}"
         error = metrics.get(f"{name}_standard_error_over_examples")
         if error is not None:
             shown += f" ± {error:.2f}"

@@ -35,3 +35,28 @@ def test_plain_names_stay_as_they_are(model):
     text = card(model, "digits-vae-z20", "land cover", ("café 7", "sea_ice"))
     assert "Model card: digits-vae-z20" in text
     assert "- Classes: café 7, sea_ice\n" in text
+
+
+def test_new_metrics_take_the_place_of_the_old_and_nothing_else(model, tmp_path):
+    place = tmp_path / "model_card.md"
+    edited = card(model).replace("## Limits", "## Caf\u00e9\n\nMine.\n\n## Limits")
+    place.write_text(edited, encoding="utf-8")
+    metrics = {
+        "neg_elbo": 12.345,
+        "sample_precision": 0.8384,
+        "sample_features": "3 principal_components*",
+    }
+    model_card.renew_metrics(tmp_path, {}, metrics, model)
+    renewed = place.read_text(encoding="utf-8")
+    assert "| -ELBO, an upper bound of the NLL | 12.35 nats |" in renewed
+    assert "| Precision of samples | 0.838 |" in renewed
+    assert r"3 principal_components\*." in renewed
+    split = [text.partition("## Metrics")[0] for text in (edited, renewed)]
+    assert split[0] == split[1]
+    split = [text[text.index("## Intended use") :] for text in (edited, renewed)]
+    assert split[0] == split[1]
+    model_card.renew_metrics(tmp_path, {}, metrics, model)
+    assert place.read_text(encoding="utf-8") == renewed
+    place.write_text("My own card.")
+    model_card.renew_metrics(tmp_path, {}, metrics, model)
+    assert place.read_text() == "My own card."

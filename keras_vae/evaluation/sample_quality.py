@@ -28,7 +28,7 @@ def sample_metrics(
 
     Up to 2,000 of each, see `samplers.real_and_generated`. Whether samples are nearer
     to training examples is asked of the data themselves, standardised where the model
-    does: features learned from the training examples would tell these from others.
+    does, so that nothing that was learned from the training examples has a say.
 
     Args:
         model: A `VAE` or a model with its methods.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_vae import files
+from keras_vae import files, model_card
 from keras_vae.data import datasets
 from keras_vae.evaluation import comparison, latents, summary
 from keras_vae.evaluation.features import load as load_features
@@ -34,8 +34,8 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Measures the model of a run on its test split, or on other data.
 
-    The metrics go to the run's `metrics.json`; those of other data under the name of
-    these, in `other_datasets`.
+    The metrics go to the run's `metrics.json`, and those of its own data to the model
+    card; those of other data under the name of these, in `other_datasets`.
 
     Args:
         path: The folder of a finished run.
@@ -150,6 +150,7 @@ def compare_runs(
 def _write_metrics(run: Run, metrics: dict[str, Any]) -> Path:
     place = run.path / "metrics.json"
     files.write_text(place, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    model_card.renew_metrics(run.path, run.config, metrics, run.model)
     return place
 
 
