@@ -269,15 +269,15 @@ def rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Returns those metrics of `evaluate` that are one number or text, in words.
 
     Returns:
-        What it is, the number or text, and its unit; what belongs to the row above is
-        indented.
+        What it is, the number and its unit, or nothing and the text; what belongs to
+        the row above is indented.
     """
     found = []
     for name, words, unit in _LINES:
         if metrics.get(name) is not None:
             value = metrics[name]
             if isinstance(value, str):
-                found.append((words, value, unit))
+                found.append((words, "", value))
                 continue
             shown = f"{value:,d}" if isinstance(value, int) else f"{value:,.4g}"
             shown = f"{value:,.2f}" if unit and abs(value) >= 10 else shown
@@ -288,7 +288,7 @@ def rows(metrics: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def table(metrics: dict[str, Any]) -> str:
     """Returns the metrics of `evaluate` as lines of text."""
     lines = [
-        f"{words:<42}{shown:>12} {unit}".rstrip()
+        (f"{words:<42}{shown:>12} {unit}" if shown else f"{words:<42} {unit}").rstrip()
         for words, shown, unit in rows(metrics)
     ]
     if "kl_per_dimension" in metrics:

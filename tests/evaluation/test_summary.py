@@ -100,6 +100,8 @@ def test_all_of_it_is_json_and_in_the_table(metrics):
     text = summary.table(metrics)
     for name in ("neg_elbo", "importance_weighted_nll", "prior_latent_nll"):
         assert f"{metrics[name]:,.2f}" in text
+    compared = [words for words, shown, _ in summary.rows(metrics) if not shown]
+    assert compared == ["samples compared in"]
     assert metrics["sample_features"] in text
     assert all(len(line) <= 100 for line in text.splitlines())
 
