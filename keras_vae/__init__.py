@@ -41,6 +41,7 @@ _HOME = {
     "GaussianFixed": "probability.likelihoods",
     "GaussianPerPixel": "probability.likelihoods",
     "DiscretizedLogistic": "probability.likelihoods",
+    "DiscretizedLogisticMixture": "probability.likelihoods",
     "load_model": "loading",
     "load": "data.datasets",
     "batches": "data.pipeline",

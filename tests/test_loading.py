@@ -55,6 +55,10 @@ NUMBERS = {
     "groups": {**HVAE, "groups": (1, 1), "dropout": 0.2, "batch_norm": True},
     "width": {**HVAE, "initializer": "orthogonal", "initializer_gain": 2.0},
     "joint": {"joint": False, "model": "m2"},
+    "likelihood_components": {
+        "likelihood_components": 3,
+        "likelihood": "discretized_logistic_mixture",
+    },
     "likelihood_scale": {"likelihood_scale": 0.5, "likelihood": "gaussian_fixed"},
     "num_samples": {"num_samples": 2},
     "prior_components": {"prior_components": 3, "prior": "vamp"},

@@ -8,6 +8,7 @@ import numpy as np
 from keras_vae.data.checks import one_line
 from keras_vae.data.files import Arrays, in_two
 from keras_vae.data.motion import motion
+from keras_vae.data.patches import patches
 from keras_vae.data.tones import tones
 from keras_vae.errors import DataError
 
@@ -96,6 +97,8 @@ DATASETS: dict[str, Callable[[], Arrays]] = {
     "fashion_mnist": fashion_mnist,
     "shapes": shapes,
     "shapes32": lambda: shapes(32),
+    "patches": patches,
+    "patches64": lambda: patches(64),
     "swiss_roll": swiss_roll,
     "motion": motion,
     "tones": tones,

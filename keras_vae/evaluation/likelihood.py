@@ -326,10 +326,11 @@ def bits_per_dimension(
 ) -> float | None:
     """Returns an NLL as bits for each number of x, where that is a length of code.
 
-    It is where the numbers can take few values, so that x has a probability:
+    So it does with -ELBO, which bounds the NLL. It is where the numbers can take few
+    values, so that x has a probability:
 
-    - under `DiscretizedLogistic`, and under `Bernoulli` if all of x is 0 or 1, the
-      likelihood is a probability and the bits are NLL / (D log 2);
+    - under `DiscretizedLogistic` and the mixture of them, and under `Bernoulli` if all
+      of x is 0 or 1, the likelihood is a probability and the bits are NLL / (D log 2);
     - under the densities, if x is images of 256 grey levels, the probability of a level
       is taken to be its density times the distance 1/255 between two, which adds log2
       255 = 7.99 bits. These add up to 1 within 3 % where the scale is at least half
@@ -342,7 +343,7 @@ def bits_per_dimension(
     Args:
         model: A `VAE` or a model with its methods.
         x: The examples.
-        nll: In nats, of these examples.
+        nll: The NLL or -ELBO of these examples, in nats.
         condition: For conditional models, one row an example.
     """
     if len(model.data_shape) != 3:

@@ -68,6 +68,9 @@ def evaluate(
     if model.has_kl:
         columns |= {"kl_loss": terms.kl_loss, "neg_elbo": terms.neg_elbo}
         metrics |= _bounds(model, terms)
+        bits = likelihood.bits_per_dimension(model, x, metrics["neg_elbo"], given)
+        if bits is not None:
+            metrics["neg_elbo_bits_per_dimension"] = bits
         measured = test._replace(condition=given)
         nll = _importance_weighted(
             model, measured, terms, num_importance_samples, report
@@ -227,6 +230,7 @@ _LINES: tuple[tuple[str, str, str], ...] = (
     ("neg_elbo", "-ELBO", "nats"),
     ("reconstruction_loss", "  reconstruction", "nats"),
     ("kl_loss", "  KL", "nats"),
+    ("neg_elbo_bits_per_dimension", "-ELBO in bits per dimension", ""),
     ("importance_weighted_nll", "NLL by importance sampling", "nats"),
     ("importance_weighted_nll_standard_error", "  error, of sampling", "nats"),
     (
@@ -241,7 +245,7 @@ _LINES: tuple[tuple[str, str, str], ...] = (
     ("label_agreement", "samples of the label that was asked for", ""),
     ("classifier_accuracy", "  accuracy of the classifier that says so", ""),
     ("accuracy", "accuracy of the labels it infers", ""),
-    ("bits_per_dimension", "bits per dimension", ""),
+    ("bits_per_dimension", "NLL in bits per dimension", ""),
     ("active_units", "active latent dimensions", ""),
     ("squared_error", "squared error of reconstructions", ""),
     ("pca_squared_error", "  of PCA with as many components", ""),

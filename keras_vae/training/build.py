@@ -27,7 +27,12 @@ from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.networks import limit
 from keras_vae.networks.noise import with_input_noise
-from keras_vae.probability.likelihoods import LIKELIHOODS, GaussianFixed, Likelihood
+from keras_vae.probability.likelihoods import (
+    LIKELIHOODS,
+    DiscretizedLogisticMixture,
+    GaussianFixed,
+    Likelihood,
+)
 from keras_vae.probability.priors import PRIORS, Prior
 from keras_vae.training import memory, messages
 from keras_vae.training.config import TrainConfig
@@ -187,6 +192,8 @@ def _likelihood(config: TrainConfig, input_shape: tuple[int, ...]) -> Likelihood
     kind = lookup("likelihood", name, LIKELIHOODS)
     if kind is GaussianFixed:
         return GaussianFixed(scale=config.likelihood_scale, image=image)
+    if kind is DiscretizedLogisticMixture:
+        return kind(components=config.likelihood_components, image=image)
     return kind(image=image)
 
 

@@ -20,6 +20,8 @@ DATASETS = (
     "fashion_mnist",
     "shapes",
     "shapes32",
+    "patches",
+    "patches64",
     "swiss_roll",
     "motion",
     "tones",

@@ -29,8 +29,9 @@ class ModelOptions(Options):
 
     dataset: str = option(
         "digits",
-        "digits, mnist, fashion_mnist, shapes, shapes32, swiss_roll, motion or tones; "
-        "or the path of an .npz, .npy or .csv file or of a folder of images",
+        "digits, mnist, fashion_mnist, shapes, shapes32, patches, patches64, "
+        "swiss_roll, motion or tones; or the path of an .npz, .npy or .csv file or of "
+        "a folder of images",
         group="Data",
     )
     data_kind: str = option(
@@ -135,7 +136,15 @@ class ModelOptions(Options):
             "gaussian_fixed",
             "gaussian_per_pixel",
             "discretized_logistic",
+            "discretized_logistic_mixture",
         ),
+    )
+    likelihood_components: int = option(
+        10,
+        "logistics of each pixel of discretized_logistic_mixture",
+        minimum=1,
+        maximum=1_000,
+        only_with={"likelihood": ("discretized_logistic_mixture",)},
     )
     likelihood_scale: float = option(
         1.0,

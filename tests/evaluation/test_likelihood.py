@@ -255,6 +255,7 @@ def test_bits_per_dimension_are_for_images_of_few_levels(x):
     grey = np.random.default_rng(0).integers(0, 256, (9, *SHAPE), np.uint8)
     plain = 100.0 / (12 * math.log(2.0))
     assert bits("discretized_logistic", grey) == pytest.approx(plain)
+    assert bits("discretized_logistic_mixture", grey) == pytest.approx(plain)
     assert bits("bernoulli", x) == pytest.approx(plain)
     assert bits("bernoulli", grey) is None
     for name in ("gaussian", "gaussian_per_pixel", "continuous_bernoulli"):

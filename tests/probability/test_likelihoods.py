@@ -14,6 +14,7 @@ from keras_vae.probability.likelihoods import (
     Bernoulli,
     ContinuousBernoulli,
     DiscretizedLogistic,
+    DiscretizedLogisticMixture,
     Gaussian,
     GaussianFixed,
 )
@@ -352,8 +353,15 @@ def example(name, input_shape, leading=(), dtype=np.float32):
     return likelihood, x, rng.normal(size=shape).astype(dtype)
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
-@pytest.mark.parametrize("input_shape", SHAPES)
+def independent(name, input_shape):
+    """Whether every element of x is by itself under this likelihood."""
+    return name != "discretized_logistic_mixture" or input_shape[-1] != 3
+
+
+@pytest.mark.parametrize(
+    ("name", "input_shape"),
+    [(n, shape) for n in LIKELIHOODS for shape in SHAPES if independent(n, shape)],
+)
 def test_log_prob_sums_the_event_and_keeps_batch_and_sample_axes(name, input_shape):
     likelihood, x, params = example(name, input_shape, leading=(2, 3))
     got = likelihood.log_prob(x, params)
@@ -451,7 +459,10 @@ def test_compiled_for_any_batch_size_they_give_the_same(name, jit):
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
 def test_a_config_makes_an_equal_likelihood(name):
-    arguments = {"scale": 0.7} if name == "gaussian_fixed" else {}
+    arguments = {
+        "gaussian_fixed": {"scale": 0.7},
+        "discretized_logistic_mixture": {"components": 3},
+    }.get(name, {})
     likelihood = built(name, image=True, **arguments)
     again = keras.saving.deserialize_keras_object(
         keras.saving.serialize_keras_object(likelihood)
@@ -520,7 +531,13 @@ def test_no_rows_are_accepted(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["bernoulli", "continuous_bernoulli", "discretized_logistic"]
+    "name",
+    [
+        "bernoulli",
+        "continuous_bernoulli",
+        "discretized_logistic",
+        "discretized_logistic_mixture",
+    ],
 )
 @pytest.mark.parametrize(
     ("scale", "shift", "remedy"),
@@ -594,14 +611,16 @@ def test_a_black_image_is_not_taken_for_binarised_data():
     assert ContinuousBernoulli().check(np.zeros((2, 4, 4, 1), np.uint8)) is None
 
 
-def test_values_between_the_grey_levels_are_refused_by_the_discretized_logistic_alone():
+@pytest.mark.parametrize("kind", [DiscretizedLogistic, DiscretizedLogisticMixture])
+def test_values_between_the_grey_levels_are_refused_by_the_discretized_alone(kind):
     x = grey()
     x[3, 0, 0, 0] = 100.5 / 255
     with pytest.raises(ValueError, match=r"multiples of 1/255.*0\.394118 in row 3"):
-        DiscretizedLogistic().check(x)
+        kind().check(x)
     with pytest.raises(ValueError, match="multiples of 1/255"):
-        DiscretizedLogistic().check(np.uint16([[0, 300, 65535]]))
-    assert DiscretizedLogistic().check(np.uint16([[0, 257, 65535]])) is None
+        kind().check(np.uint16([[0, 300, 65535]]))
+    assert kind().check(np.uint16([[0, 257, 65535]])) is None
+    assert not kind().fits(tf.constant(x)) and kind().fits(tf.constant(x[:3]))
     assert Bernoulli().check(x) is None
 
 

@@ -81,6 +81,7 @@ def test_a_preset_leaves_out_what_the_model_does_not_use(monkeypatch):
         ({"prior_components": 5}, "--prior to gaussian_mixture or vamp"),
         ({"layer_order": "split"}, "without --batch_norm and --dropout"),
         ({"likelihood_scale": 0.1}, "--likelihood to gaussian_fixed"),
+        ({"likelihood_components": 5}, "--likelihood to discretized_logistic_mixture"),
         (
             {"strategy": "one_device", "virtual_devices": 2},
             "--strategy to auto or mirrored",

@@ -1,0 +1,53 @@
+"""Patches of photographs: where they are from, and that no pixel is in both splits."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_sample_images
+
+from keras_vae.data import patches
+from keras_vae.data.datasets import load
+
+COUNTS = {32: (8000, 156), 64: (4000, 36)}
+
+
+@pytest.mark.parametrize(("name", "size"), [("patches", 32), ("patches64", 64)])
+def test_patches_are_8_bit_colour_images_with_their_photograph(name, size):
+    data = load(name)
+    assert data.kind == "images" and data.input_shape == (size, size, 3)
+    assert (len(data.train), len(data.test)) == COUNTS[size]
+    assert data.train.x.dtype == data.test.x.dtype == np.uint8
+    assert data.label_names == ("china", "flower")
+    assert np.bincount(data.train.y).tolist() == [COUNTS[size][0] // 2] * 2
+    again = load(name)
+    np.testing.assert_array_equal(data.train.x[:50], again.train.x[:50])
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_no_pixel_of_a_test_patch_is_in_a_training_patch(size):
+    seen = np.zeros((2, 2, 427, 640), int)
+    for split, of in enumerate((patches.training_places, patches.held_out_places)):
+        for photograph, row, column in of(size):
+            block = seen[split, photograph, row : row + size, column : column + size]
+            assert block.shape == (size, size)  # none reaches beyond the picture
+            block += 1
+    assert not np.any((seen[0] > 0) & (seen[1] > 0))
+    assert seen[1].max() == 1
+    left, right = patches.TEST_COLUMNS
+    assert np.mean(seen[0][:, :, :left] > 0) > 0.98
+    assert np.mean(seen[0][:, :, right:] > 0) > 0.98
+
+
+def test_patches_are_what_the_photographs_hold_at_their_places():
+    data, pictures = load("patches"), load_sample_images()
+    order = [name.endswith("flower.jpg") for name in pictures.filenames]
+    by_label = [pictures.images[order.index(label)] for label in (False, True)]
+    for split, of in (
+        (data.train, patches.training_places),
+        (data.test, patches.held_out_places),
+    ):
+        for x, y, (photograph, row, column) in zip(
+            split.x[:40], split.y[:40], of(32)[:40], strict=True
+        ):
+            assert y == photograph
+            here = by_label[photograph][row : row + 32, column : column + 32]
+            np.testing.assert_array_equal(x, here)
