@@ -63,7 +63,25 @@ def test_the_figures_are_those_of_evaluate_and_of_the_estimate(parts, metrics):
     assert metrics["num_importance_samples"] == 20
     assert metrics["num_examples"] == 90
     assert sum(metrics["kl_per_dimension"]) == pytest.approx(metrics["kl_loss"])
-    assert "bits_per_dimension" not in metrics  # grey values under Bernoulli
+    assert not any(
+        "bits_per_dimension" in name for name in metrics
+    )  # grey values under Bernoulli
+
+
+@pytest.mark.parametrize(
+    "likelihood", ["discretized_logistic", "discretized_logistic_mixture"]
+)
+def test_bits_per_dimension_are_those_of_the_bound_and_of_the_nll(parts, likelihood):
+    model = VAE(latent_dim=2, input_shape=(8, 8, 1), likelihood=likelihood, seed=0)
+    few = [Examples(part.split.take(np.arange(40))) for part in parts]
+    metrics = summary.evaluate(model, *few, num_importance_samples=4)
+    nats_per_bit = 64 * np.log(2.0)
+    for name, bits in (
+        ("neg_elbo", "neg_elbo_bits_per_dimension"),
+        ("importance_weighted_nll", "bits_per_dimension"),
+    ):
+        assert metrics[bits] == pytest.approx(metrics[name] / nats_per_bit, rel=1e-6)
+    assert "-ELBO in bits per dimension" in summary.table(metrics)
 
 
 def test_figures_by_class_average_to_those_of_all(metrics):
