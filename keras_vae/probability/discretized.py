@@ -95,10 +95,10 @@ class DiscretizedLogistic(Likelihood):
 class DiscretizedLogisticMixture(DiscretizedLogistic):
     """p = sum_k w_k prod_c (F((x_c - m_kc + h) / s_kc) - F((x_c - m_kc - h) / s_kc)).
 
-    A mixture over the 256 values k/255, of bins as those of `DiscretizedLogistic`
-    (Salimans et al. 2017, equations 2 and 3). Where the last axis has three channels, a
-    pixel's red, green and blue share the component, and the locations of green and blue
-    are linear in those before: m_g + a (r - 1/2), m_b + b (r - 1/2) + c (g - 1/2), with
+    A mixture of K logistics over the 256 values k/255, with the bins of
+    `DiscretizedLogistic` (Salimans et al. 2017, equations 2 and 3). Where the last axis
+    has three channels, a pixel's red, green and blue share the component, and the
+    locations of green and blue are linear in those before: m_g + a (r - 1/2), m_b + b (r - 1/2) + c (g - 1/2), with
     a, b and c of each component from the decoder. With any other number of channels
     each has a mixture of its own.
 
@@ -107,7 +107,7 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
     each element and component.
 
     Args:
-        components: Number of logistics.
+        components: K, the number of logistics.
         image: See `Likelihood`; without effect here.
         **kwargs: Of `keras.layers.Layer`.
 

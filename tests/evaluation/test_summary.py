@@ -63,9 +63,8 @@ def test_the_figures_are_those_of_evaluate_and_of_the_estimate(parts, metrics):
     assert metrics["num_importance_samples"] == 20
     assert metrics["num_examples"] == 90
     assert sum(metrics["kl_per_dimension"]) == pytest.approx(metrics["kl_loss"])
-    assert not any(
-        "bits_per_dimension" in name for name in metrics
-    )  # grey values under Bernoulli
+    # Grey values under Bernoulli are no outcomes of it.
+    assert not any("bits_per_dimension" in name for name in metrics)
 
 
 @pytest.mark.parametrize(
