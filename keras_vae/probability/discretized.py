@@ -98,9 +98,10 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
     A mixture of K logistics over the 256 values k/255, with the bins of
     `DiscretizedLogistic` (Salimans et al. 2017, equations 2 and 3). Where the last axis
     has three channels, a pixel's red, green and blue share the component, and the
-    locations of green and blue are linear in those before: m_g + a (r - 1/2), m_b + b (r - 1/2) + c (g - 1/2), with
-    a, b and c of each component from the decoder. With any other number of channels
-    each has a mixture of its own.
+    locations of green and blue are linear in the channels before them:
+    m_g + a (r - 1/2), m_b + b (r - 1/2) + c (g - 1/2), with a, b and c of each
+    component from the decoder. With any other number of channels each has a mixture of
+    its own.
 
     The decoder gives weights as logits, locations, log scales and coefficients, in this
     order: 10 numbers for each pixel and component with three channels, and else 3 for
