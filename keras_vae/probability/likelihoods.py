@@ -25,6 +25,18 @@ from keras_vae.probability.likelihood_base import (
     Likelihood,
 )
 
+__all__ = [
+    "LIKELIHOODS",
+    "Bernoulli",
+    "ContinuousBernoulli",
+    "DiscretizedLogistic",
+    "DiscretizedLogisticMixture",
+    "Gaussian",
+    "GaussianFixed",
+    "GaussianPerPixel",
+    "Likelihood",
+]
+
 # Where a pixel is nearly always black, a bias at its mean leaves the sigmoid so flat
 # that the KL can shut the latents before the decoder learns what they are for.
 _INITIAL_MEANS = (0.05, 0.95)
