@@ -135,7 +135,7 @@ def accumulated(
     if microbatches == 1:
         return work(batch)
     count = tf.clip_by_value(batch.part.count, 1, microbatches)
-    untouched: set[tuple[int, int]] = set()
+    untouched = set()
 
     def add(number: tf.Tensor, loss: tf.Tensor, sums: list[Any]) -> Any:
         more, gradients = work(batch.cut(number, count))

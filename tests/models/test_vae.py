@@ -452,3 +452,12 @@ def test_a_subclass_of_0_1_0_may_override_and_call_the_old_names():
     shifted.set_weights(plain.get_weights())
     np.testing.assert_allclose(shifted.encode(x), plain.encode(x) + 1.0, rtol=1e-5)
     assert VAE.generate is VAE.decode_params
+
+
+@pytest.mark.parametrize("microbatches", [1, 2])
+def test_a_step_in_a_graph_of_ones_own_is_read_by_autograph(microbatches, capfd):
+    vae = VAE(2, SHAPE, seed=0)
+    vae.compile(accumulate_steps=microbatches)
+    vae.ensure_built()
+    tf.function(vae.train_step)(tf.zeros((4, *SHAPE)))
+    assert "AutoGraph" not in capfd.readouterr().err
