@@ -52,6 +52,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "prior": "gaussian_mixture",
         "epochs": 150,
     },
+    "sharp": {
+        "model": "hvae",
+        "latent_dim": 16,
+        "augment": "affine",
+        "kl_schedule": "linear",
+        "kl_warmup_epochs": 5.0,
+        "epochs": 36,
+    },
     "tutorial": {
         "encoder": "mlp",
         "hidden_units": (500, 500),
@@ -87,7 +95,8 @@ PRESET_LINES = {
     "none": "the defaults",
     "fast": "a usable model in a fraction of the time",
     "good": "longer training of the default model",
-    "best": "residual nets, a mixture prior, augmentation: the lowest test NLL",
+    "best": "residual nets, a mixture prior, augmentation: one vector z at its best",
+    "sharp": "a hierarchy of latents: sharper images, a lower NLL, more time",
     "tutorial": "Chainer's VAE tutorial: 2x500 softplus, 20 latents, 100 epochs",
     "tutorial_small": "PyTorch's VAE tutorial: 20 units, 10 latents, 20 epochs",
 }

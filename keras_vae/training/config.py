@@ -352,12 +352,13 @@ class TrainConfig(RunOptions, ModelOptions):
         """
         cls.check_names(given)
         fields = {field.name: field for field in dataclasses.fields(cls)}
-        model, preset, array_names = (
+        preset, array_names = (
             checked(fields[name], given.get(name, fields[name].default))
-            for name in ("model", "preset", "array_names")
+            for name in ("preset", "array_names")
         )
         preset_values = choices.PRESETS[preset]
         chosen = {**preset_values, **given}
+        model = checked(fields["model"], chosen.get("model", fields["model"].default))
         values = {**registry.MODELS[model].defaults_for(chosen), **chosen}
         known = {**values, "array_names": array_names}
         values = {**defaults.held_out(known), **values}

@@ -36,9 +36,14 @@ def test_a_model_of_labels_has_a_heavier_kl_than_one_of_parts():
 @pytest.mark.parametrize("preset", choices.PRESETS)
 def test_every_preset_goes_with_every_model(model, preset):
     config = TrainConfig.resolve({"model": model, "preset": preset})
-    for name, value in choices.PRESETS[preset].items():
+    for name, value in {**choices.PRESETS[preset], "model": model}.items():
         wanted = FIELDS[name].default if config.unused(name) else value
         assert getattr(config, name) == wanted
+
+
+def test_a_preset_may_choose_the_model():
+    assert TrainConfig.resolve({"preset": "sharp"}).model == "hvae"
+    assert TrainConfig.resolve({"preset": "sharp", "model": "vae"}).model == "vae"
 
 
 def test_tables_name_only_flags_that_exist():
