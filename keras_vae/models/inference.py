@@ -60,9 +60,12 @@ class Inference(ChunkedTrainer):
         if z.ndim != 2 or z.shape[1] not in self.z_widths:
             shapes = " or ".join(f"(n, {width})" for width in self.z_widths)
             raise invalid_argument("z", f"shape {shapes}", received=f"shape {z.shape}")
-        return self._over(
-            self._decode_graph, z, condition, checked=False, name=f"decode{z.shape[1]}"
-        )[0]
+
+        def decode(z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, ...]:
+            return self._decode_graph(z, condition)
+
+        name = f"decode{z.shape[1]}"  # a graph for each width
+        return self._over(decode, z, condition, checked=False, name=name)[0]
 
     def reconstruct(self, x: Any, condition: Any = None) -> np.ndarray:
         """Returns the likelihood's mean at the posterior mean, `(n, *input_shape)`."""

@@ -232,7 +232,10 @@ MODELS: dict[str, ModelEntry] = {
             **_same("groups", "group_channels", "width", "finest_stride"),
             "condition": None,
         },
-        {"learning_rate": 2e-3, "weight_decay": 1e-4, "clipnorm": 200.0},
+        {
+            **{"learning_rate": 2e-3, "weight_decay": 1e-4, "clipnorm": 200.0},
+            "epochs": 40,  # each takes several times as long as those of other models
+        },
         without=_HIERARCHY,
         conditional_class="ConditionalHierarchicalVAE",
         conditional_module="conditional_hierarchical",

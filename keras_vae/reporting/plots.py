@@ -81,6 +81,8 @@ def model_graph(subject: Subject) -> Drawings:
         decoder = upper + structure.shifted(decoder, len(upper))
     count = f"{structure.weights_text(model)}{_condition(subject)}"
     size = f"{subject.latent_dim} numbers" if subject.latent_dim > 1 else "a number"
+    if groups:
+        size = f"{groups.z_dim:,} numbers in {len(groups)} groups"
     figure = graph.model_graph(
         encoder,
         [*decoder, likelihood],

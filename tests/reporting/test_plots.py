@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import keras
@@ -5,12 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_vae import VAE, networks
+from keras_vae import VAE, HierarchicalVAE, networks
 from keras_vae.data.datasets import Data, Split
 from keras_vae.reporting import catalogue, plots
 from keras_vae.reporting.drawings import Animation
 from keras_vae.reporting.runs import Run
 from keras_vae.reporting.subject import LeftOut, Subject
+from keras_vae.visualization import style
 
 QUICK = [name for name in catalogue.PLOTS if name != "tsne"]
 
@@ -66,6 +68,7 @@ def test_every_figure_is_drawn_or_says_why_not(tmp_path, latent_dim, shape, labe
     # Of other data, or of models for another task.
     left_out = {"swiss_roll", "swiss_roll_turning"}
     left_out |= {"completions", "denoising", "movement"}
+    left_out |= {"kl_per_group", "levels", "temperatures"}
     left_out |= set() if labels else {"arrow"}
     left_out |= set() if len(shape) == 3 else {"all_pairs"}
     for name in QUICK:
@@ -79,16 +82,23 @@ def test_every_figure_is_drawn_or_says_why_not(tmp_path, latent_dim, shape, labe
                 assert len({frame.shape for frame in part.frames}) == 1
                 assert len(part.frames) > 1
             else:
-                from keras_vae.visualization import style
-
                 picture = style.as_picture(part)
                 assert picture.std() > 5
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(6, 4, 1), (5, 9, 3), (7,), (8, 2)])
+def test_every_plot_of_a_hierarchy_is_drawn(tmp_path, shape):
+    run = real_run(tmp_path, 2, shape, labels=True)
+    model = HierarchicalVAE(2, shape, width=4, likelihood="gaussian", seed=0)
+    subject = Subject(dataclasses.replace(run, model=model))
+    for name in ("kl_per_group", "levels", "temperatures", "scatter", "model_graph"):
+        for plot in plots.draw(subject, name).values():
+            assert style.as_picture(plot).std() > 5
+
+
 def test_one_example_alone_is_enough_for_what_needs_no_more(tmp_path):
     run = real_run(tmp_path, 2, (6, 4, 1), labels=False)
-    import dataclasses
-
     one = run.data.train.take(np.array([0]))
     run = dataclasses.replace(
         run, data=dataclasses.replace(run.data, train=one, test=None)
