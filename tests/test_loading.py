@@ -71,6 +71,7 @@ ELSEWHERE |= {"num_labels"}
 MADE_BY_MODELS = {
     "keras_vae>Prior",
     "keras_vae>ConditionalNormal",
+    "keras_vae>PositionBias",
     "keras_vae>WholeGradientAdam",
 }
 

@@ -67,10 +67,7 @@ def evaluate(
     columns = {"reconstruction_loss": terms.reconstruction_loss}
     if model.has_kl:
         columns |= {"kl_loss": terms.kl_loss, "neg_elbo": terms.neg_elbo}
-        metrics |= _bounds(model, terms)
-        bits = likelihood.bits_per_dimension(model, x, metrics["neg_elbo"], given)
-        if bits is not None:
-            metrics["neg_elbo_bits_per_dimension"] = bits
+        metrics |= _bounds(model, terms, x, given)
         measured = test._replace(condition=given)
         nll = _importance_weighted(
             model, measured, terms, num_importance_samples, report
@@ -100,11 +97,16 @@ def _accuracy(model: Any, x: Any, labels: np.ndarray) -> dict[str, Any]:
     return {"accuracy": float(np.mean(found[known] == labels[known]))}
 
 
-def _bounds(model: Any, terms: likelihood.ElboTerms) -> dict[str, Any]:
+def _bounds(
+    model: Any, terms: likelihood.ElboTerms, x: Any, condition: Any
+) -> dict[str, Any]:
     metrics: dict[str, Any] = {
         "kl_loss": float(np.mean(terms.kl_loss)),
         "neg_elbo": float(np.mean(terms.neg_elbo)),
     }
+    bits = likelihood.bits_per_dimension(model, x, metrics["neg_elbo"], condition)
+    if bits is not None:
+        metrics["neg_elbo_bits_per_dimension"] = bits
     if terms.kl_per_dimension is None:
         return metrics
     kl = terms.kl_per_dimension.mean(axis=0)

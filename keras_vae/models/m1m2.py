@@ -8,8 +8,12 @@ import tensorflow as tf
 from keras_vae import networks
 from keras_vae.errors import invalid_argument
 from keras_vae.models.inference import Weigh
-from keras_vae.models.partial_labels import label_classifier
-from keras_vae.models.semi_supervised import M2, LabelledLatent
+from keras_vae.models.partial_labels import (
+    LabelledLatent,
+    label_classifier,
+    over_labels,
+)
+from keras_vae.models.semi_supervised import M2
 from keras_vae.models.terms import Output, call_on_rows, log_ratio
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
@@ -131,7 +135,8 @@ class M1M2(M2):
             pairs = tf.repeat(z_1, self.num_classes, axis=0)
             each = log_ratio(self.upper_likelihood.log_prob(pairs, params), latent)
             labels = tf.repeat(condition, num_samples)
-            log_p = tf.reshape(self.over_labels(each, labels), [-1, num_samples])
+            summed = over_labels(each, labels, self.known_labels(labels))
+            log_p = tf.reshape(summed, [-1, num_samples])
             log_prob = self.log_likelihood(x, VAE.decode_params(self, lower.z))
             lower = lower._replace(log_p=tf.transpose(log_p))
             return log_ratio(log_prob, lower)[:wanted]

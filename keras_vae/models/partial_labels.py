@@ -86,6 +86,33 @@ class LabelInference(NamedTuple):
     """1 where a known label is the most probable one, else 0; (batch,)."""
 
 
+class LabelledLatent(NamedTuple):
+    """What the loss is made of, summed over labels: M2's `Latent`."""
+
+    kl: Any
+    """KL(q(y, z|x) || p(y, z)), in nats, (batch,)."""
+    penalty: Any
+    """What the loss adds to the reconstruction, in nats, (batch,)."""
+    labels: LabelInference
+
+
+def over_labels(
+    log_weight: tf.Tensor, label: tf.Tensor, one_hot: tf.Tensor
+) -> tf.Tensor:
+    """Adds up p(y) times weights, as logs: (k, batch * num_classes) to (k, batch).
+
+    Args:
+        log_weight: Of each example under each label.
+        label: (batch,), `NO_LABEL` where it is not known: then all are added up.
+        one_hot: Its code, (batch, num_classes), all 0 where it is not known.
+    """
+    known, classes = tf.cast(one_hot, tf.float64), one_hot.shape[-1]
+    unknown = (label == NO_LABEL)[:, tf.newaxis]
+    log_p = tf.where(unknown, tf.zeros_like(known), tf.math.log(known))
+    each = tf.reshape(log_weight, [-1, tf.shape(label)[0], classes])
+    return tf.reduce_logsumexp(each + log_p - math.log(classes), axis=-1)
+
+
 def label_inference(
     log_q: tf.Tensor, label: tf.Tensor, one_hot: tf.Tensor, joint: bool = True
 ) -> LabelInference:

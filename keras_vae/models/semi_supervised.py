@@ -1,7 +1,6 @@
 """Semi-supervised VAEs (Kingma et al. 2014): few examples have a label, many do not."""
 
-import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,9 +16,11 @@ from keras_vae.models.partial_labels import (
     LABELLED_SHARE,
     NO_LABEL,
     LabelInference,
+    LabelledLatent,
     PartialLabel,
     label_classifier,
     label_inference,
+    over_labels,
     rows_for_labels,
 )
 from keras_vae.models.terms import (
@@ -36,16 +37,6 @@ from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, noise_scope
 from keras_vae.probability.distributions import bound_log_var, to_float32
-
-
-class LabelledLatent(NamedTuple):
-    """What the loss is made of, summed over labels: M2's `Latent`."""
-
-    kl: Any
-    """KL(q(y, z|x) || p(y, z)), in nats, (batch,)."""
-    penalty: Any
-    """What the loss adds to the reconstruction, in nats, (batch,)."""
-    labels: LabelInference
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -335,20 +326,10 @@ class M2(CVAE):
             observed = self.to_model(x)
             params, latent = self.under_each_label(observed, noise, False, num_samples)
             each = log_ratio(self.log_likelihood(pairs, params), latent)
-            return self.over_labels(each, condition)[:wanted]
+            known = self.known_labels(condition)
+            return over_labels(each, condition, known)[:wanted]
 
         return weigh
-
-    def over_labels(self, log_weight: tf.Tensor, label: tf.Tensor) -> tf.Tensor:
-        """Adds up p(y) times weights: (k, batch * num_classes) to (k, batch), logs."""
-        known = tf.cast(self.known_labels(label), tf.float64)
-        log_p = tf.where(
-            (label == NO_LABEL)[:, tf.newaxis],
-            tf.zeros_like(known),
-            tf.math.log(known),
-        ) - math.log(self.num_classes)
-        shape = [-1, tf.shape(label)[0], self.num_classes]
-        return tf.reduce_logsumexp(tf.reshape(log_weight, shape) + log_p, axis=-1)
 
     def track_more(self, output: Output) -> None:
         """What the labels that are known say of those that are inferred."""

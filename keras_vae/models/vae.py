@@ -7,17 +7,15 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.arguments import checked_shape, in_range, refuse_unused
-from keras_vae.data.pipeline import as_unit
 from keras_vae.engine.divergence import Update, apply_if_finite
 from keras_vae.engine.microbatches import (
-    BatchPart,
     Microbatch,
     accumulated,
     weighted_batch,
 )
-from keras_vae.errors import invalid_argument
+from keras_vae.models.hooks import Hooks
 from keras_vae.models.schedules import final_weights, weight_at
-from keras_vae.models.state import State, dtype_policy_scope
+from keras_vae.models.state import dtype_policy_scope
 from keras_vae.models.terms import (
     Latent,
     Output,
@@ -32,7 +30,7 @@ from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, copies_scope, noise_scope
 from keras_vae.probability.distributions import NormalByRow, bound_log_var, to_float32
 from keras_vae.probability.likelihoods import Likelihood
-from keras_vae.probability.priors import PRIORS, Prior, StandardNormal
+from keras_vae.probability.priors import PRIORS, Prior
 
 POSTERIORS = ("diagonal", "isotropic")
 """One variance for each dimension, or one for all."""
@@ -43,7 +41,7 @@ _OLD_NAMES = {"encode_params": "infer", "decode_params": "generate"}
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class VAE(State):
+class VAE(Hooks):
     """A variational autoencoder.
 
     It minimises -ELBO = -E_q[log p(x|z)] + beta KL(q(z|x) || p(z)) in nats per example,
@@ -147,21 +145,6 @@ class VAE(State):
         self._penalty_tracker = (
             keras.metrics.Mean(name="penalty_loss") if self._has_own_penalty() else None
         )
-
-    @property
-    def z_dim(self) -> int:
-        """How many numbers z has; more than `latent_dim` in hierarchies."""
-        return self.latent_dim
-
-    @property
-    def z_widths(self) -> tuple[int, ...]:
-        """How many numbers of z `decode` takes: all, or those of the first groups."""
-        return (self.z_dim,)
-
-    @property
-    def has_standard_prior(self) -> bool:
-        """Whether p(z) = N(0, I)."""
-        return isinstance(self.prior, StandardNormal)
 
     # The model, statement by statement.
 
@@ -414,73 +397,9 @@ class VAE(State):
         condition = self.condition_on(x, condition, noise)
         return self.means(self.encode_params(x, condition)[0], condition)
 
-    # What other models change.
-
-    def track_more(self, output: Output) -> None:
-        """Adds to metrics of a model's own, where it has some: nothing here."""
-        del output  # a body, without which AutoGraph cannot read the function
-
-    def other_updates(
-        self, output: Output, part: BatchPart
-    ) -> tuple[tf.Tensor | float, list[Update]]:
-        """What else a model trains in a step (a discriminator, say): nothing here.
-
-        Returns:
-            The loss of what else is trained, and its updates.
-        """
-        return 0.0, []
-
     def _has_own_penalty(self) -> bool:
         overridden = type(self).latent_penalty is not VAE.latent_penalty
         return overridden or self.free_bits > 0
-
-    def split_inputs(self, inputs: Any) -> tuple[tf.Tensor, Any]:
-        """Returns x and the condition, which is None here."""
-        return as_unit(inputs), None
-
-    def condition_on(self, x: tf.Tensor, condition: Any, noise: RowNoise) -> Any:
-        """What x is conditioned on where no condition came with it: nothing here."""
-        return condition
-
-    def merge_observed(self, x: tf.Tensor, condition: Any) -> tf.Tensor:
-        """Generated x, with what the condition says of it in its place."""
-        return x
-
-    def likelihood_weight(self, condition: Any) -> tf.Tensor | None:
-        """The weight of each element of x in log p(x|z); None: all count."""
-        return None
-
-    def encoder_input(self, x: tf.Tensor, condition: Any) -> Any:
-        """What the encoder is called with."""
-        return self.to_model(x)
-
-    def decoder_input(self, z: tf.Tensor, lead: tf.Tensor, condition: Any) -> Any:
-        """What the decoder is called with; z is `(prod(lead), latent_dim)`."""
-        return z
-
-    def prior_log_prob(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
-        """Returns log p(z) in nats, (num_samples, batch)."""
-        return self.prior.log_prob(z, self.encode_params)
-
-    def prior_kl(
-        self, z_mean: tf.Tensor, z_log_var: tf.Tensor, condition: Any = None
-    ) -> tf.Tensor | None:
-        """KL(q(z|x) || p(z)) where it has a closed form, else None."""
-        return self.prior.kl(z_mean, z_log_var)
-
-    def prior_sample(
-        self, n: Any, seed: Any, condition: Any = None, temperature: float = 1.0
-    ) -> tf.Tensor:
-        """Draws z from p(z), (n, z_dim), with standard deviations so many times."""
-        z = self.prior.sample(n, seed, self.encode_params)
-        if temperature == 1.0:
-            return z
-        if self.prior.kl(z[:1], tf.zeros_like(z[:1])) is None:
-            prior = type(self.prior).__name__
-            raise invalid_argument(
-                "temperature", f"1 with the prior {prior}, no normal", temperature
-            )
-        return temperature * z
 
     # What is generated.
 
