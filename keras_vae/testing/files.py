@@ -82,7 +82,7 @@ def measured_loaded(folder: str, kind: type) -> dict[str, Any]:
     """Returns what is measured of the model in a folder, on the examples beside it."""
     path = Path(folder)
     model = load_model(path / "model.keras", custom_objects={kind.__name__: kind})
-    with np.load(path / "examples.npz") as arrays:
+    with np.load(path / "examples.npz", allow_pickle=False) as arrays:
         return _measured(model, arrays)
 
 
@@ -118,7 +118,7 @@ def _measured_elsewhere(folder: str, kind: type) -> dict[str, Any] | None:
         raise AssertionError(
             f"a new process cannot load the model: {result.stderr.strip()[-1000:]}"
         )
-    with np.load(Path(folder) / "measured.npz") as found:
+    with np.load(Path(folder) / "measured.npz", allow_pickle=False) as found:
         return dict(found)
 
 
