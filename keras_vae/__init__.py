@@ -9,7 +9,7 @@ from typing import Any
 
 from keras_vae.models import registry
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 _HOME = {
     **{

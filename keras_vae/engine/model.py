@@ -9,7 +9,7 @@ import tensorflow as tf
 
 
 class _OldName:
-    """The name of `needs_global_batch` until 0.1.0, of classes and of models."""
+    """The name of `needs_global_batch` in 0.1.0, of classes and of models."""
 
     def __get__(self, model: Any, kind: Any) -> bool:
         return bool((kind if model is None else model).needs_global_batch)

@@ -162,6 +162,7 @@ class Hierarchy(VAE):
         if condition is not None:
             shape = tf.concat([[rows], tf.shape(condition)[1:]], axis=0)
             given = repeated(tf.broadcast_to(condition, shape), num)
+        # One draw of so many rows: `CopiesNoise` needs a number that is no tensor.
         latent = self._drawn(
             [repeated(feature, num) for feature in features], noise, given, None, 1
         )
@@ -182,7 +183,7 @@ class Hierarchy(VAE):
         self, latent: Latent, condition: Any = None, training: bool | None = None
     ) -> tf.Tensor:
         """p(x|z) of drawn z, from where the top-down path ended."""
-        return self._decoded(latent.path, tf.shape(latent.z)[:-1], training)
+        return self._decoded(latent.decoder_input, tf.shape(latent.z)[:-1], training)
 
     def decode_params(
         self, z: tf.Tensor, condition: Any = None, training: bool | None = None

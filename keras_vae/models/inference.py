@@ -37,12 +37,12 @@ class Inference(ChunkedTrainer):
     """
 
     def posterior(self, x: Any, condition: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        """q(z|x): returns z_mean and z_log_var, `(n, latent_dim)` each."""
+        """q(z|x): returns z_mean and z_log_var, `(n, z_dim)` each."""
         z_mean, z_log_var = self._over(self._infer_graph, x, condition)
         return z_mean, z_log_var
 
     def encode(self, x: Any, condition: Any = None) -> np.ndarray:
-        """Returns the posterior means, `(n, latent_dim)`."""
+        """Returns the posterior means, `(n, z_dim)`."""
         return self.posterior(x, condition)[0]
 
     def decode(self, z: Any, condition: Any = None) -> np.ndarray:
@@ -100,12 +100,8 @@ class Inference(ChunkedTrainer):
         seed = fresh_seed() if seed is None else int(seed)
         key = np.asarray([seed & 0x7FFFFFFF, (seed >> 31) & 0x7FFFFFFF], np.int32)
         condition = self.needed_condition(condition, n)
-        if temperature == 1.0:
-            z = self.prior_sample(int(n), tf.constant(key), condition).numpy()
-        else:
-            z = self.prior_sample(
-                int(n), tf.constant(key), condition, temperature
-            ).numpy()
+        of = () if temperature == 1.0 else (temperature,)  # older overrides take none
+        z = self.prior_sample(int(n), tf.constant(key), condition, *of).numpy()
         if not draw:
             return self.decode(z, condition)
         draws, first = [], 0
@@ -231,7 +227,7 @@ class Inference(ChunkedTrainer):
         if bias.shape[0] != np.prod(self.likelihood.params_shape(self.data_shape)):
             mean = mean.mean(axis=tuple(range(mean.ndim - 1)))
         start = self.likelihood.initial_bias(mean, self.data_shape)
-        if start is not None:
+        if start is not None:  # of a user's own likelihood
             bias.assign(np.reshape(start, bias.shape))
 
     def export(self, path: str | os.PathLike[str]) -> None:

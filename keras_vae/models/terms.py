@@ -24,15 +24,15 @@ class Latent(NamedTuple):
     the samples' mean of log q - log p, (batch,)."""
     step: Any
     """Training steps so far, int64."""
-    path: Any = None
+    decoder_input: Any = None
     """What the decoder is given, (num_samples * batch, ...), where drawing z found it
     on the way; else it is z."""
 
     def first(self, count: Any) -> "Latent":
         """The same with only the first samples."""
         some = {name: getattr(self, name)[:count] for name in ("z", "log_q", "log_p")}
-        if self.path is not None:
-            some["path"] = self.path[: count * tf.shape(self.z)[1]]
+        if self.decoder_input is not None:
+            some["decoder_input"] = self.decoder_input[: count * tf.shape(self.z)[1]]
         return self._replace(**some)
 
 

@@ -37,7 +37,7 @@ POSTERIORS = ("diagonal", "isotropic")
 
 
 _OLD_NAMES = {"encode_params": "infer", "decode_params": "generate"}
-"""Of methods until 0.1.0: subclasses of that time override and call them."""
+"""Of methods in 0.1.0: subclasses of that time override and call them."""
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -62,6 +62,7 @@ class VAE(Hooks):
         num_samples: Samples of the posterior for each example in the loss.
         free_bits: Nats of KL for each example and dimension that cost nothing more: the
             penalty is max(KL, free_bits) (Kingma et al. 2016, without their averaging).
+            Of the whole KL latent_dim times as many, where the prior has no closed one.
         seed: Of all noise. None draws one; it is saved with the model.
 
     Raises:
@@ -180,8 +181,8 @@ class VAE(Hooks):
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Output:
         """What `call` gives as a layer of a functional model: tensors alone."""
         output: Output = super().compute_output_spec(*args, **kwargs)
-        if getattr(output.latent, "path", ()) is None:
-            output = output._replace(latent=output.latent._replace(path=()))
+        if getattr(output.latent, "decoder_input", ()) is None:
+            output = output._replace(latent=output.latent._replace(decoder_input=()))
         return output if output.condition is not None else output._replace(condition=())
 
     def encode_params(
@@ -268,7 +269,7 @@ class VAE(Hooks):
     def latent_penalty(self, latent: Latent) -> tf.Tensor:
         """The hook: what the loss adds to the reconstruction, `(batch,)` in nats.
 
-        Here beta KL, with `free_bits`. Other objectives override this and nothing else.
+        Here beta KL, with `free_bits`. Most objectives override this and nothing else.
         """
         kl = latent.kl
         if self.free_bits:
@@ -287,12 +288,14 @@ class VAE(Hooks):
     ) -> tf.Tensor:
         """Returns -log p(x|z), weighted, plus what Keras collected from `add_loss`.
 
+        That is the penalty on z, beta KL, which `call` added, and regularizers.
+
         Args:
             x: (batch, *input_shape).
             y: Not used: the example is its own target.
             y_pred: The `Output` of calling the model on x.
-            sample_weight: (batch,), weights that sum to the number of replicas over the
-                global batch; by default the mean is taken.
+            sample_weight: (batch,), in `fit` replicas * microbatches / global batch
+                times the example's own weight; by default the mean is taken.
             training: Whether this is a training step.
         """
         reconstruction = self.reconstruction_of(x, y_pred)
@@ -354,6 +357,8 @@ class VAE(Hooks):
 
         The terms of all replicas and all their microbatches sum to the loss.
         """
+        # An example weighs 1 / (global batch) times its own weight. Here that is times
+        # microbatches * replicas, since the loss of a microbatch is divided by both.
         # What does not come from examples (regularizers) is in the loss of each replica
         # and microbatch. Keras divides by the replicas, in `compute_loss`.
         replicas = tf.distribute.get_strategy().num_replicas_in_sync

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras_vae.errors import invalid_argument
 from keras_vae.noise import RowNoise
 from keras_vae.probability import support
+from keras_vae.probability.distributions import to_float32
 from keras_vae.probability.functions import bounded, softplus
 from keras_vae.probability.likelihood_base import (
     INITIAL_IMAGE_SCALE,
@@ -174,7 +175,7 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
     def _parameters(self, params: tf.Tensor) -> list[tf.Tensor]:
         # Each is (..., components, pixels): one pixel of three channels that share a
         # component, or as many as there are channels, each for itself.
-        params = self._float(params)
+        params = to_float32(tf.convert_to_tensor(params))
         kinds = _KINDS[3 if params.shape[-1] == _KINDS[3] * self.components else 1]
         parts = [kinds, self.components, params.shape[-1] // (kinds * self.components)]
         parameters = tf.reshape(params, tf.concat([tf.shape(params)[:-1], parts], 0))

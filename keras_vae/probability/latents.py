@@ -38,15 +38,6 @@ class LatentGroups(tuple[LatentGroup, ...]):
         """How many numbers z has."""
         return sum(group.size for group in self)
 
-    def split(self, z: tf.Tensor) -> list[tf.Tensor]:
-        """Returns the groups of z: (..., z_dim) to (..., *shape) each."""
-        lead = tf.shape(z)[:-1]
-        cut = tf.split(z, [group.size for group in self], axis=-1)
-        return [
-            tf.reshape(values, tf.concat([lead, group.shape], axis=0))
-            for group, values in zip(self, cut, strict=True)
-        ]
-
     def sums(self, per_dimension: tf.Tensor) -> tf.Tensor:
         """Adds up within each group: (..., z_dim) to (..., groups)."""
         cut = tf.split(per_dimension, [group.size for group in self], axis=-1)

@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from keras_vae.noise import RowNoise
 from keras_vae.probability import support
+from keras_vae.probability.distributions import to_float32
 
 LOG_SCALE_LIMIT = 20.0  # keeps exp(log scale) and its square finite in float32
 INITIAL_IMAGE_SCALE = 0.25  # about the standard deviation of images in [0, 1]
@@ -143,15 +144,9 @@ class Likelihood(keras.layers.Layer):
         """The arguments, to build an equal likelihood from."""
         return {**super().get_config(), "image": self.image}
 
-    @staticmethod
-    def _float(params: tf.Tensor) -> tf.Tensor:
-        """The decoder's output in float32, or float64 where it is that."""
-        params = tf.convert_to_tensor(params)
-        return params if params.dtype == tf.float64 else tf.cast(params, tf.float32)
-
     def _numbers(self, params: tf.Tensor) -> list[tf.Tensor]:
-        """The decoder's output as `_float`, split per `params_shape`."""
-        params = self._float(params)
+        """The decoder's output as float32, split per `params_shape`."""
+        params = to_float32(tf.convert_to_tensor(params))
         if self.numbers_per_element == 1:
             return [params]
         return tf.split(params, self.numbers_per_element, axis=-1)

@@ -110,7 +110,7 @@ def _built(
         posteriors = condition.code_shape[0]
     of_encoder = condition if of_networks.encoder else None
     of_decoder = condition if of_networks.decoder else None
-    if "encoder" in entry.without:
+    if entry.hierarchical:
         arguments["network_options"] = _style(config)
     else:
         arguments["encoder"] = _encoder(config, input_shape, of_encoder, posteriors)

@@ -195,7 +195,8 @@ class ModelOptions(Options):
     )
     free_bits: float = option(
         0.0,
-        "nats of KL that each latent dimension of each example has for nothing",
+        "nats of KL that each latent dimension (hvae: each group) of each example has "
+        "for nothing",
         minimum=0,
         maximum=1_000,
     )
