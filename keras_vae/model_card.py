@@ -179,20 +179,22 @@ def data_facts(config: Mapping[str, Any], data: Any) -> dict[str, str]:
 
 def model_facts(config: Mapping[str, Any], model: Any) -> dict[str, str]:
     """Returns what there is to know of the model, by name."""
-    networks = {
-        part: f"{config.get(part)}, {getattr(model, part).count_params():,} parameters"
-        for part in ("encoder", "decoder")
-    }
-    facts = {
-        "Class": f"keras_vae {type(model).__name__}",
-        "Latent dimensions": str(model.latent_dim),
-        "Encoder": networks["encoder"],
-        "Decoder": networks["decoder"],
-        "Likelihood": type(model.likelihood).__name__,
-    }
+    facts = {"Class": f"keras_vae {type(model).__name__}"}
+    groups = getattr(model, "latent_groups", None)
+    if groups:
+        names = ", ".join(group.name for group in groups)
+        facts["Latent dimensions"] = f"{model.z_dim:,} in {len(groups)} groups: {names}"
+        facts["Networks"] = f"{model.count_params():,} parameters"
+    else:
+        facts["Latent dimensions"] = str(model.latent_dim)
+        for part in ("encoder", "decoder"):
+            parameters = getattr(model, part).count_params()
+            facts[part.capitalize()] = f"{config.get(part)}, {parameters:,} parameters"
+    facts["Likelihood"] = type(model.likelihood).__name__
     if model.has_kl:
-        facts["Prior"] = type(model.prior).__name__
-        facts["Posterior"] = f"normal, {model.posterior_family}"
+        learned = "normals, each group given those above it"
+        facts["Prior"] = learned if groups else type(model.prior).__name__
+        facts["Posterior"] = learned if groups else f"normal, {model.posterior_family}"
     if model.condition_spec is not None:
         facts["Conditioned on"] = str(config.get("condition"))
     return facts
@@ -336,7 +338,7 @@ def _limits(metrics: Mapping[str, Any], model: Any) -> list[str]:
             "the best epoch was chosen."
         )
     active = metrics.get("active_units", model.latent_dim)
-    if active < model.latent_dim:
+    if active < model.latent_dim and not hasattr(model, "latent_groups"):
         limits.append(
             f"Only {active} of its {model.latent_dim} latent dimensions carry anything."
         )

@@ -144,7 +144,8 @@ def accumulated(
                 if gradient is None:
                     untouched.add((i, j))
                 else:
-                    sums[i][j] += tf.convert_to_tensor(gradient)
+                    gradient = tf.convert_to_tensor(gradient)
+                    sums[i][j] += tf.ensure_shape(gradient, sums[i][j].shape)
         return number + 1, loss + more, sums
 
     zeros = [[tf.zeros(v.shape, v.dtype) for v in own] for own in variables]

@@ -1,5 +1,6 @@
 """Hierarchical VAEs: z in groups, drawn top-down, each given those before it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,9 @@ from keras_vae.probability.latents import (
     concatenated,
 )
 
+_OPTIONS = dict.fromkeys(
+    ("activation", "initializer", "dropout", "normalization", "normalize_after")
+)
 _NETWORKS = {"resnet": "residual blocks, of convolutions or of dense layers"}
 
 
@@ -53,7 +57,9 @@ class Hierarchy(VAE):
         self.finest_stride = _checked_stride(finest_stride)
         if groups is None:
             groups = hierarchy.default_groups(shape, self.finest_stride)
-        self.groups = _checked_groups(groups)
+        self.groups = _checked_groups(groups, 1 if len(shape) == 1 else 2)
+        for name in network_options or {}:
+            lookup("network_options", name, _OPTIONS)
         self._network_options = {
             name: keras.saving.deserialize_keras_object(value)
             if isinstance(value, Mapping)
@@ -82,15 +88,16 @@ class Hierarchy(VAE):
         return self.latent_groups.z_dim
 
     def _named_groups(self, latent_dim: int) -> list[LatentGroup]:
-        groups = []
+        groups: list[LatentGroup] = []
+        of_size: Counter[tuple[int, ...]] = Counter()
         for level, (size, count) in enumerate(
             zip(self._sizes, self.groups, strict=True)
         ):
-            for number in range(count):
-                top = level == number == 0
-                place = "x".join(map(str, size)) or f"vector{level or ''}"
-                channels = latent_dim if level == 0 else self.group_channels
-                name = "top" if top else f"{place}/{number + 1}"
+            channels = latent_dim if level == 0 else self.group_channels
+            for _ in range(count):
+                of_size[size] += 1  # several levels have one size where sides are 1
+                place = "x".join(map(str, size)) or "vector"
+                name = f"{place}/{of_size[size]}" if groups else "top"
                 groups.append(LatentGroup(name, (*size, int(channels))))
         return groups
 
@@ -118,7 +125,7 @@ class Hierarchy(VAE):
     ) -> list[tf.Tensor]:
         """The bottom-up features of x, those of the top first."""
         found = call_on_rows(self.encoder, self.to_model(x), training)
-        return list(found)
+        return list(keras.tree.flatten(found))
 
     def _drawn(
         self,
@@ -183,7 +190,10 @@ class Hierarchy(VAE):
         self, latent: Latent, condition: Any = None, training: bool | None = None
     ) -> tf.Tensor:
         """p(x|z) of drawn z, from where the top-down path ended."""
-        return self._decoded(latent.decoder_input, tf.shape(latent.z)[:-1], training)
+        with copies_scope(latent.z.shape[0]):
+            return self._decoded(
+                latent.decoder_input, tf.shape(latent.z)[:-1], training
+            )
 
     def decode_params(
         self, z: tf.Tensor, condition: Any = None, training: bool | None = None
@@ -215,7 +225,8 @@ class Hierarchy(VAE):
         return tf.cast(self.beta_at(latent.step), kl.dtype) * kl
 
     def _has_own_penalty(self) -> bool:
-        return self.free_bits > 0
+        overridden = type(self).latent_penalty is not Hierarchy.latent_penalty
+        return overridden or self.free_bits > 0
 
     # The prior: the same path, without x.
 
@@ -282,10 +293,9 @@ class Hierarchy(VAE):
 
         def weigh(noise: RowNoise, num_samples: int, wanted: Any) -> tf.Tensor:
             latent = self._drawn(features, noise, condition, None, num_samples)
-            log_prob = self.log_likelihood(
-                x, self.params_of(latent, condition), condition
-            )
-            return log_ratio(log_prob, latent)[:wanted]
+            latent = latent.first(wanted)
+            params = self.params_of(latent, condition)
+            return log_ratio(self.log_likelihood(x, params, condition), latent)
 
         return weigh
 
@@ -390,7 +400,8 @@ class HierarchicalVAE(Hierarchy):
         width: Channels of the networks.
         finest_stride: Pixels of x along each side for one of the finest maps, a power
             of 2.
-        network_options: `networks.Options` of all networks.
+        network_options: Those of `networks.Options` that all networks have: activation,
+            initializer, dropout, normalization, normalize_after.
         encoder: "resnet", or a `keras.Model` from examples to features for each level,
             the top first: (batch, width), (batch, height, width, channels), ...
         decoder: "resnet", or a `keras.Model` from the end of the path, (batch, *sides
@@ -421,6 +432,8 @@ def _checked_stride(value: Any) -> int:
     return int(stride)
 
 
-def _checked_groups(value: Any) -> tuple[int, ...]:
+def _checked_groups(value: Any, levels: int) -> tuple[int, ...]:
     groups = np.atleast_1d(np.asarray(value, dtype=object)).tolist()
+    if len(groups) < levels:
+        raise invalid_argument("groups", f"{levels} numbers at least", value)
     return tuple(int(in_range("groups", count, 1, whole=True)) for count in groups)

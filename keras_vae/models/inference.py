@@ -100,6 +100,8 @@ class Inference(ChunkedTrainer):
         seed = fresh_seed() if seed is None else int(seed)
         key = np.asarray([seed & 0x7FFFFFFF, (seed >> 31) & 0x7FFFFFFF], np.int32)
         condition = self.needed_condition(condition, n)
+        if not n:
+            return np.zeros((0, *self.data_shape), np.float32)
         of = () if temperature == 1.0 else (temperature,)  # older overrides take none
         z = self.prior_sample(int(n), tf.constant(key), condition, *of).numpy()
         if not draw:

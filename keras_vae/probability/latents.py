@@ -11,7 +11,12 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from keras_vae.noise import RowNoise
-from keras_vae.probability.distributions import NormalByRow, bound_log_var, to_float32
+from keras_vae.probability.distributions import (
+    LOG_VAR_LIMIT,
+    NormalByRow,
+    bound_log_var,
+    to_float32,
+)
 
 
 class LatentGroup(NamedTuple):
@@ -70,7 +75,9 @@ class GroupNormal(NamedTuple):
         """
         shift = _flat(to_float32(mean)) * tf.exp(0.5 * self.log_var)
         change = bound_log_var(_flat(log_var))
-        return GroupNormal(self.mean + shift, self.log_var + change)
+        # Below this limit float32 draws would not follow their own density.
+        moved = tf.maximum(self.log_var + change, -LOG_VAR_LIMIT)
+        return GroupNormal(self.mean + shift, moved)
 
     def sample(self, noise: RowNoise, temperature: float | tf.Tensor = 1.0) -> Any:
         """A reparameterised draw, (batch, size); the scale is times `temperature`."""

@@ -225,9 +225,10 @@ def encode_run(
         columns |= {"neg_elbo": terms.neg_elbo, "kl_loss": terms.kl_loss}
     columns["reconstruction_loss"] = terms.reconstruction_loss
     columns["log_reconstruction_probability"] = -terms.reconstruction_loss
-    columns["z_mean"] = terms.z_mean
+    top = slice(run.model.latent_dim)  # of a hierarchy: what is below is maps
+    columns["z_mean"] = terms.z_mean[:, top]
     if run.model.has_kl:
-        columns["z_log_var"] = terms.z_log_var
+        columns["z_log_var"] = terms.z_log_var[:, top]
     latents.write_table(out, columns)
     say(f"Wrote {out}: {len(examples):,} {_SPLITS[split]} examples of {run.data.name}.")
     if run.model.has_kl:

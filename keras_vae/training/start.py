@@ -19,11 +19,16 @@ _SAME = (
     "batch_norm",
     "layer_order",
     "latent_dim",
+    "groups",
+    "group_channels",
+    "width",
+    "finest_stride",
 )
 """Flags that say what the networks are."""
 
 Weights = dict[str, list[np.ndarray]]
-"""Weights of the networks by the model's name for them, "encoder" and "decoder"."""
+"""Weights of the networks by the model's name for them: "encoder", "decoder", and the
+path between them in hierarchies."""
 
 
 def read_networks(config: TrainConfig, model: keras.Model) -> Weights:
@@ -45,7 +50,13 @@ def read_networks(config: TrainConfig, model: keras.Model) -> Weights:
         return {}
     other = _loaded(config)
     weights = {}
-    for name in ("encoder", "decoder"):
+    hierarchies = [hasattr(network, "top_down") for network in (model, other)]
+    if hierarchies[0] != hierarchies[1]:
+        raise invalid_flag(
+            "init_from", "a run of a model of this kind", repr(config.init_from)
+        )
+    names = ("encoder", "decoder", *["top_down"] * hierarchies[0])
+    for name in names:
         theirs = getattr(other, name).get_weights()
         ours = [tuple(weight.shape) for weight in getattr(model, name).weights]
         shapes = [weight.shape for weight in theirs]

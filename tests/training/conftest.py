@@ -152,13 +152,16 @@ def trainer(trainer_in, tmp_path):
 @pytest.fixture
 def train(tmp_path, monkeypatch):
     """Trains in this process: `train(beta=2.0)` with `TINY` for the rest."""
+    from keras_vae.models import registry
     from keras_vae.training import run
     from keras_vae.training.config import TrainConfig
 
     monkeypatch.chdir(tmp_path)
 
     def train(say=None, explicit=(), **given):
-        config = TrainConfig.resolve({**TINY, **given})
+        without = registry.MODELS[given.get("model", "vae")].without
+        tiny = {flag: value for flag, value in TINY.items() if flag not in without}
+        config = TrainConfig.resolve({**tiny, **given})
         return run.train(config, frozenset(explicit), say)
 
     return train

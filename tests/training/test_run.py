@@ -121,7 +121,8 @@ def test_two_replicas_make_the_run_of_one_device(train, weights):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_trains_exports_and_is_loaded_again(train, model):
-    folder = train(model=model, epochs=1)
+    flags = {"width": 4} if MODELS[model].hierarchical else {}
+    folder = train(model=model, epochs=1, **flags)
     assert folder.is_complete
     loaded = load_model(folder.model)
     assert loaded.latent_dim == 2

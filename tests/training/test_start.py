@@ -43,6 +43,23 @@ def test_a_vae_starts_from_the_networks_of_an_autoencoder(other: RunFolder) -> N
     np.testing.assert_allclose(model.encode(x), theirs.encode(x), rtol=1e-5)
 
 
+def test_a_hierarchy_starts_with_its_path_too(tmp_path, other: RunFolder) -> None:
+    def flags(**more: object) -> TrainConfig:
+        small = {"model": "hvae", "width": 4, "latent_dim": 3}
+        return TrainConfig.resolve({**small, **more})
+
+    folder = RunFolder(tmp_path / "hvae")
+    folder.path.mkdir()
+    folder.config.write_text(flags(seed=7).to_json())
+    theirs = build_model(flags(seed=7), SHAPE, 1)
+    theirs.save(folder.model)
+    ours = flags(init_from=str(folder.path))
+    model = build_model(ours, SHAPE, 1)
+    start.set_networks(model, start.read_networks(ours, model))
+    x = np.random.default_rng(0).uniform(size=(5, *SHAPE))
+    np.testing.assert_allclose(model.encode(x), theirs.encode(x), rtol=1e-5)
+
+
 def test_without_the_flag_nothing_is_read() -> None:
     assert start.read_networks(config(), None) == {}
 
