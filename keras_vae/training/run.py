@@ -27,6 +27,7 @@ from keras_vae.engine.signals import Terminated
 from keras_vae.evaluation import samplers
 from keras_vae.evaluation.latents import active_units
 from keras_vae.models import mistakes
+from keras_vae.models.state import dtype_policy_scope
 from keras_vae.models.vae import VAE
 from keras_vae.training import (
     embedding,
@@ -427,15 +428,11 @@ def _first(x: Any, count: int) -> Any:
     return x.take(np.arange(min(count, len(x))))
 
 
-@contextlib.contextmanager
-def _dtype_policy(mixed_precision: str) -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    if mixed_precision != "none":
-        keras.config.set_dtype_policy(f"mixed_{mixed_precision}")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
+def _dtype_policy(mixed_precision: str) -> contextlib.AbstractContextManager[None]:
+    """Makes layers under the policy that the flag names, or the one there is."""
+    if mixed_precision == "none":
+        return dtype_policy_scope(keras.config.dtype_policy())
+    return dtype_policy_scope(f"mixed_{mixed_precision}")
 
 
 @contextlib.contextmanager
