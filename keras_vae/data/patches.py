@@ -1,8 +1,8 @@
 """Colour patches of two photographs that come with scikit-learn, 8-bit.
 
-A pagoda and a dahlia, of 427x640. Test patches are of the 192 columns in the middle of
-each, training patches of the 224 to the left and to the right of these, so that both
-hold sky, leaves, roofs and petals and no pixel is in both. The label is the photograph.
+A pagoda and a dahlia, of 427x640. Test patches are of three strips of 64 columns from
+top to bottom of each, training patches of the columns between them, so that both hold
+sky, leaves, roofs and petals and no pixel is in both. The label is the photograph.
 """
 
 from pathlib import Path
@@ -14,8 +14,8 @@ from keras_vae.data.files import Arrays
 PHOTOGRAPHS = ("china", "flower")
 """The names of the labels."""
 
-TEST_COLUMNS = (224, 416)
-"""First column of the test region and first one behind it."""
+TEST_COLUMNS = ((112, 176), (288, 352), (464, 528))
+"""First column of each test strip and first one behind it."""
 
 _SHAPE = (427, 640)
 
@@ -56,9 +56,13 @@ def training_places(size: int) -> np.ndarray:
     n = 256_000 // size
     random = np.random.RandomState(0)  # a stream that is frozen for ever
     height, width = _SHAPE
-    left, right = TEST_COLUMNS
+    starts = (0, *(behind for _, behind in TEST_COLUMNS))
+    ends = (*(first for first, _ in TEST_COLUMNS), width)
     columns = np.concatenate(
-        [np.arange(left - size + 1), np.arange(right, width - size + 1)]
+        [
+            np.arange(start, end - size + 1)
+            for start, end in zip(starts, ends, strict=True)
+        ]
     )
     return np.stack(
         [
@@ -75,7 +79,7 @@ def held_out_places(size: int) -> np.ndarray:
     height, _ = _SHAPE
     top = height % size // 2
     rows = np.arange(top, height - size + 1, size)
-    columns = np.arange(TEST_COLUMNS[0], TEST_COLUMNS[1] - size + 1, size)
+    columns = np.concatenate([np.arange(*strip, size) for strip in TEST_COLUMNS])
     grid = np.meshgrid(rows, columns, np.arange(len(PHOTOGRAPHS)), indexing="ij")
     row, column, photograph = (axis.ravel() for axis in grid)
     # In a mixed order: the first ones, which pictures show, are not all sky.
