@@ -17,6 +17,7 @@ import numbers
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 _PHILOX = 1  # tf.random.Algorithm.PHILOX, the value of the kernels' `alg` input
@@ -31,6 +32,13 @@ def _seed_to_uint64(seed: Any) -> tf.Tensor:
     if isinstance(seed, numbers.Integral):
         return tf.constant(int(seed) % 2**64, tf.uint64)
     return tf.bitcast(tf.cast(seed, tf.int32), tf.uint64)
+
+
+def as_tensor(seed: Any) -> tf.Tensor:
+    """Returns a seed that `RowNoise` takes as a tensor, int32 (2,)."""
+    if isinstance(seed, numbers.Integral):
+        seed = np.asarray([int(seed) % 2**64], np.uint64).view(np.int32)
+    return tf.cast(seed, tf.int32)
 
 
 class RowNoise:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from keras_vae.data.datasets import Split
-from keras_vae.evaluation.rows import first_in_unit
+from keras_vae.evaluation.examples import first_in_unit
 from keras_vae.probability.likelihoods import Bernoulli
 
 _ROWS = 500  # images that are completed at a time

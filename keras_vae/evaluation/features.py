@@ -18,7 +18,7 @@ from keras_vae import files
 from keras_vae.data.checks import one_line
 from keras_vae.data.datasets import Split
 from keras_vae.errors import invalid_flag
-from keras_vae.evaluation.rows import first_in_unit
+from keras_vae.evaluation.examples import first_in_unit
 
 FILE = "features.keras"
 """The classifier's layers up to its features, in the folder of a run."""

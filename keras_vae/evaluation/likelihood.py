@@ -16,15 +16,15 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.engine import chunks
 from keras_vae.errors import invalid_argument
-from keras_vae.evaluation.rows import (
+from keras_vae.evaluation.examples import (
     all_on_grid,
-    chunks,
+    check_any,
     first_examples,
     is_binary,
-    traced,
 )
-from keras_vae.noise import RowNoise
+from keras_vae.noise import RowNoise, as_tensor
 from keras_vae.probability.likelihoods import (
     Bernoulli,
     ContinuousBernoulli,
@@ -77,20 +77,15 @@ def elbo_terms(
     Returns:
         The terms, an array for each.
     """
-    model.ensure_built()
+    check_any(x)
     samples = num_samples or model.num_samples
 
-    def terms(x: tf.Tensor, given: Any, first: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def terms(x: tf.Tensor, given: Any, first: tf.Tensor) -> Any:
         noise = RowNoise(model.seed, 0, first, "evaluation")
         return tuple(model.bound_terms(x, given, noise, samples))
 
-    graph = traced(model, f"elbo terms {samples}", terms, [tf.int32])
-    parts = [
-        [part.numpy() for part in graph(values, given, tf.constant(first))]
-        for first, values, given in chunks(model, x, condition, samples, bound=True)
-    ]
-    reconstruction, kl, z_mean, z_log_var = (
-        np.concatenate(column) for column in zip(*parts, strict=True)
+    reconstruction, kl, z_mean, z_log_var = chunks.over_examples(
+        model, f"terms of {samples}", terms, x, condition, samples=samples, bound=True
     )
     by_dimension = kl if kl.ndim == 2 else None
     kl = kl.sum(axis=1) if kl.ndim == 2 else kl
@@ -175,14 +170,15 @@ def importance_weighted_nll(
         ValueError: If `num_samples` is below 1, or the model cannot be measured so.
     """
     model.ensure_built()
+    check_any(x)
     if num_samples < 1:
         raise invalid_argument("num_samples", "at least 1", num_samples)
     _check_measurable(model, active)
     update = _update_of(model, active)
-    key = tf.constant(np.uint64((model.seed if seed is None else seed) % 2**64))
+    key = as_tensor(model.seed if seed is None else seed)
     parts, total = [], len(x) * num_samples
-    for first, values, given in chunks(
-        model, x, condition, SAMPLES_PER_BLOCK, bound=True
+    for first, values, given in chunks.examples(
+        model, x, condition, samples=SAMPLES_PER_BLOCK, bound=True
     ):
         add = functools.partial(update, values, given, key, tf.constant(first))
         rows, done = len(values), first * num_samples
@@ -241,7 +237,6 @@ def _update_of(
         log_sum: tf.Tensor,
         log_squares: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
-        seed = tf.bitcast(key, tf.int32)
         weigh = (
             model.log_weights(x, given)
             if mask is None
@@ -249,7 +244,7 @@ def _update_of(
         )
 
         def add(block: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            noise = RowNoise(seed, block, first, "importance")
+            noise = RowNoise(key, block, first, "importance")
             left = tf.minimum(
                 SAMPLES_PER_BLOCK, num_samples - block * SAMPLES_PER_BLOCK
             )
@@ -268,7 +263,9 @@ def _update_of(
         return end[1:]
 
     name = f"importance {None if active is None else active.tolist()}"
-    return traced(model, name, update, [tf.uint64, *[tf.int32] * 4], [tf.float64] * 2)
+    key, number = (tf.TensorSpec(shape, tf.int32) for shape in ([2], []))
+    sums = [tf.TensorSpec([None], tf.float64)] * 2
+    return chunks.graph(model, name, update, key, *[number] * 4, *sums)
 
 
 def _weights_without_some(
@@ -348,8 +345,8 @@ def bits_per_dimension(
     """
     if len(model.data_shape) != 3:
         return None
-    _, _, given = next(chunks(model, *first_examples(x, condition, 1), 1))
-    if model.likelihood_weight(given) is not None:
+    first = next(chunks.examples(model, *first_examples(x, condition, 1)))
+    if model.likelihood_weight(first.condition) is not None:
         return None
     bits = nll / (math.prod(model.data_shape) * math.log(2.0))
     likelihood = model.likelihood

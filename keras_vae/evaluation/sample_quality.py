@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_vae.data.datasets import Split
 from keras_vae.evaluation import features, samples
-from keras_vae.evaluation.rows import first_in_unit
+from keras_vae.evaluation.examples import first_in_unit
 from keras_vae.evaluation.samplers import real_and_generated
 
 MIN_EXAMPLES = 50
@@ -23,6 +23,7 @@ def sample_metrics(
     condition: Any = None,
     chosen: features.Features | None = None,
     folder: str | os.PathLike[str] | None = None,
+    pair: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """Compares samples with test examples, and both with training examples.
 
@@ -37,6 +38,7 @@ def sample_metrics(
         condition: For conditional models, one row a test example.
         chosen: The features to compare in; None: see `features.choose`.
         folder: Of the run, where features are kept.
+        pair: What `real_and_generated` returned of the test examples; None generates.
 
     Returns:
         `sample_features`, what is compared; `sample_precision`, `sample_recall`,
@@ -52,7 +54,7 @@ def sample_metrics(
         }
     if not model.has_kl and model.aggregate is None:
         return {"samples_left_out": "the model has nothing to sample from"}
-    real, generated = real_and_generated(model, test.x, condition)
+    real, generated = pair or real_and_generated(model, test.x, condition)
     if not np.isfinite(generated).all():
         return {"samples_left_out": "samples are not finite"}
     chosen = chosen or features.choose(train, folder)

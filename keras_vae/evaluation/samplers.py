@@ -10,14 +10,16 @@ surgery").
 import contextlib
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.engine import chunks
 from keras_vae.errors import invalid_argument
-from keras_vae.evaluation.rows import chunks, first_examples, is_binary, traced
-from keras_vae.noise import RowNoise
+from keras_vae.evaluation.examples import check_any, first_examples, is_binary
+from keras_vae.noise import RowNoise, as_tensor
 from keras_vae.probability.aggregate import AggregateDensity
 from keras_vae.probability.likelihoods import Bernoulli
 
@@ -32,7 +34,6 @@ _SMALLEST_SHARE = 1e-8  # and at least so much of the largest variance
 _HELD_OUT = 10  # one in so many latents decides between Normal and mixture
 _SCORED = 2_000  # examples that the scores look at
 _SCORED_NUMBERS = 2**25  # and numbers in them
-_GENERATED_AT_ONCE = 256
 _SEED = 0x5A11
 
 
@@ -56,19 +57,15 @@ def posterior_draws(
     Returns:
         (n, latent_dim).
     """
-    model.ensure_built()
+    check_any(x)
 
-    def draw(x: tf.Tensor, given: Any, first: tf.Tensor) -> tf.Tensor:
+    def draw(x: tf.Tensor, given: Any, first: tf.Tensor) -> Any:
         noise = RowNoise(seed, 0, first, "aggregate")
         z = model.sample_posterior(x, noise, given, num_samples=1).z[0]
-        return model.to_aggregate(z, given) if to_aggregate else z
+        return (model.to_aggregate(z, given) if to_aggregate else z,)
 
-    graph = traced(model, f"draw {seed} {to_aggregate}", draw, [tf.int32])
-    parts = [
-        graph(values, given, tf.constant(first)).numpy()
-        for first, values, given in chunks(model, x, condition, 1)
-    ]
-    return np.concatenate(parts)
+    name = f"aggregate of {seed} {to_aggregate}"
+    return chunks.over_examples(model, name, draw, x, condition)[0]
 
 
 def fit_density(z: np.ndarray, components: int = 1) -> AggregateDensity:
@@ -184,7 +181,12 @@ def nll_of(density: Any, z: np.ndarray) -> float:
     return float(-np.mean(np.concatenate(parts)))
 
 
-def sampler_scores(model: Any, x: Any, condition: Any = None) -> dict[str, float]:
+def sampler_scores(
+    model: Any,
+    x: Any,
+    condition: Any = None,
+    generated: np.ndarray | None = None,
+) -> dict[str, float]:
     """Measures how well the prior, and the density fitted after training, match z.
 
     By two measures, for which less is better, on examples that were not trained on:
@@ -200,7 +202,9 @@ def sampler_scores(model: Any, x: Any, condition: Any = None) -> dict[str, float
     Args:
         model: A `VAE` or a model with its methods.
         x: Test examples, of which up to 2,000 are taken.
-        condition: For conditional models, one row an example.
+        condition: For conditional models, one an example.
+        generated: From the prior, as `real_and_generated` returns them of the same
+            examples; None generates them.
 
     Returns:
         `prior_latent_nll` and `prior_mmd` unless the model is a plain autoencoder,
@@ -211,21 +215,27 @@ def sampler_scores(model: Any, x: Any, condition: Any = None) -> dict[str, float
     real, given = _real(model, x, condition)
     draws = _compares_draws(model, x)
 
-    def discrepancy(drawn: tf.Tensor) -> float:
-        generated = _generated(model, drawn, given, draws)
-        pair = (model.to_model(part).numpy() for part in (generated, real))
+    def discrepancy(generated: np.ndarray) -> float:
+        pair = (np.asarray(model.to_model(part)) for part in (generated, real))
         return 1000.0 * squared_mmd(*pair)
+
+    def nll(log_prob: Callable[..., tf.Tensor]) -> float:
+        found = [
+            log_prob(tf.constant(z[rows]), None if given is None else given[rows])
+            for rows in chunks.slices(len(z), chunks.chunk_size(model))
+        ]
+        return float(-np.mean(np.concatenate(found)))
 
     metrics = {}
     if model.has_kl:
-        log_p = model.prior_log_prob(tf.constant(z)[tf.newaxis], given)
-        metrics["prior_latent_nll"] = float(-np.mean(log_p))
-        metrics["prior_mmd"] = discrepancy(model.prior_sample(len(x), _SEED, given))
+        metrics["prior_latent_nll"] = nll(model.prior_log_prob)
+        if generated is None:
+            generated = _generated(model, model.prior_sample, given, draws, len(x))
+        metrics["prior_mmd"] = discrepancy(generated)
     if model.aggregate is not None:
-        log_r = model.aggregate_log_prob(tf.constant(z), given)
-        metrics["aggregate_latent_nll"] = float(-np.mean(log_r))
-        drawn = model.aggregate_sample(len(x), _SEED, given)
-        metrics["aggregate_mmd"] = discrepancy(drawn)
+        metrics["aggregate_latent_nll"] = nll(model.aggregate_log_prob)
+        others = _generated(model, model.aggregate_sample, given, draws, len(x))
+        metrics["aggregate_mmd"] = discrepancy(others)
     return metrics
 
 
@@ -248,9 +258,8 @@ def real_and_generated(
     """
     x, condition = _scored(model, x, condition)
     real, given = _real(model, x, condition)
-    z = model.prior_sample(len(x), _SEED, given)
-    generated = _generated(model, z, given, _compares_draws(model, x))
-    return real.numpy(), generated.numpy()
+    draws = _compares_draws(model, x)
+    return real.numpy(), _generated(model, model.prior_sample, given, draws, len(x))
 
 
 def _scored(model: Any, x: Any, condition: Any) -> tuple[Any, Any]:
@@ -260,10 +269,7 @@ def _scored(model: Any, x: Any, condition: Any) -> tuple[Any, Any]:
 
 def _real(model: Any, x: Any, condition: Any) -> tuple[tf.Tensor, Any]:
     """Returns examples and what the model is given with them, each as one tensor."""
-    values, given = zip(
-        *((values, given) for _, values, given in chunks(model, x, condition, 1)),
-        strict=True,
-    )
+    _, values, given = zip(*chunks.examples(model, x, condition), strict=True)
     joined = None if given[0] is None else tf.concat(given, axis=0)
     return tf.concat(values, axis=0), joined
 
@@ -273,19 +279,14 @@ def _compares_draws(model: Any, x: Any) -> bool:
     return not isinstance(model.likelihood, Bernoulli) or is_binary(x)
 
 
-def _generated(model: Any, z: tf.Tensor, given: Any, draws: bool) -> tf.Tensor:
-    """Returns generated examples: draws of x, or means."""
-    parts = []
-    for first in range(0, len(z), _GENERATED_AT_ONCE):
-        rows = slice(first, first + _GENERATED_AT_ONCE)
-        condition = None if given is None else given[rows]
-        noise = RowNoise(_SEED, 0, first, "draw")
-        parts.append(
-            model.draws(z[rows], noise, condition)
-            if draws
-            else model.means(z[rows], condition)
-        )
-    return tf.concat(parts, axis=0)
+def _generated(
+    model: Any, sample: Callable[..., tf.Tensor], given: Any, draws: bool, n: int
+) -> np.ndarray:
+    """Returns n examples of z that `sample` draws: draws of x, or means."""
+    z = sample(n, _SEED, given)
+    if draws:
+        return np.asarray(model.sample_likelihood(z, as_tensor(_SEED), given))
+    return np.asarray(model.decode(z, given))
 
 
 def squared_mmd(a: np.ndarray, b: np.ndarray) -> float:

@@ -77,10 +77,11 @@ def evaluate(
     if model.infers_condition and labels is not None:
         metrics |= _accuracy(model, x, labels)
     metrics |= _compared("principal components", report, _linear, model, train, test)
-    metrics |= _compared("samplers", report, _samplers, model, test)
+    pair = _pair(model, test)
+    metrics |= _compared("samplers", report, _samplers, model, test, pair)
     metrics |= _compared("latents", report, _latents, model, terms, train, test)
     all_of = model, train.split, test.split
-    of_samples = *all_of, test.condition, features, folder
+    of_samples = *all_of, test.condition, features, folder, pair
     metrics |= _compared("samples", report, sample_metrics, *of_samples)
     metrics |= _compared("condition", report, conditional_metrics, *all_of)
     if labels is not None:
@@ -177,8 +178,18 @@ def _linear(model: Any, train: Examples, test: Examples) -> dict[str, Any]:
     return principal_components(model, train.split.x, test.split.x, test.condition)
 
 
-def _samplers(model: Any, test: Examples) -> dict[str, Any]:
-    return samplers.sampler_scores(model, test.split.x, test.condition)
+def _pair(model: Any, test: Examples) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns examples and as many from the prior, unless the model has none."""
+    if not model.has_kl:
+        return None
+    return samplers.real_and_generated(model, test.split.x, test.condition)
+
+
+def _samplers(
+    model: Any, test: Examples, pair: tuple[np.ndarray, np.ndarray] | None
+) -> dict[str, Any]:
+    x, condition = test.split.x, test.condition
+    return samplers.sampler_scores(model, x, condition, pair and pair[1])
 
 
 def _latents(

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.data import pipeline
+from keras_vae.engine import chunks
 from keras_vae.engine.feeds import checked_batch_size
 from keras_vae.engine.given import as_data, check_numbers, is_array
 from keras_vae.models.conditional_networks import (
@@ -308,8 +309,8 @@ class CVAE(VAE):
         super().adapt(x, condition)
         if self.code_scale is None:
             return
-        batches = self._read(x, condition, ADAPT_EXAMPLES)
-        rows = [np.asarray(given) for _, given in batches if given is not None]
+        examples = chunks.read(self, x, condition, limit=ADAPT_EXAMPLES)
+        rows = [np.asarray(given) for *_, given in examples if given is not None]
         if rows:
             code = self.condition.code(np.concatenate(rows)).numpy().astype(np.float64)
             mean, scale = code.mean(axis=0), code.std(axis=0)
@@ -330,7 +331,8 @@ class CVAE(VAE):
         x = as_data(x, self.data_shape)
         if is_array(x):
             self.ensure_built()
-            given = [np.asarray(rows) for _, rows in self._examples(x, condition)]
+            examples = chunks.examples(self, x, condition)
+            given = [np.asarray(rows) for *_, rows in examples]
             x = pipeline.batches(
                 x,
                 np.concatenate(given),

@@ -1,5 +1,6 @@
 """Hierarchical VAEs: z in groups, drawn top-down, each given those before it."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,15 +10,15 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.arguments import checked_shape, in_range
+from keras_vae.engine import chunks
 from keras_vae.errors import invalid_argument
-from keras_vae.models.inference import Weigh
 from keras_vae.models.network_shapes import check_output
-from keras_vae.models.terms import Latent, call_on_rows, log_ratio, repeated
-from keras_vae.models.top_down import Draw, TopDown
+from keras_vae.models.terms import Latent, call_on_rows, repeated
+from keras_vae.models.top_down import TopDown
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.networks import hierarchy
-from keras_vae.noise import CopiesNoise, RowNoise, copies_scope
+from keras_vae.noise import CopiesNoise, RowNoise, as_tensor, copies_scope
 from keras_vae.probability.distributions import to_float32
 from keras_vae.probability.latents import (
     GroupNormal,
@@ -103,9 +104,16 @@ class Hierarchy(VAE):
 
     # The model, statement by statement.
 
-    def sample_posterior(
+    def posterior_features(
+        self, x: tf.Tensor, condition: Any = None, training: bool | None = None
+    ) -> list[tf.Tensor]:
+        """The bottom-up features of x, those of the top first."""
+        found = call_on_rows(self.encoder, self.to_model(x), training)
+        return list(keras.tree.flatten(found))
+
+    def latent_from(
         self,
-        x: tf.Tensor,
+        features: Sequence[tf.Tensor],
         noise: RowNoise,
         condition: Any = None,
         training: bool | None = None,
@@ -116,25 +124,8 @@ class Hierarchy(VAE):
         Means and variances of a group, and its KL, are those of the draw of the groups
         above it: of the first sample, and of all samples in the mean.
         """
-        features = self.features(x, condition, training)
-        count = num_samples or self.num_samples
-        return self._drawn(features, noise, condition, training, count)
+        copies = num_samples or self.num_samples
 
-    def features(
-        self, x: tf.Tensor, condition: Any = None, training: bool | None = None
-    ) -> list[tf.Tensor]:
-        """The bottom-up features of x, those of the top first."""
-        found = call_on_rows(self.encoder, self.to_model(x), training)
-        return list(keras.tree.flatten(found))
-
-    def _drawn(
-        self,
-        features: list[tf.Tensor],
-        noise: RowNoise,
-        condition: Any,
-        training: bool | None,
-        copies: int,
-    ) -> Latent:
         def draw(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
             return posterior.sample(self._noise_of(place, noise, copies))
 
@@ -159,29 +150,11 @@ class Hierarchy(VAE):
             path.end,
         )
 
-    def draw_posterior(
-        self, x: tf.Tensor, num: Any, noise: RowNoise, condition: Any = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """As `VAE.draw_posterior`; the features of x are found once."""
-        features = self.features(x, condition)
-        rows = tf.shape(features[0])[0]
-        given = None
-        if condition is not None:
-            shape = tf.concat([[rows], tf.shape(condition)[1:]], axis=0)
-            given = repeated(tf.broadcast_to(condition, shape), num)
-        # One draw of so many rows: `CopiesNoise` needs a number that is no tensor.
-        latent = self._drawn(
-            [repeated(feature, num) for feature in features], noise, given, None, 1
-        )
-        shape = [num, -1]
-        z = tf.reshape(latent.z[0], [*shape, self.z_dim])
-        return z, tf.reshape(latent.log_q[0], shape)
-
     def encode_params(
         self, x: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z|x) along the path of posterior means: `(batch, z_dim)` each."""
-        features = self.features(x, condition, training)
+        features = self.posterior_features(x, condition, training)
         code = self._codes(condition, tf.shape(features[0])[0])
         path = self.top_down.walk(_posterior_mean, features, code, training)
         return tuple(concatenated(path.posteriors))
@@ -216,17 +189,9 @@ class Hierarchy(VAE):
         shape = self.likelihood.params_shape(self.data_shape)
         return tf.reshape(params, tf.concat([lead, shape], axis=0))
 
-    def latent_penalty(self, latent: Latent) -> tf.Tensor:
-        """Beta KL; each group costs at least `free_bits` nats."""
-        kl = self.latent_groups.sums(latent.kl)
-        if self.free_bits:
-            kl = tf.maximum(kl, self.free_bits)
-        kl = tf.reduce_sum(kl, axis=-1)
-        return tf.cast(self.beta_at(latent.step), kl.dtype) * kl
-
-    def _has_own_penalty(self) -> bool:
-        overridden = type(self).latent_penalty is not Hierarchy.latent_penalty
-        return overridden or self.free_bits > 0
+    def kl_by_group(self, kl: tf.Tensor) -> tf.Tensor:
+        """The KL of each group of latents, (batch, groups)."""
+        return self.latent_groups.sums(kl)
 
     # The prior: the same path, without x.
 
@@ -234,8 +199,29 @@ class Hierarchy(VAE):
         self, n: Any, seed: Any, condition: Any = None, temperature: Any = 1.0
     ) -> tf.Tensor:
         """Draws z from p(z), (n, z_dim), each scale being times `temperature`."""
-        draw = self._prior_draw(seed, temperature)
-        return self.top_down.walk(draw, None, self._codes(condition, n), rows=n).z
+        return self._completed(tf.zeros([n, 0]), seed, condition, temperature)
+
+    def _completed(
+        self, top: tf.Tensor, seed: Any, condition: Any, temperature: Any = 1.0
+    ) -> tf.Tensor:
+        """Draws z, (n, z_dim), from the prior given its first groups, (n, ...)."""
+
+        def walk(z: Any, condition: Any, first: Any, seed: Any, scale: Any) -> Any:
+            noise = RowNoise(seed, 0, first, "prior")
+
+            def draw(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
+                return prior.sample(self._noise_of(place, noise), scale)
+
+            code = self._codes(condition, tf.shape(z)[0])
+            return self.top_down.walk(draw, None, code, z=z).z
+
+        if not tf.executing_eagerly():
+            return walk(top, condition, 0, seed, temperature)
+        if condition is not None:
+            condition = tf.broadcast_to(condition, [len(top), *condition.shape[1:]])
+        more = as_tensor(seed), tf.constant(temperature, tf.float32)
+        z = chunks.over_latents(self, "prior", walk, top, condition, *more)
+        return tf.constant(z)
 
     def prior_log_prob(self, z: tf.Tensor, condition: Any = None) -> tf.Tensor:
         """Returns log p(z) in nats, (num_samples, batch)."""
@@ -244,14 +230,6 @@ class Hierarchy(VAE):
         code = self._codes(condition, lead[-1], tf.reduce_prod(lead[:-1]))
         path = self.top_down.walk(_prior_mean, None, code, z=flat)
         return tf.reshape(concatenated(path.priors).log_prob(flat), lead)
-
-    def _prior_draw(self, seed: Any, temperature: Any) -> Draw:
-        noise = RowNoise(seed, domain="prior")
-
-        def draw(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
-            return prior.sample(self._noise_of(place, noise), temperature)
-
-        return draw
 
     def _noise_of(self, place: int, noise: RowNoise, copies: int = 1) -> RowNoise:
         domain = f"{noise.domain}/{self.latent_groups[place].name}"
@@ -279,25 +257,19 @@ class Hierarchy(VAE):
         prior = self._top_prior(n, condition)
         e = self.aggregate.sample(n, seed)  # type: ignore[union-attr]
         top = prior.mean + e * tf.exp(0.5 * prior.log_var)
-        draw = self._prior_draw(seed, 1.0)
-        return self.top_down.walk(draw, None, self._codes(condition, n), z=top).z
+        return self._completed(top, seed, condition)
 
     def _top_prior(self, rows: Any, condition: Any) -> GroupNormal:
         return self.top_down.top_prior(rows, self._codes(condition, rows))
 
-    # What is measured.
+    @property
+    def numbers_per_sample(self) -> int:
+        """How many numbers of one example are held at once: its finest maps, or more.
 
-    def log_weights(self, x: tf.Tensor, condition: Any) -> Weigh:
-        """As `VAE.log_weights`; the features of x are found once."""
-        features = self.features(x, condition)
-
-        def weigh(noise: RowNoise, num_samples: int, wanted: Any) -> tf.Tensor:
-            latent = self._drawn(features, noise, condition, None, num_samples)
-            latent = latent.first(wanted)
-            params = self.params_of(latent, condition)
-            return log_ratio(self.log_likelihood(x, params, condition), latent)
-
-        return weigh
+        See `VAE.numbers_per_sample`.
+        """
+        maps = self.width * math.prod(self._sizes[-1])
+        return max(maps, super().numbers_per_sample)
 
     # What is conditioned on: nothing, here.
 

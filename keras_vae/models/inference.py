@@ -1,15 +1,16 @@
 """What one does with a model: arrays or datasets of any size in, arrays out."""
 
+import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.arguments import in_range
+from keras_vae.engine import chunks
 from keras_vae.engine.given import as_data, check_numbers, check_shape, is_array
 from keras_vae.engine.trainer import ChunkedTrainer
 from keras_vae.errors import invalid_argument
@@ -17,12 +18,12 @@ from keras_vae.export import export
 from keras_vae.models.terms import (
     BoundTerms,
     log_ratio,
+    repeated,
     sum_over_dims,
 )
-from keras_vae.noise import RowNoise
+from keras_vae.noise import RowNoise, as_tensor
 from keras_vae.probability.distributions import interpolate_latents, nearer_end
 
-_NUMBERS_PER_CALL = 2**20  # elements of x or its parameters that one graph call handles
 ADAPT_EXAMPLES = 10_000  # examples that `adapt` reads where reading is slow
 
 Weigh = Callable[[RowNoise, int, Any], tf.Tensor]
@@ -38,7 +39,13 @@ class Inference(ChunkedTrainer):
 
     def posterior(self, x: Any, condition: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """q(z|x): returns z_mean and z_log_var, `(n, z_dim)` each."""
-        z_mean, z_log_var = self._over(self._infer_graph, x, condition)
+
+        def posterior(x: tf.Tensor, condition: Any, first: Any) -> Any:
+            return self.encode_params(x, condition)
+
+        z_mean, z_log_var = chunks.over_examples(
+            self, "posterior", posterior, x, condition
+        )
         return z_mean, z_log_var
 
     def encode(self, x: Any, condition: Any = None) -> np.ndarray:
@@ -61,15 +68,19 @@ class Inference(ChunkedTrainer):
             shapes = " or ".join(f"(n, {width})" for width in self.z_widths)
             raise invalid_argument("z", f"shape {shapes}", received=f"shape {z.shape}")
 
-        def decode(z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, ...]:
-            return self._decode_graph(z, condition)
+        def decode(z: tf.Tensor, condition: Any, first: Any) -> tf.Tensor:
+            return self.means(z, condition)
 
-        name = f"decode{z.shape[1]}"  # a graph for each width
-        return self._over(decode, z, condition, checked=False, name=name)[0]
+        given = self.needed_condition(condition, len(z))
+        return chunks.over_latents(self, "decode", decode, z, given)
 
     def reconstruct(self, x: Any, condition: Any = None) -> np.ndarray:
         """Returns the likelihood's mean at the posterior mean, `(n, *input_shape)`."""
-        return self._over(self._reconstruct_graph, x, condition)[0]
+
+        def reconstruct(x: tf.Tensor, condition: Any, first: Any) -> Any:
+            return (self.means(self.encode_params(x, condition)[0], condition),)
+
+        return chunks.over_examples(self, "reconstruct", reconstruct, x, condition)[0]
 
     def sample(
         self,
@@ -106,12 +117,21 @@ class Inference(ChunkedTrainer):
         z = self.prior_sample(int(n), tf.constant(key), condition, *of).numpy()
         if not draw:
             return self.decode(z, condition)
-        draws, first = [], 0
-        for part, given in self._chunks(z, condition):
-            noise = RowNoise(tf.constant(key), 0, first, "draw")
-            draws.append(self.draws(tf.constant(part), noise, given).numpy())
-            first += len(part)
-        return np.concatenate(draws)
+        return self.sample_likelihood(z, tf.constant(key), condition)
+
+    def sample_likelihood(self, z: Any, seed: Any, condition: Any = None) -> np.ndarray:
+        """Draws x of p(x|z), `(n, *input_shape)`, in the data's units.
+
+        Args:
+            z: (n, z_dim), float32.
+            seed: Of the noise, an int32 tensor of shape (2,).
+            condition: For conditional models, one for each z.
+        """
+
+        def draw(z: tf.Tensor, condition: Any, first: Any, seed: Any) -> tf.Tensor:
+            return self.draws(z, RowNoise(seed, 0, first, "draw"), condition)
+
+        return chunks.over_latents(self, "draw", draw, z, condition, seed)
 
     def interpolate(
         self,
@@ -172,19 +192,17 @@ class Inference(ChunkedTrainer):
             ValueError: If num_samples is below 1.
         """
         in_range("num_samples", num_samples, 1, whole=True)
-        self.ensure_built()
-        elbos, first = [], 0
-        graph = self._graph(f"elbo{num_samples}", self._elbo_of(num_samples))
-        source = self.seed if seed is None else int(seed)
-        key = np.uint64(source % 2**64).view(np.int64)
-        for whole, of_whole in self._read(x, condition, None):
-            for part, given in self._chunks(whole, of_whole, num_samples):
-                noise = RowNoise(self.seed, 0, first, "evaluation")
-                given = self.bound_condition(part, given, noise)
-                found = graph(part, given, tf.constant(key), tf.constant(first))
-                elbos.append(found.numpy())
-                first += len(part)
-        return np.concatenate(elbos)
+        key = as_tensor(self.seed if seed is None else int(seed))
+
+        def elbo(x: tf.Tensor, condition: Any, first: Any, key: Any) -> Any:
+            noise = RowNoise(key, 0, first, "evaluation")
+            terms = self.bound_terms(x, condition, noise, num_samples)
+            return (-terms.reconstruction_loss - sum_over_dims(terms.kl),)
+
+        name = f"elbo of {num_samples}"
+        return chunks.over_examples(
+            self, name, elbo, x, condition, key, samples=num_samples, bound=True
+        )[0]
 
     def adapt(self, x: Any, condition: Any = None) -> None:
         """Sets what is learned from data before training, as Keras' layers do.
@@ -203,7 +221,7 @@ class Inference(ChunkedTrainer):
             self.check_examples(x)
         self.ensure_built()
         count, total, squares = 0, 0.0, 0.0
-        for part, _ in self._read(x, None, ADAPT_EXAMPLES):
+        for _, part, _ in chunks.read(self, x, limit=ADAPT_EXAMPLES):
             values = part.numpy().astype(np.float64)
             count += len(values)
             total = total + values.sum(axis=0)
@@ -220,7 +238,8 @@ class Inference(ChunkedTrainer):
             self.data_scale.assign(np.where(varies, scale, 1.0))
             mean = (mean - centre) / self.data_scale.numpy()
         self._start_output_bias(mean)
-        self.prior.adapt(self._examples(x, condition, ADAPT_EXAMPLES), self.seed)
+        examples = chunks.examples(self, x, condition, limit=ADAPT_EXAMPLES)
+        self.prior.adapt((chunk[1:] for chunk in examples), self.seed)
 
     def _start_output_bias(self, mean: np.ndarray) -> None:
         bias = networks.output_bias(self.decoder)
@@ -279,8 +298,18 @@ class Inference(ChunkedTrainer):
 
     @property
     def decodings(self) -> int:
-        """How many rows the decoder is given for one sample of one example."""
+        """How many z the decoder is given for one sample of one example."""
         return 1
+
+    @property
+    def numbers_per_sample(self) -> int:
+        """How many numbers a sample of z of one example takes at its widest.
+
+        What the decoder gives, or the distances to all components of a mixture prior.
+        """
+        params = math.prod(self.likelihood.params_shape(self.data_shape))
+        components = int(getattr(self.prior, "components", 1))
+        return int(max(self.decodings * params, components * self.latent_dim))
 
     def bound_condition(self, x: tf.Tensor, condition: Any, noise: RowNoise) -> Any:
         """What `bound_terms` and `log_weights` take as the condition of examples."""
@@ -302,138 +331,37 @@ class Inference(ChunkedTrainer):
         log p(x|z) p(z) / q(z|x) of these, float64 (wanted, batch): the mean of what
         they are the logs of is p(x) in expectation (Burda et al. 2015, equation 8).
         """
-        z_mean, z_log_var = self.encode_params(x, condition)
+        features = self.posterior_features(x, condition)
 
         def weigh(noise: RowNoise, num_samples: int, wanted: Any) -> tf.Tensor:
-            latent = self.sample_latent(
-                z_mean, z_log_var, noise, condition, num_samples
-            ).first(wanted)
-            params = self.decode_params(latent.z, condition)
-            log_prob = self.log_likelihood(x, params, condition)
-            return log_ratio(log_prob, latent)
+            latent = self.latent_from(features, noise, condition, None, num_samples)
+            latent = latent.first(wanted)
+            params = self.params_of(latent, condition)
+            return log_ratio(self.log_likelihood(x, params, condition), latent)
 
         return weigh
 
-    # Graphs: traced once a model, for any number of rows.
+    def draw_posterior(
+        self, x: tf.Tensor, num: Any, noise: RowNoise, condition: Any = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws z of q(z|x), `num` times, an int32 scalar that a graph may be given.
 
-    def _infer_graph(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, ...]:
-        return self.encode_params(self.split_inputs(x)[0], condition)
-
-    def _decode_graph(self, z: tf.Tensor, condition: Any) -> tuple[tf.Tensor, ...]:
-        return (self.means(z, condition),)
-
-    def _reconstruct_graph(self, x: tf.Tensor, condition: Any) -> tuple[tf.Tensor, ...]:
-        return self._decode_graph(self._infer_graph(x, condition)[0], condition)
-
-    def _elbo_of(self, num_samples: int) -> Callable[..., tf.Tensor]:
-        def elbo(x: tf.Tensor, condition: Any, key: Any, first: Any) -> tf.Tensor:
-            noise = RowNoise(tf.bitcast(key, tf.int32), 0, first, "evaluation")
-            terms = self.bound_terms(x, condition, noise, num_samples)
-            return -terms.reconstruction_loss - sum_over_dims(terms.kl)
-
-        return elbo
-
-    def _graph(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        if name not in self._graphs:
-            self._graphs[name] = tf.function(function, reduce_retracing=True)
-        return self._graphs[name]
-
-    @property
-    def _graphs(self) -> dict[str, Any]:
-        return self.__dict__.setdefault("_inference_graphs", {})
-
-    # Rows.
-
-    def _over(
-        self,
-        function: Callable[..., tuple[tf.Tensor, ...]],
-        x: Any,
-        condition: Any,
-        checked: bool = True,
-        name: str | None = None,
-    ) -> tuple[np.ndarray, ...]:
-        """Applies a graph to all rows; returns its outputs as whole arrays."""
-        self.ensure_built()
-        graph = self._graph(name or function.__name__, function)
-        if checked:
-            rows = self._examples(x, condition)
-        else:
-            rows = self._chunks(x, self.needed_condition(condition, len(x)))
-        parts = [[out.numpy() for out in graph(part, given)] for part, given in rows]
-        return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
-
-    def _examples(
-        self, x: Any, condition: Any, limit: int | None = None
-    ) -> Iterator[tuple[tf.Tensor, Any]]:
-        """Yields batches of x as float32 in the data's units, with their condition."""
-        first = 0
-        for part, given in self._read(x, condition, limit):
-            noise = RowNoise(self.seed, 0, first, "evaluation")
-            yield part, self.condition_on(part, given, noise)
-            first += len(part)
-
-    def _read(
-        self, x: Any, condition: Any, limit: int | None
-    ) -> Iterator[tuple[tf.Tensor, Any]]:
-        """Yields batches of x as float32, and of the condition if one is given."""
-        x = as_data(x, self.data_shape)
-        if hasattr(x, "gather"):
-            self.check_input(x)
-            n = len(x) if limit is None else min(limit, len(x))
-            chosen = np.arange(n) * max(1, len(x) // max(1, n))
-            condition = self.check_condition(condition, len(x))
-            condition = None if condition is None else condition[chosen]
-            for rows, given in self._chunks(chosen, condition):
-                part = x.gather(tf.constant(rows))
-                self.check_input(part)
-                yield self.split_inputs(part)[0], given
-        elif is_array(x):
-            self.check_input(x)
-            for part, given in self._chunks(x, self.check_condition(condition, len(x))):
-                yield self.split_inputs(part)[0], given
-        else:
-            _check_finite(x)
-            part = None
-            for batch in x:
-                part, given, _ = keras.utils.unpack_x_y_sample_weight(batch)
-                self.check_input(part)
-                yield self.split_inputs(part)[0], self._of_batch(given, len(part))
-            if part is None:
-                raise invalid_argument(
-                    "x",
-                    "at least one batch",
-                    received=f"a {type(x).__name__} without any",
-                )
-
-    def _of_batch(self, y: Any, n: int) -> Any:
-        """What the y of a dataset's batch is to the model, checked."""
-        given = None if y is None else self.given_condition(y)
-        return None if given is None else self.check_targets(np.asarray(given), n)
+        Returns:
+            z, (num, batch, z_dim), and log q(z|x) in nats, (num, batch).
+        """
+        features = self.posterior_features(x, condition)
+        if condition is not None:
+            shape = tf.concat([tf.shape(x)[:1], tf.shape(condition)[1:]], axis=0)
+            condition = repeated(tf.broadcast_to(condition, shape), num)
+        # One draw of so many rows: `CopiesNoise` needs a number that is no tensor.
+        features = [repeated(feature, num) for feature in features]
+        latent = self.latent_from(features, noise, condition, None, 1)
+        z = tf.reshape(latent.z[0], [num, -1, self.z_dim])
+        return z, tf.reshape(latent.log_q[0], [num, -1])
 
     def given_condition(self, y: Any) -> Any:
         """What the y of a dataset is to the model: nothing, where it takes none."""
         return None
-
-    def _chunks(
-        self, x: Any, condition: Any, samples: int = 1
-    ) -> Iterator[tuple[Any, Any]]:
-        numbers = samples * self.decodings * int(np.prod(self.data_shape))
-        rows = max(1, min(1024, _NUMBERS_PER_CALL // numbers))
-        for first in range(0, max(1, len(x)), rows):
-            last = first + rows
-            given = None if condition is None else condition[first:last]
-            yield x[first:last], given
-
-
-def _check_finite(x: Any) -> None:
-    endless = tf.data.INFINITE_CARDINALITY
-    if isinstance(x, tf.data.Dataset) and int(x.cardinality()) == endless:
-        raise invalid_argument(
-            "x",
-            "a dataset that ends",
-            received="one that repeats for ever",
-            advice="Take some of it, x.take(100).",
-        )
 
 
 def fresh_seed() -> int:

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_vae import networks
 from keras_vae.arguments import in_range
 from keras_vae.data.augment import affine
+from keras_vae.engine import chunks
 from keras_vae.models.conditional import CVAE
 from keras_vae.models.inference import Weigh
 from keras_vae.models.network_shapes import check_output
@@ -352,10 +353,12 @@ class M2(CVAE):
         Args:
             x: An array or a dataset of batches.
         """
-        self.ensure_built()
-        graph = self._graph("label_probabilities", self.label_probabilities)
-        parts = self._read(x, None, None)
-        return np.concatenate([graph(part).numpy() for part, _ in parts])
+
+        def probabilities(x: tf.Tensor, condition: Any, first: Any) -> Any:
+            return (self.label_probabilities(x),)
+
+        name = "label probabilities"
+        return chunks.over_examples(self, name, probabilities, x, bound=True)[0]
 
     def label_probabilities(self, x: tf.Tensor) -> tf.Tensor:
         """q(y|x), (batch, num_classes)."""

@@ -80,11 +80,10 @@ class TopDown(keras.layers.Layer):
     def walk(
         self,
         draw: Draw,
-        features: list[tf.Tensor] | None = None,
+        features: Sequence[tf.Tensor] | None = None,
         code: tf.Tensor | None = None,
         training: bool | None = None,
         z: tf.Tensor | None = None,
-        rows: Any = None,
     ) -> Path:
         """Walks down the path.
 
@@ -93,15 +92,10 @@ class TopDown(keras.layers.Layer):
             features: Bottom-up; None where there is no x, so no posterior.
             code: Of the condition, (batch, ...), in conditional models.
             training: Whether networks are in training mode.
-            z: Of the first groups, (batch, any number of whole groups), where given.
-            rows: The batch, where nothing else says it.
+            z: Of the first groups, (batch, any number of whole groups), where given;
+                of none of them, (batch, 0), where nothing else says the batch.
         """
-        inputs = {
-            "features": features,
-            "code": code,
-            "z": z,
-            "rows": None if rows is None else tf.zeros([rows, 1]),
-        }
+        inputs = {"features": features, "code": code, "z": z}
         inputs = {name: value for name, value in inputs.items() if value is not None}
 
         def steps(inputs: dict[str, Any], training: bool | None) -> Path:

@@ -1,5 +1,6 @@
 """The variational autoencoder (Kingma and Welling 2014; Rezende et al. 2014)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -21,7 +22,6 @@ from keras_vae.models.terms import (
     Output,
     add_to_mean,
     call_on_rows,
-    repeated,
     replica_mean,
     sum_over_dims,
     weighted_mean,
@@ -206,8 +206,26 @@ class VAE(Hooks):
         training: bool | None = None,
         num_samples: int | None = None,
     ) -> Latent:
-        """Infers q(z|x) and draws z from it; see `sample_latent`."""
-        z_mean, z_log_var = self.encode_params(x, condition, training)
+        """Infers q(z|x) and draws z from it, (num_samples, batch, z_dim)."""
+        features = self.posterior_features(x, condition, training)
+        return self.latent_from(features, noise, condition, training, num_samples)
+
+    def posterior_features(
+        self, x: tf.Tensor, condition: Any = None, training: bool | None = None
+    ) -> Sequence[tf.Tensor]:
+        """What x says of z, found once for many draws: the moments of q(z|x), here."""
+        return self.encode_params(x, condition, training)
+
+    def latent_from(
+        self,
+        features: Sequence[tf.Tensor],
+        noise: RowNoise,
+        condition: Any = None,
+        training: bool | None = None,
+        num_samples: int | None = None,
+    ) -> Latent:
+        """Draws z of the posterior that these features of x give."""
+        z_mean, z_log_var = features
         return self.sample_latent(z_mean, z_log_var, noise, condition, num_samples)
 
     def params_of(
@@ -234,22 +252,6 @@ class VAE(Hooks):
             kl = tf.reduce_mean(log_q - log_p, axis=0)
         return Latent(z_mean, z_log_var, z, log_q, log_p, kl, self.step)
 
-    def draw_posterior(
-        self, x: tf.Tensor, num: Any, noise: RowNoise, condition: Any = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws z of q(z|x), `num` times, an int32 scalar that a graph may be given.
-
-        Returns:
-            z, (num, batch, z_dim), and log q(z|x) in nats, (num, batch).
-        """
-        moments = self.encode_params(x, condition)
-        z_mean, z_log_var = (repeated(moment, num) for moment in moments)
-        given = None if condition is None else repeated(condition, num)
-        latent = self.sample_latent(z_mean, z_log_var, noise, given, 1)
-        shape = [num, -1]
-        z = tf.reshape(latent.z[0], [*shape, self.z_dim])
-        return z, tf.reshape(latent.log_q[0], shape)
-
     def decode_params(
         self, z: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tf.Tensor:
@@ -271,7 +273,7 @@ class VAE(Hooks):
 
         Here beta KL, with `free_bits`. Most objectives override this and nothing else.
         """
-        kl = latent.kl
+        kl = self.kl_by_group(latent.kl)
         if self.free_bits:
             dims = 1 if kl.shape.rank == 2 else self.latent_dim
             kl = tf.maximum(kl, self.free_bits * dims)

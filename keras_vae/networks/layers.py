@@ -80,8 +80,8 @@ class OutputConv2D(keras.layers.Conv2DTranspose):
     The kernels for CPUs leave most of the vector unit idle where there is one output
     channel. So 4x4 output pixels are made at once, as 16 channels of a convolution of
     6x6 with stride 4. Its sums are the same ones in the same float type; the gradient
-    is taken by the plain kernels, which are fast in that direction. On a GPU, and for
-    more filters, this is what Keras does.
+    is taken by the plain kernels, which are fast in that direction. Where a GPU is
+    used, and for more filters, this is what Keras does.
 
     Args:
         filters: Number of output channels.
@@ -95,7 +95,7 @@ class OutputConv2D(keras.layers.Conv2DTranspose):
         """(batch, height, width, channels) to (batch, height, width, filters)."""
         height, width = inputs.shape[1:3]
         large = None not in (height, width) and min(height, width) >= 2 * _BLOCK
-        if self.filters > 2 or not large or tf.config.list_physical_devices("GPU"):
+        if self.filters > 2 or not large or tf.config.get_visible_devices("GPU"):
             return super().call(inputs)
         # Read here: inside, the custom gradient would be asked for the variable's own.
         kernel = tf.convert_to_tensor(self.kernel)

@@ -260,6 +260,17 @@ def test_a_network_of_ones_own_takes_the_place_of_the_encoder(x):
         made(groups=(1, 1), encoder=features(5))
 
 
+def test_a_large_sample_is_drawn_as_the_small_one_it_begins_with():
+    kind, y = ConditionalHierarchicalVAE, np.arange(1100, dtype=np.int32) % 3
+    model = stirred(made(kind=kind, groups=(1, 1), num_classes=3))
+    many = model.sample(1100, seed=3, condition=y)  # more than are drawn at once
+    few = model.sample(3, seed=3, condition=y[:3])
+    np.testing.assert_allclose(many[:3], few, atol=1e-6)
+    whole = tf.function(model.prior_sample)(1100, 3, tf.constant(y))
+    found = model.prior_sample(1100, 3, tf.constant(y))
+    np.testing.assert_allclose(found, whole, atol=1e-5)
+
+
 def test_the_aggregate_is_that_of_the_top(model, x):
     own = stirred(made(groups=(1, 1)))
     keras_vae.fit_aggregate(own, x)

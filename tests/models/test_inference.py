@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_vae import VAE, networks
+from keras_vae.engine.chunks import NUMBERS_PER_CALL, chunk_size
 
 METHODS = ["encode", "reconstruct", "elbo"]
 
@@ -253,5 +254,7 @@ def test_many_samples_of_an_elbo_are_not_decoded_at_once(small_vae, x):
             return generate(tf.identity(z), *rest)
 
     vae.decode_params = noted
-    vae.elbo(x, 20_000)  # three examples of 15 numbers make a million
-    assert rows == [3] * (len(x) // 3) + [len(x) % 3] * (len(x) % 3 > 0)
+    vae.elbo(x, 20_000)
+    most = chunk_size(vae, 20_000)
+    assert rows == [most] * (len(x) // most) + [len(x) % most] * (len(x) % most > 0)
+    assert most * 20_000 * 15 <= max(NUMBERS_PER_CALL.values())

@@ -8,8 +8,7 @@ from scipy.special import logsumexp
 
 import keras_vae
 from keras_vae import networks
-from keras_vae.engine import strategies
-from keras_vae.evaluation import rows
+from keras_vae.engine import chunks, strategies
 from keras_vae.evaluation.likelihood import elbo_terms, importance_weighted_nll
 from keras_vae.models.partial_labels import NO_LABEL, label_classifier
 from keras_vae.models.semi_supervised import M2
@@ -351,7 +350,7 @@ def test_importance_sampling_of_two_floors_sums_out_both():
 def test_the_estimate_does_not_depend_on_how_work_is_cut_up(make, monkeypatch):
     model, (x, _) = make(), data(7)
     whole = importance_weighted_nll(model, x, 40).log_prob
-    monkeypatch.setitem(rows._NUMBERS_PER_CALL, "CPU", 2 * 16 * 3 * 36)
+    monkeypatch.setitem(chunks.NUMBERS_PER_CALL, "CPU", 2 * 16 * 3 * 36)
     parts = importance_weighted_nll(make(), x, 40).log_prob
     np.testing.assert_allclose(parts, whole, rtol=1e-5)
 
