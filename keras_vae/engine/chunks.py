@@ -269,7 +269,11 @@ def graph(
     graphs: dict[str, Any] = model.__dict__.setdefault("_graphs", {})
     if name not in graphs:
         x = of or tf.TensorSpec([None, *model.data_shape], tf.float32)
-        graphs[name] = tf.function(function).get_concrete_function(
-            x, model.condition_spec, *more
-        )
+        specs = x, model.condition_spec, *more
+        try:
+            plain = tf.function(function, autograph=False)
+            graphs[name] = plain.get_concrete_function(*specs)
+        except tf.errors.OperatorNotAllowedInGraphError:
+            # An `if` of a tensor in a subclass; AutoGraph reads it, and takes longer.
+            graphs[name] = tf.function(function).get_concrete_function(*specs)
     return graphs[name]

@@ -78,6 +78,22 @@ def test_results_do_not_depend_on_where_examples_come_from(vae, x, name):
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_subclass_may_branch_on_tensors(x):
+    class Branching(VAE):
+        def decode_params(self, z, condition=None, training=None):
+            params = super().decode_params(z, condition, training)
+            if tf.reduce_sum(z) > 0:
+                params = params + 1.0
+            return params
+
+    vae = Branching(2, (3, 5), seed=0, encoder=networks.mlp_encoder((3, 5), 2))
+    z = np.ones((1, 2), np.float32)
+    found = vae.decode(z)
+    assert vae.decode(-z).shape == found.shape
+    params = VAE.decode_params(vae, tf.constant(z)) + 1.0
+    np.testing.assert_allclose(found, tf.sigmoid(params), rtol=1e-5)
+
+
 def test_predict_is_reconstruct_also_of_a_model_that_was_not_built(small_vae, x):
     vae = small_vae()
     predicted = vae.predict(x, batch_size=4, verbose=0)
