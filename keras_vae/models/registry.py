@@ -108,6 +108,7 @@ _PRIOR = {"prior": "prior", "prior_components": None}
 _BETA = {"beta": "beta", "kl_schedule": None, "kl_warmup_epochs": None}
 _VAE = {**_POSTERIOR, **_PRIOR, **_same("free_bits")}
 _START = {"input_noise": None, "init_latents": None}
+_RESCALED = {"rescale_latents": None}
 
 _SEMI_SUPERVISED = {
     **_POSTERIOR,
@@ -137,7 +138,7 @@ MODELS: dict[str, ModelEntry] = {
         "vae",
         "variational autoencoder",
         "variational autoencoder (Kingma and Welling 2014)",
-        {**_VAE, **_BETA, **_START},
+        {**_VAE, **_BETA, **_START, **_RESCALED},
     ),
     "iwae": ModelEntry(
         "IWAE",
@@ -164,7 +165,7 @@ MODELS: dict[str, ModelEntry] = {
         "vae",
         "beta-VAE",
         "VAE with a heavier KL (Higgins et al. 2017)",
-        {**_VAE, **_BETA},
+        {**_VAE, **_BETA, **_RESCALED},
         {"beta": 2.0},  # at 4 small images, as digits, leave all latents unused
     ),
     "capacity_vae": ModelEntry(

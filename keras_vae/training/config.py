@@ -127,7 +127,9 @@ class ModelOptions(Options):
     )
     likelihood: str = option(
         "auto",
-        "p(x|z); auto is bernoulli for grey or binarised images, gaussian for all else",
+        "p(x|z); auto is bernoulli for grey or binarised images, "
+        "discretized_logistic_mixture for 8-bit colour images from convolutions, "
+        "gaussian for all else",
         choices=(
             "auto",
             "bernoulli",
@@ -345,7 +347,8 @@ class TrainConfig(RunOptions, ModelOptions):
         """Returns the configuration for the flags that were given, by name.
 
         What is not given comes from the preset, else from the model, else it is the
-        default. Of a preset only what the model uses is taken.
+        default; of 8-bit colour pictures see `defaults.of_colour_pictures`. Of a preset
+        only what the model uses is taken.
 
         Raises:
             ValueError: As the class, and if a name is unknown or if a flag that was
@@ -363,6 +366,7 @@ class TrainConfig(RunOptions, ModelOptions):
         values = {**registry.MODELS[model].defaults_for(chosen), **chosen}
         known = {**values, "array_names": array_names}
         values = {**defaults.held_out(known), **values}
+        values |= defaults.of_colour_pictures(known, given)
         config = cls(**values)
         config.refuse_unused(given)
         idle = {name for name in preset_values if config.unused(name)}

@@ -1,14 +1,26 @@
 """What flags are where they are not given and the data have a say in it."""
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
 
-from keras_vae.data import splits
+from keras_vae.data import glance, splits
+from keras_vae.models import registry
 from keras_vae.training import choices
 
 _HELD_OUT = 0.1
 _LEAST = 10  # images, so that a tenth of them is one
+
+_CONVOLUTIONAL = ("conv", "resnet")
+_MODELS = ("vae", "beta_vae", "iwae", "hvae")
+_PRESETS = ("none", "sharp")
+_SMALL_BATCH = 32  # so that a few hundred pictures make many updates
+_MANY = 20_000  # pictures, from which on batches and epochs are those of other data
+_UPDATES = {False: 2_000, True: 3_000}  # of a flat model, of a hierarchy
+_LATENTS, _COMPONENTS = 64, 5  # of a flat model
+_FINEST_SIDE, _LARGEST_STRIDE = 16, 8  # of a hierarchy's finest maps of latents
+_WARM_UP = 0.1  # of a hierarchy's epochs
 
 
 def held_out(values: Mapping[str, Any]) -> dict[str, float]:
@@ -29,3 +41,86 @@ def held_out(values: Mapping[str, Any]) -> dict[str, float]:
     if not found and os.path.isdir(path) and splits.holds_files(path, _LEAST):
         return {"validation_fraction": _HELD_OUT}
     return {}
+
+
+def of_colour_pictures(
+    values: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the flags that 8-bit colour pictures need other values of.
+
+    Convolutions, a likelihood of the 256 values whose colours depend on one another,
+    and so many epochs of small batches that a few hundred pictures are enough updates.
+    With a preset it is what --preset sharp leaves to the data.
+
+    Args:
+        values: What is known of the flags, by name: those of the preset and the model
+            too.
+        given: The flags that the user gave.
+
+    Returns:
+        Flags by name; nothing for other data, and none that the user gave.
+    """
+    pictures = _pictures(values)
+    model = str(values.get("model", "vae"))
+    if pictures is None or model not in _MODELS:
+        return {}
+    if values.get("preset", "none") not in _PRESETS:
+        return {}
+    hierarchical = registry.MODELS[model].hierarchical
+    chosen = _of_hierarchy(pictures) if hierarchical else _of_flat(model, given)
+    if pictures.number < _MANY:
+        size = int(given.get("batch_size", min(_SMALL_BATCH, pictures.number)))
+        epochs = math.ceil(_UPDATES[hierarchical] / math.ceil(pictures.number / size))
+        chosen |= {"batch_size": size, "epochs": epochs}
+    if hierarchical and given.get("kl_schedule", "linear") == "linear":
+        epochs = int(given.get("epochs", chosen.get("epochs", values["epochs"])))
+        chosen |= {
+            "kl_schedule": "linear",
+            "kl_warmup_epochs": round(_WARM_UP * epochs, 1),
+        }
+    asked = {name for name in given if (name, given[name]) != ("likelihood", "auto")}
+    if "likelihood" in asked:
+        chosen.pop("likelihood_components", None)
+    return {name: value for name, value in chosen.items() if name not in asked}
+
+
+def _pictures(values: Mapping[str, Any]) -> glance.Pictures | None:
+    if values.get("data_kind", "auto") not in ("auto", "images"):
+        return None
+    if values.get("binarize", "none") != "none":
+        return None
+    dataset = str(values.get("dataset", ""))
+    named = dataset in choices.DATASETS
+    pairs = (pair.partition("=") for pair in values.get("array_names") or ())
+    return glance.colour_pictures(
+        dataset if named else os.path.expanduser(dataset),
+        {name: own for name, _, own in pairs},
+        named,
+    )
+
+
+def _of_hierarchy(pictures: glance.Pictures) -> dict[str, Any]:
+    stride, side = 2, max(pictures.height, pictures.width)
+    while side / stride > _FINEST_SIDE and stride < _LARGEST_STRIDE:
+        stride *= 2
+    return {
+        "likelihood": "discretized_logistic_mixture",
+        "augment": "none",  # what is turned is smoother than what is not
+        "finest_stride": stride,
+    }
+
+
+def _of_flat(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    chosen: dict[str, Any] = {
+        "encoder": given.get("encoder", "conv"),
+        "latent_dim": _LATENTS,
+        "augment": "none",
+    }
+    if (given.get("decoder") or chosen["encoder"]) in _CONVOLUTIONAL:
+        chosen["likelihood"] = "discretized_logistic_mixture"
+        chosen["likelihood_components"] = _COMPONENTS
+    standard = given.get("prior", "standard_normal") == "standard_normal"
+    diagonal = given.get("posterior", "diagonal") == "diagonal"
+    if "rescale_latents" in registry.MODELS[model].flags and standard and diagonal:
+        chosen["rescale_latents"] = True
+    return chosen

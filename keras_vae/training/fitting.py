@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,6 +14,7 @@ from keras_vae.errors import invalid_flag
 from keras_vae.models.mistakes import channels_first
 from keras_vae.models.vae import VAE
 from keras_vae.probability.likelihoods import Bernoulli, DiscretizedLogistic
+from keras_vae.training import defaults
 from keras_vae.training.config import TrainConfig
 
 _SHOWN = 1_000  # binarised examples that are shown to the likelihood
@@ -65,6 +67,12 @@ def fitted(
             )
         say(f"Note:   {data.kind} are not augmented, only images are.")
         config = dataclasses.replace(config, augment="none")
+    if chosen := _chosen(config, explicit):
+        shape = "x".join(map(str, data.input_shape))
+        say(
+            f"Note:   for {examples:,} colour pictures of {shape}, unless given: "
+            f"{' '.join(f'--{name} {value}' for name, value in chosen.items())}."
+        )
     if config.likelihood == "auto" and data.kind == "images":
         likelihood = config.likelihood_of(data.input_shape)
         if likelihood != "bernoulli":
@@ -76,6 +84,14 @@ def fitted(
     if swapped is not None:
         say(f"Note:   {swapped}")
     return config
+
+
+def _chosen(config: TrainConfig, explicit: frozenset[str]) -> dict[str, Any]:
+    """The flags that are what they are because the data are colour pictures."""
+    values = dataclasses.asdict(config)
+    given = {name: values[name] for name in explicit}
+    found = defaults.of_colour_pictures(values, given)
+    return {name: value for name, value in found.items() if values[name] == value}
 
 
 def augmentation(config: TrainConfig, model: VAE) -> Augment | None:

@@ -44,6 +44,7 @@ from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import FolderLost, RunFolder
 from keras_vae.training.monitoring import monitoring_callbacks
 from keras_vae.training.progress import Progress
+from keras_vae.training.rescaling import rescale_latents
 from keras_vae.training.resume import KeepState
 from keras_vae.training.selection import BestSoFar
 from keras_vae.training.targets import condition_of, example_row, targets
@@ -321,13 +322,15 @@ class _Run:
 
     def _finish(self, keep: KeepState) -> None:
         self.say("Evaluating and exporting.")
+        x = _first(self.data.train.x, samplers.MAX_EXAMPLES)
+        x = held_out(x, self.config.binarize)
+        if self.config.rescale_latents:
+            rescale_latents(self.model, x)
         metrics = {
             **self._metrics(),
             "epochs": keep.epoch,
             "seconds": round(keep.total_seconds(), 2),
         }
-        x = _first(self.data.train.x, samplers.MAX_EXAMPLES)
-        x = held_out(x, self.config.binarize)
         given = targets(self.config, self.data.train)
         if hasattr(self.model, "predict_label"):  # most labels are not known
             given = np.argmax(self.model.predict_label(x), axis=1).astype(np.int32)

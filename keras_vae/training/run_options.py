@@ -132,3 +132,10 @@ class RunOptions(Options):
         },
         only_with={"init_from": (None,)},
     )
+    rescale_latents: bool = option(
+        False,
+        "once trained, shift and scale each latent dimension so that the means and "
+        "variances of the training examples' latents are the prior's; the decoder "
+        "takes it back, so that nothing else changes",
+        only_with={"prior": ("standard_normal",), "posterior": ("diagonal",)},
+    )

@@ -73,6 +73,15 @@ def test_a_note_says_which_likelihood_colours_have():
     assert fitted(chosen, colour)[1] == []
 
 
+def test_what_colour_pictures_were_given_is_said_in_one_line():
+    colour = data(np.zeros((30, 4, 4, 3), np.uint8))
+    chosen = {"dataset": "patches", "epochs": 1, "batch_size": 10}
+    (note,) = fitted(TrainConfig.resolve(chosen), colour, *chosen)[1]
+    assert "30 colour pictures of 4x4x3" in note
+    assert "--encoder conv --latent_dim 64" in note
+    assert "--epochs" not in note and "\n" not in note
+
+
 def test_only_images_are_augmented():
     config = TrainConfig(augment="affine", batch_size=10)
     assert fitted(config, GREY, "augment") == (config, [])
