@@ -25,10 +25,9 @@ from keras_vae.models.conditions import (
     make_condition,
 )
 from keras_vae.models.inference import ADAPT_EXAMPLES
-from keras_vae.models.terms import call_on_rows
+from keras_vae.models.terms import normal_params
 from keras_vae.models.vae import VAE
 from keras_vae.noise import RowNoise
-from keras_vae.probability.distributions import bound_log_var, to_float32
 from keras_vae.probability.priors import Prior, StandardNormal
 
 
@@ -190,8 +189,7 @@ class CVAE(VAE):
 
     def _prior_given(self, condition: Any) -> tuple[tf.Tensor, tf.Tensor]:
         code = self.code(condition)
-        mean, raw_log_var = call_on_rows(self.prior_network, code, None)
-        return to_float32(mean), bound_log_var(raw_log_var)
+        return normal_params(self.prior_network, code, "diagonal", None)
 
     # Conditions that come with examples.
 

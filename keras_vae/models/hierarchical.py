@@ -13,13 +13,17 @@ from keras_vae.arguments import checked_shape, in_range
 from keras_vae.engine import chunks
 from keras_vae.errors import invalid_argument
 from keras_vae.models.network_shapes import check_output
-from keras_vae.models.terms import Latent, call_on_rows, repeated
+from keras_vae.models.terms import (
+    Latent,
+    call_on_rows,
+    likelihood_params,
+    repeated,
+)
 from keras_vae.models.top_down import TopDown
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.networks import hierarchy
 from keras_vae.noise import CopiesNoise, RowNoise, as_tensor, copies_scope
-from keras_vae.probability.distributions import to_float32
 from keras_vae.probability.latents import (
     GroupNormal,
     LatentGroup,
@@ -185,9 +189,8 @@ class Hierarchy(VAE):
         return self._decoded(path.end, lead, training)
 
     def _decoded(self, h: tf.Tensor, lead: tf.Tensor, training: Any) -> tf.Tensor:
-        params = to_float32(call_on_rows(self.decoder, h, training))
         shape = self.likelihood.params_shape(self.data_shape)
-        return tf.reshape(params, tf.concat([lead, shape], axis=0))
+        return likelihood_params(self.decoder, h, lead, shape, training)
 
     def kl_by_group(self, kl: tf.Tensor) -> tf.Tensor:
         """The KL of each group of latents, (batch, groups)."""

@@ -14,11 +14,15 @@ from keras_vae.models.partial_labels import (
     over_labels,
 )
 from keras_vae.models.semi_supervised import M2
-from keras_vae.models.terms import Output, call_on_rows, log_ratio
+from keras_vae.models.terms import (
+    Output,
+    call_on_rows,
+    likelihood_params,
+    log_ratio,
+)
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, copies_scope
-from keras_vae.probability.distributions import to_float32
 from keras_vae.probability.likelihoods import GaussianPerPixel
 from keras_vae.probability.priors import StandardNormal
 
@@ -80,6 +84,24 @@ class M1M2(M2):
         self._given["upper_encoder"] = upper_encoder
         self._given["upper_decoder"] = upper_decoder
 
+    # M1, a VAE of x that knows no label.
+
+    def encode_lower(
+        self, x: tf.Tensor, training: bool | None = None
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """q(z_1|x): mean and log variance, float32 `(batch, latent_dim)` each."""
+        return VAE.encode_params(self, x, None, training)
+
+    def decode_lower(self, z_1: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """p(x|z_1): `(..., batch, latent_dim)` to float32 `(..., batch, *params)`."""
+        return VAE.decode_params(self, z_1, None, training)
+
+    def decoder_input(self, z: tf.Tensor, lead: tf.Tensor, condition: Any) -> tf.Tensor:
+        """z_1 alone."""
+        return z
+
+    # Both together.
+
     def forward(
         self,
         x: tf.Tensor,
@@ -94,8 +116,8 @@ class M1M2(M2):
             The parameters of p(x|z_1), (num_samples, batch, ...), and what was
             inferred.
         """
-        mean, log_var = VAE.encode_params(self, x, None, training)
-        lower = self.sample_latent(mean, log_var, noise, None, num_samples)
+        moments = self.encode_lower(x, training)
+        lower = self.sample_latent(*moments, noise, None, num_samples)
         z_1 = tf.stop_gradient(lower.z[0])
         labels = self.infer_labels(x, label, noise, training)
         params, latent = self.under_each_label(z_1, noise, training, num_samples)
@@ -104,13 +126,13 @@ class M1M2(M2):
         log_prob = tf.reduce_mean(self.upper_likelihood.log_prob(pairs, params), 0)
         upper = -self.expected(log_prob, labels.q)
         kl = kl + upper + lower.log_q[0]
-        penalty = penalty + upper + VAE.latent_penalty(self, lower)
-        params = VAE.decode_params(self, lower.z, None, training)
-        return Output(params, LabelledLatent(kl, penalty, labels))
+        penalty = penalty + upper + self.latent_penalty(lower)
+        params = self.decode_lower(lower.z, training)
+        return Output(params, LabelledLatent(kl, labels), penalty=penalty)
 
     def reconstruction_of(self, x: tf.Tensor, output: Output) -> tf.Tensor:
         """-E_q[log p(x|z_1)], `(batch,)` in nats: z_1 knows no label."""
-        return VAE.reconstruction_of(self, x, output)
+        return self.reconstruction_loss(x, output.params)
 
     @property
     def decodings(self) -> int:
@@ -123,10 +145,10 @@ class M1M2(M2):
         Each sample is one z_1, weighed by p(x|z_1) / q(z_1|x) and by one estimate of
         p(z_1) under M2; see `M2.log_weights`.
         """
-        mean, log_var = VAE.encode_params(self, x)
+        moments = self.encode_lower(x)
 
         def weigh(noise: RowNoise, num_samples: int, wanted: Any) -> tf.Tensor:
-            lower = self.sample_latent(mean, log_var, noise, None, num_samples)
+            lower = self.sample_latent(*moments, noise, None, num_samples)
             # M2's batch is one of samples, those of an example side by side.
             z_1 = tf.reshape(tf.transpose(lower.z, [1, 0, 2]), [-1, self.latent_dim])
             first = tf.cast(noise.first_row, tf.int64) * num_samples
@@ -137,7 +159,7 @@ class M1M2(M2):
             labels = tf.repeat(condition, num_samples)
             summed = over_labels(each, labels, self.known_labels(labels))
             log_p = tf.reshape(summed, [-1, num_samples])
-            log_prob = self.log_likelihood(x, VAE.decode_params(self, lower.z))
+            log_prob = self.log_likelihood(x, self.decode_lower(lower.z))
             lower = lower._replace(log_p=tf.transpose(log_p))
             return log_ratio(log_prob, lower)[:wanted]
 
@@ -145,7 +167,7 @@ class M1M2(M2):
 
     def label_logits(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Returns log q(y|z_1) up to a constant, z_1 being M1's mean."""
-        mean, _ = VAE.encode_params(self, x, None, training)
+        mean, _ = self.encode_lower(x, training)
         mean = mean if self.finetune else tf.stop_gradient(mean)
         return call_on_rows(self.classifier, mean, training)
 
@@ -154,7 +176,7 @@ class M1M2(M2):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z|z_1,y) at M1's mean of z_1; as `M2.encode_params`."""
         label = tf.broadcast_to(self.condition_on(x, condition), tf.shape(x)[:1])
-        parts = self.posteriors(VAE.encode_params(self, x, None, training)[0], training)
+        parts = self.posteriors(self.encode_lower(x, training)[0], training)
         z_mean, z_log_var = (tf.gather(part, label, batch_dims=1) for part in parts)
         return z_mean, z_log_var
 
@@ -169,23 +191,16 @@ class M1M2(M2):
         pairs = tf.reshape(
             tf.concat([z, code], axis=-1), [-1, self.latent_dim + self.num_classes]
         )
+        lead, shape = tf.shape(z)[:-1], [2 * self.latent_dim]
         with copies_scope(z.shape[0] if z.shape.rank == 3 else 1):
-            params = to_float32(call_on_rows(self.upper_decoder, pairs, training))
-        shape = [2 * self.latent_dim]
-        return tf.reshape(params, tf.concat([tf.shape(z)[:-1], shape], axis=0))
+            return likelihood_params(self.upper_decoder, pairs, lead, shape, training)
 
     def decode_params(
         self, z: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tf.Tensor:
         """p(x|z_1) at the mean of p(z_1|y,z)."""
         params = self.under_labels(z, condition, training)
-        return VAE.decode_params(
-            self, self.upper_likelihood.mean(params), None, training
-        )
-
-    def decoder_input(self, z: tf.Tensor, lead: tf.Tensor, condition: Any) -> tf.Tensor:
-        """M1's decoder is told no label."""
-        return z
+        return self.decode_lower(self.upper_likelihood.mean(params), training)
 
     @property
     def label_encoder(self) -> keras.Model:

@@ -87,13 +87,12 @@ class LabelInference(NamedTuple):
 
 
 class LabelledLatent(NamedTuple):
-    """What the loss is made of, summed over labels: M2's `Latent`."""
+    """What is known of y and z together, in the place of M2's `Latent`."""
 
     kl: Any
     """KL(q(y, z|x) || p(y, z)), in nats, (batch,)."""
-    penalty: Any
-    """What the loss adds to the reconstruction, in nats, (batch,)."""
     labels: LabelInference
+    """Of y alone."""
 
 
 def over_labels(

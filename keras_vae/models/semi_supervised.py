@@ -31,13 +31,13 @@ from keras_vae.models.terms import (
     add_to_mean,
     call_on_rows,
     log_ratio,
+    normal_params,
     sum_over_dims,
     weighted_mean,
 )
-from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, noise_scope
-from keras_vae.probability.distributions import bound_log_var, to_float32
+from keras_vae.probability.distributions import to_float32
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -145,7 +145,7 @@ class M2(CVAE):
         noise = self.noise_of_call(training)
         with noise_scope(noise):
             output = self.forward(x, label, noise, training)
-        self.add_loss(weighted_mean(output.latent.penalty, sample_weight))
+        self.add_loss(weighted_mean(output.penalty, sample_weight))
         return output
 
     def forward(
@@ -167,7 +167,7 @@ class M2(CVAE):
             self.to_model(x), noise, training, num_samples
         )
         kl, penalty = self.summed(latent, labels)
-        return Output(params, LabelledLatent(kl, penalty, labels))
+        return Output(params, LabelledLatent(kl, labels), penalty=penalty)
 
     def infer_labels(
         self, x: tf.Tensor, label: Any, noise: RowNoise, training: bool | None = None
@@ -233,13 +233,9 @@ class M2(CVAE):
         self, observed: tf.Tensor, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z|x,y) of all labels: two tensors (batch, num_classes, latent_dim)."""
-        z_mean, raw_log_var = call_on_rows(self.label_encoder, observed, training)
+        network, family = self.label_encoder, self.posterior_family
         shape = [-1, self.num_classes, self.latent_dim]
-        z_log_var = bound_log_var(tf.reshape(raw_log_var, shape))
-        if self.posterior_family == "isotropic":
-            shared = tf.reduce_mean(z_log_var, axis=-1, keepdims=True)
-            z_log_var = tf.broadcast_to(shared, tf.shape(z_log_var))
-        return tf.reshape(to_float32(z_mean), shape), z_log_var
+        return normal_params(network, observed, family, training, shape)
 
     def under_labels(
         self, z: tf.Tensor, labels: tf.Tensor, training: bool | None = None
@@ -268,24 +264,20 @@ class M2(CVAE):
         """The network of q(z|x,y)."""
         return self.encoder
 
-    # Figures.
+    # Sums over labels.
 
     def summed(
         self, latent: Latent, labels: LabelInference
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """KL(q(y,z|x) || p(y,z)) and what the loss has in its place, (batch,) each."""
         kl = self.expected(sum_over_dims(latent.kl), labels.q) + labels.kl
-        penalty = self.expected(VAE.latent_penalty(self, latent), labels.q) + labels.kl
+        penalty = self.expected(self.latent_penalty(latent), labels.q) + labels.kl
         agreement = self.gamma * labels.disagreement
         return kl, penalty + self.alpha * (labels.cost + agreement)
 
-    def expected(self, figure: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
-        """E_q(y|x) of a figure of all pairs, (batch * num_classes,) to (batch,)."""
-        return tf.reduce_sum(q * tf.reshape(figure, tf.shape(q)), axis=-1)
-
-    def latent_penalty(self, latent: Any) -> tf.Tensor:
-        """What was inferred costs beside the reconstruction, (batch,), in nats."""
-        return latent.penalty
+    def expected(self, values: tf.Tensor, q: tf.Tensor) -> tf.Tensor:
+        """E_q(y|x) of values under each label, (batch * num_classes,) to (batch,)."""
+        return tf.reduce_sum(q * tf.reshape(values, tf.shape(q)), axis=-1)
 
     def reconstruction_of(self, x: tf.Tensor, output: Output) -> tf.Tensor:
         """-E_q[log p(x|y,z)] over labels and samples of z, `(batch,)` in nats."""

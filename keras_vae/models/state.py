@@ -23,7 +23,6 @@ from keras_vae.models.network_shapes import check_output, check_pair
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, current_noise
 from keras_vae.probability.aggregate import AggregateDensity
-from keras_vae.probability.likelihoods import LIKELIHOODS, Likelihood
 
 _CALLS = 2**48  # beyond what any model is called
 
@@ -152,12 +151,6 @@ class State(Inference):
             density.build((None, self.latent_dim))
             self.aggregate = density
         self._tracker.lock()
-
-    def _make_likelihood(self, likelihood: str | Likelihood) -> Likelihood:
-        if not isinstance(likelihood, str):
-            return likelihood
-        kind = lookup("likelihood", likelihood, LIKELIHOODS)
-        return kind(image=len(self.data_shape) == 3)
 
     def _make_networks(self, encoder: Any, decoder: Any) -> tuple[Any, Any]:
         if isinstance(encoder, str):

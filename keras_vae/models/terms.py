@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from keras_vae.probability.distributions import bound_log_var, to_float32
+
 
 class Latent(NamedTuple):
     """What is known of z for a batch; all a `latent_penalty` may want."""
@@ -45,6 +47,8 @@ class Output(NamedTuple):
     """A `Latent`, or what a model has in its place."""
     condition: Any = None
     """What the examples were conditioned on, in conditional models."""
+    penalty: Any = None
+    """What the loss adds to the reconstruction of each example, (batch,), in nats."""
 
 
 class BoundTerms(NamedTuple):
@@ -77,6 +81,36 @@ def call_on_rows(network: Any, inputs: Any, training: bool | None) -> Any:
 
     outputs = network(keras.tree.map_structure(lend, inputs), training=training)
     return keras.tree.map_structure(lambda output: output[:rows], outputs)
+
+
+def normal_params(
+    network: Any, inputs: Any, family: str, training: bool | None, shape: Any = None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns mean and log variance, bounded, that a network gives, float32 each.
+
+    Args:
+        network: From the inputs to the pair.
+        inputs: Of a replica's part of a batch.
+        family: "isotropic": one variance for all dimensions; or "diagonal".
+        training: Whether the network is in training mode.
+        shape: Of the two; None: as they come.
+    """
+    mean, raw_log_var = call_on_rows(network, inputs, training)
+    if shape is not None:
+        mean, raw_log_var = tf.reshape(mean, shape), tf.reshape(raw_log_var, shape)
+    log_var = bound_log_var(raw_log_var)
+    if family == "isotropic":
+        shared = tf.reduce_mean(log_var, axis=-1, keepdims=True)
+        log_var = tf.broadcast_to(shared, tf.shape(mean))
+    return to_float32(mean), log_var
+
+
+def likelihood_params(
+    network: Any, inputs: Any, lead: Any, shape: Any, training: bool | None
+) -> tf.Tensor:
+    """Returns what a network gives for `prod(lead)` z, float32 (*lead, *shape)."""
+    params = to_float32(call_on_rows(network, inputs, training))
+    return tf.reshape(params, tf.concat([lead, shape], axis=0))
 
 
 def repeated(rows: tf.Tensor, copies: Any) -> tf.Tensor:

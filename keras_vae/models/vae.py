@@ -21,15 +21,16 @@ from keras_vae.models.terms import (
     Latent,
     Output,
     add_to_mean,
-    call_on_rows,
+    likelihood_params,
+    normal_params,
     replica_mean,
     sum_over_dims,
     weighted_mean,
 )
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, copies_scope, noise_scope
-from keras_vae.probability.distributions import NormalByRow, bound_log_var, to_float32
-from keras_vae.probability.likelihoods import Likelihood
+from keras_vae.probability.distributions import NormalByRow
+from keras_vae.probability.likelihoods import Likelihood, likelihood_of
 from keras_vae.probability.priors import PRIORS, Prior
 
 POSTERIORS = ("diagonal", "isotropic")
@@ -135,7 +136,9 @@ class VAE(Hooks):
             "likelihood": likelihood,
             "prior": prior,
         }
-        self.likelihood = self._make_likelihood(likelihood)
+        if isinstance(likelihood, str):
+            likelihood = likelihood_of(likelihood, self.data_shape)
+        self.likelihood = likelihood
         self.prior = (
             lookup("prior", prior, PRIORS)() if isinstance(prior, str) else prior
         )
@@ -176,7 +179,7 @@ class VAE(Hooks):
             penalty = self.latent_penalty(latent)
             self.add_loss(weighted_mean(penalty, sample_weight))
             params = self.params_of(latent, condition, training)
-        return Output(params, latent, condition)
+        return Output(params, latent, condition, penalty)
 
     def compute_output_spec(self, *args: Any, **kwargs: Any) -> Output:
         """What `call` gives as a layer of a functional model: tensors alone."""
@@ -189,14 +192,8 @@ class VAE(Hooks):
         self, x: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z|x): returns z_mean and z_log_var, float32 `(batch, latent_dim)` each."""
-        z_mean, raw_log_var = call_on_rows(
-            self.encoder, self.encoder_input(x, condition), training
-        )
-        z_log_var = bound_log_var(raw_log_var)
-        if self.posterior_family == "isotropic":
-            shared = tf.reduce_mean(z_log_var, axis=-1, keepdims=True)
-            z_log_var = tf.broadcast_to(shared, tf.shape(z_mean))
-        return to_float32(z_mean), z_log_var
+        inputs = self.encoder_input(x, condition)
+        return normal_params(self.encoder, inputs, self.posterior_family, training)
 
     def sample_posterior(
         self,
@@ -258,13 +255,10 @@ class VAE(Hooks):
         """p(x|z): z `(..., batch, latent_dim)` to float32 `(..., batch, *params)`."""
         lead = tf.shape(z)[:-1]
         flat = tf.reshape(z, [-1, self.latent_dim])
-        with copies_scope(z.shape[0] if z.shape.rank == 3 else 1):
-            params = call_on_rows(
-                self.decoder, self.decoder_input(flat, lead, condition), training
-            )
-        params = to_float32(params)
+        inputs = self.decoder_input(flat, lead, condition)
         shape = self.likelihood.params_shape(self.data_shape)
-        return tf.reshape(params, tf.concat([lead, shape], axis=0))
+        with copies_scope(z.shape[0] if z.shape.rank == 3 else 1):
+            return likelihood_params(self.decoder, inputs, lead, shape, training)
 
     infer, generate = encode_params, decode_params
 
@@ -386,7 +380,7 @@ class VAE(Hooks):
         if self._kl_tracker is not None:
             add_each(self._kl_tracker, sum_over_dims(latent.kl))
         if self._penalty_tracker is not None:
-            add_each(self._penalty_tracker, self.latent_penalty(latent))
+            add_each(self._penalty_tracker, output.penalty)
         self.track_more(output)
 
     def get_metrics_result(self) -> dict[str, Any]:

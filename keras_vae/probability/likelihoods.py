@@ -5,7 +5,9 @@ number. Those of the 256 values of 8-bit images are in `discretized`, of which o
 the colours of a pixel depend on one another.
 """
 
+import inspect
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.errors import invalid_argument
+from keras_vae.naming import lookup
 from keras_vae.probability import support
 from keras_vae.probability.discretized import (
     DiscretizedLogistic,
@@ -35,6 +38,7 @@ __all__ = [
     "GaussianFixed",
     "GaussianPerPixel",
     "Likelihood",
+    "likelihood_of",
 ]
 
 # Where a pixel is nearly always black, a bias at its mean leaves the sigmoid so flat
@@ -238,3 +242,20 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
     "discretized_logistic_mixture": DiscretizedLogisticMixture,
 }
 """Likelihoods by name."""
+
+
+def likelihood_of(name: str, data_shape: Sequence[int], **options: Any) -> Likelihood:
+    """Returns the likelihood of that name for examples of a shape.
+
+    Args:
+        name: In `LIKELIHOODS`.
+        data_shape: Of one example; three axes are an image.
+        **options: Arguments, of which it gets those that it has.
+
+    Raises:
+        ValueError: If there is none of that name.
+    """
+    kind = lookup("likelihood", name, LIKELIHOODS)
+    known = inspect.signature(kind.__init__).parameters
+    own = {option: value for option, value in options.items() if option in known}
+    return kind(image=len(data_shape) == 3, **own)

@@ -27,12 +27,7 @@ from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.networks import limit
 from keras_vae.networks.noise import with_input_noise
-from keras_vae.probability.likelihoods import (
-    LIKELIHOODS,
-    DiscretizedLogisticMixture,
-    GaussianFixed,
-    Likelihood,
-)
+from keras_vae.probability.likelihoods import Likelihood, likelihood_of
 from keras_vae.probability.priors import PRIORS, Prior
 from keras_vae.training import memory, messages
 from keras_vae.training.config import TrainConfig
@@ -99,7 +94,12 @@ def _built(
 ) -> VAE:
     entry = lookup("model", config.model, registry.MODELS)
     _require_kind(config.model, entry, input_shape)
-    likelihood = _likelihood(config, input_shape)
+    likelihood = likelihood_of(
+        config.likelihood_of(input_shape),
+        input_shape,
+        scale=config.likelihood_scale,
+        components=config.likelihood_components,
+    )
     steps_per_epoch = num_batches(num_examples, config.examples_per_update)
     # In this order: what a seed gives to networks depends on which is made first.
     arguments = _from_data(config, entry, input_shape, num_examples, condition)
@@ -184,17 +184,6 @@ def _from_flags(
         for flag, argument in entry.flags.items()
         if argument is not None
     }
-
-
-def _likelihood(config: TrainConfig, input_shape: tuple[int, ...]) -> Likelihood:
-    image = len(input_shape) == 3
-    name = config.likelihood_of(input_shape)
-    kind = lookup("likelihood", name, LIKELIHOODS)
-    if kind is GaussianFixed:
-        return GaussianFixed(scale=config.likelihood_scale, image=image)
-    if kind is DiscretizedLogisticMixture:
-        return kind(components=config.likelihood_components, image=image)
-    return kind(image=image)
 
 
 def _prior(config: TrainConfig, condition: Condition | None) -> Prior | keras.Model:

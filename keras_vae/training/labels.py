@@ -1,4 +1,4 @@
-"""Which labels a semi-supervised run learns from, and how often it shows them."""
+"""Which labels a semi-supervised run learns from, and how long its epochs are."""
 
 import dataclasses
 
@@ -63,17 +63,11 @@ def semi_supervised(config: TrainConfig) -> bool:
     return registry.MODELS[config.model].semi_supervised
 
 
-def rows_of_epoch(config: TrainConfig, train: Split) -> np.ndarray | None:
-    """Returns the rows of the training split that an epoch shows; None: all once."""
-    if not semi_supervised(config):
-        return None
-    return rows_for_labels(train.y, LABELLED_SHARE)
-
-
-def num_shown(config: TrainConfig, train: Split) -> int:
-    """Returns how many examples an epoch shows."""
-    rows = rows_of_epoch(config, train)
-    return len(train) if rows is None else len(rows)
+def examples_of_epoch(config: TrainConfig, train: Split) -> int:
+    """Returns how many examples an epoch has: some with a label again and again."""
+    semi = semi_supervised(config)
+    taken = rows_for_labels(train.y, LABELLED_SHARE) if semi else None
+    return len(train) if taken is None else len(taken)
 
 
 def all_known(y: np.ndarray | None) -> np.ndarray | None:

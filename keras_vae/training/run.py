@@ -107,9 +107,9 @@ def _train(
     keras.utils.set_random_seed(config.seed)
     with _dtype_policy(config.mixed_precision), contextlib.ExitStack() as claim:
         condition = condition_of(fitted, data)
-        shown = labels.num_shown(fitted, data.train)
+        count = labels.examples_of_epoch(fitted, data.train)
         with strategy.scope():
-            model = build_model(fitted, data.input_shape, shown, condition)
+            model = build_model(fitted, data.input_shape, count, condition)
         networks: start.Weights = {}
 
         def check() -> str:
@@ -232,8 +232,8 @@ class _Run:
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        shown = labels.num_shown(self.config, self.data.train)
-        return pipeline.num_batches(shown, self.config.examples_per_update)
+        count = labels.examples_of_epoch(self.config, self.data.train)
+        return pipeline.num_batches(count, self.config.examples_per_update)
 
     def _selection(self) -> dict[str, Any]:
         """What decides which weights are kept, in the order in which it does."""
@@ -288,7 +288,7 @@ class _Run:
             start_step=int(self.model.step.numpy()),
             binarize=self.config.binarize,
             augment=fitting.augmentation(self.config, self.model),
-            rows=labels.rows_of_epoch(self.config, self.data.train),
+            rows=self.model.rows_of_epoch(self.data.train.y),
         )
         validation: dict[str, Any] = {}
         if held is not None:

@@ -168,9 +168,9 @@ def test_gamma_weighs_the_agreement_of_views():
         model = m2(gamma=gamma, alpha=1.0, views=3)
         last = model.classifier.layers[-1]
         last.kernel.assign(40.0 * last.kernel)  # every label is shown clearly
-        latent = model(x, training=True).latent
-        penalties[gamma] = latent.penalty.numpy()
-        disagreement = latent.labels.disagreement.numpy()
+        output = model(x, training=True)
+        penalties[gamma] = output.penalty.numpy()
+        disagreement = output.latent.labels.disagreement.numpy()
     assert disagreement.max() > 1e-3
     for gamma in (1.0, 2.0):
         more = penalties[gamma] - penalties[0.0]

@@ -3,6 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+import keras_vae
 from keras_vae.data.datasets import Data, Split
 from keras_vae.training import labels
 from keras_vae.training.config import TrainConfig
@@ -50,14 +51,13 @@ def test_zero_keeps_all_labels_there_are():
 def test_other_models_get_the_data_as_they_are():
     given = data(None)
     assert labels.few_labels(TrainConfig(), given) is given
-    assert labels.rows_of_epoch(TrainConfig(), given.train) is None
-    assert labels.num_shown(TrainConfig(), given.train) == 30
+    assert labels.examples_of_epoch(TrainConfig(), given.train) == 30
 
 
 def test_an_epoch_shows_labelled_examples_again():
     few = labels.few_labels(config(num_labels=3), data(Y)).train
-    rows = labels.rows_of_epoch(config(num_labels=3), few)
-    assert labels.num_shown(config(num_labels=3), few) == len(rows) == 36
+    rows = keras_vae.M2(2, (4,), num_classes=3).rows_of_epoch(few.y)
+    assert labels.examples_of_epoch(config(num_labels=3), few) == len(rows) == 36
     assert (few.y[rows] >= 0).mean() == 0.25
 
 
