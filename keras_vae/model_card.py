@@ -148,7 +148,7 @@ def summary(
     if "neg_elbo" not in metrics:
         return first
     return (
-        f"{first} On the {metrics.get('part', 'test')} part its -ELBO is "
+        f"{first} On the {metrics.get('part', 'test')} split its -ELBO is "
         f"{metrics['neg_elbo']:.2f} nats an example."
     )
 
@@ -287,7 +287,7 @@ def _metrics(config: Mapping[str, Any], metrics: Mapping[str, Any], model: Any) 
             shown += f" of {config.get('latent_dim')}"
         rows.append(f"| {words} | {shown} {unit}".rstrip() + " |")
     count = metrics.get("num_examples")
-    head = f"{metrics.get('part', 'test')} part" + (
+    head = f"{metrics.get('part', 'test')} split" + (
         f", {count:,} examples" if count else ""
     )
     table = [f"| On the {head} | |", "|---|---|", *rows]
@@ -295,7 +295,7 @@ def _metrics(config: Mapping[str, Any], metrics: Mapping[str, Any], model: Any) 
     bernoulli = type(model.likelihood).__name__ == "Bernoulli"
     if bernoulli and config.get("binarize", "none") == "none":
         notes.append(
-            "Grey values count as probabilities; such figures do not compare with "
+            "Grey values count as probabilities; such numbers do not compare with "
             "those of binarised images."
         )
     if "num_importance_samples" in metrics:

@@ -17,16 +17,16 @@ Augment = Callable[[tf.Tensor, RowNoise], tf.Tensor]
 _DEGREES = 10.0  # largest rotation either way
 _SCALE = 0.1  # largest relative change of each side
 _SHIFT = 0.05  # largest shift, as a fraction of the side
-_PART = 0.5  # of the images that are changed
+_SHARE = 0.5  # of the images that are changed
 
 
-def affine(images: tf.Tensor, noise: RowNoise, part: float = _PART) -> tf.Tensor:
+def affine(images: tf.Tensor, noise: RowNoise, share: float = _SHARE) -> tf.Tensor:
     """Returns images, some of them rotated, scaled and shifted a little.
 
     Args:
         images: float32 (batch, height, width, channels) in [0, 1].
-        noise: Decides by row, so the result does not depend on the batching.
-        part: Of the images that are changed, the probability of each.
+        noise: Of the batch; the result does not depend on the batching.
+        share: Of the images that are changed, the probability of each.
 
     Returns:
         float32 images of the same shape; what comes in from outside is 0.
@@ -51,7 +51,7 @@ def affine(images: tf.Tensor, noise: RowNoise, part: float = _PART) -> tf.Tensor
         fill_mode="CONSTANT",
         fill_value=0.0,
     )
-    changed = (u[:, 5] < 2.0 * part - 1.0)[:, None, None, None]
+    changed = (u[:, 5] < 2.0 * share - 1.0)[:, None, None, None]
     return tf.where(changed, moved, images)
 
 

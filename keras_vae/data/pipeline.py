@@ -67,7 +67,7 @@ def batches(
 ) -> tf.data.Dataset:
     """Returns a dataset of batches: `x`, `(x, y)` or `(x, y, sample_weight)`.
 
-    Each epoch shows every example once; the last batch of an epoch is partial where the
+    Each epoch has every example once; the last batch of an epoch is partial where the
     batch size does not divide the number of examples.
 
     Args:
@@ -82,7 +82,7 @@ def batches(
         binarize: One of `BINARIZE`.
         augment: Called with the float batch and its `RowNoise` before binarising.
         repeat: Go on for ever; else stop at the end of the epoch of `start_step`.
-        rows: Which examples an epoch shows, some of them more than once maybe; None:
+        rows: Which examples an epoch has, some of them more than once maybe; None:
             all once.
         share: What one of several workers takes of each batch: its rows alone are
             read, and each of its replicas has a batch of its own.
@@ -129,7 +129,7 @@ def _batch_maker(
         begin, end, _ = places.of_share(step)
         chosen = places.first(step) + tf.range(begin, end)
         if how.shuffle:
-            chosen = shuffled(chosen, seed, step // places.steps, places.shown)
+            chosen = shuffled(chosen, seed, step // places.steps, places.examples)
         if example_of is not None:
             chosen = example_of(chosen)
         noise = RowNoise(seed, step, begin, domain="data")
@@ -176,14 +176,14 @@ class _Places(NamedTuple):
     """Which places in the order of an epoch a step takes."""
 
     batch_size: int
-    shown: int
+    examples: int
     """Examples of an epoch."""
     share: Share
 
     @property
     def steps(self) -> int:
         """Steps of an epoch."""
-        return num_batches(self.shown, self.batch_size)
+        return num_batches(self.examples, self.batch_size)
 
     def steps_from(self, step: int, repeat: bool) -> tf.data.Dataset:
         """Counts steps from one on, without end or to the end of its epoch."""
@@ -198,7 +198,7 @@ class _Places(NamedTuple):
     def of_share(self, step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Where the share begins and ends in it, and how many a replica takes."""
         whole = tf.constant(self.batch_size, tf.int64)
-        total = tf.minimum(whole, self.shown - self.first(step))
+        total = tf.minimum(whole, self.examples - self.first(step))
         each = -(-total // self.share.replicas)
         of_worker = each * self.share.local_replicas
         begin = tf.minimum(self.share.worker * of_worker, total)

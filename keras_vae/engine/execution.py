@@ -327,19 +327,19 @@ class ChunkedCallbacks(keras.callbacks.CallbackList):
             self._done = function.part_done(made - epochs * (self.params["steps"] or 0))
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Told at the begin of an epoch, of which a part may have been made before."""
+        """At the begin of an epoch, of which some steps may have been made before."""
         super().on_epoch_begin(epoch, logs)
         if self._done:
             self.model.train_function.start(self._done)
             self._done = 0
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Told at the end of an epoch."""
+        """At the end of an epoch."""
         with self._clock_goes_on():
             super().on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs: Any = None) -> None:
-        """Told at the end of training."""
+        """At the end of training."""
         with self._clock_goes_on():
             super().on_train_end(logs)
         function = self.model.train_function
@@ -360,25 +360,25 @@ class ChunkedCallbacks(keras.callbacks.CallbackList):
             self.model.step.assign(step)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Told before a call that runs steps."""
+        """Before a call that runs steps."""
         if not self.model.train_function.resting:
             self._began = True
             super().on_train_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Told with the number of the last batch of a call."""
+        """After a call, with the number of its last batch."""
         # Steps that a resumed run made before are over without having begun.
         if self._began and not self.model.train_function.resting:
             self._began = False
             super().on_train_batch_end(batch, logs)
 
     def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Told before a call that runs steps."""
+        """Before a call that runs steps."""
         if not self.model.test_function.resting:
             super().on_test_batch_begin(batch, logs)
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        """Told with the number of the last batch of a call."""
+        """After a call, with the number of its last batch."""
         if not self.model.test_function.resting:
             super().on_test_batch_end(batch, logs)
 

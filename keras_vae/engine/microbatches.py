@@ -7,10 +7,10 @@ import keras
 import tensorflow as tf
 
 
-class BatchPart(NamedTuple):
-    """What a replica holds of the global batch."""
+class ReplicaBatch(NamedTuple):
+    """Which examples of the global batch a replica has."""
 
-    first_row: Any
+    first: Any
     """The place of its first example in the global batch."""
     count: Any
     """Its number of examples; 0 for a replica that went away empty."""
@@ -18,8 +18,8 @@ class BatchPart(NamedTuple):
     """The number of examples in the global batch."""
 
 
-def batch_part(x: tf.Tensor) -> BatchPart:
-    """Returns which rows of the global batch the calling replica holds as `x`.
+def replica_batch(x: tf.Tensor) -> ReplicaBatch:
+    """Returns which examples of the global batch the calling replica has as `x`.
 
     Under a strategy the replicas exchange their sizes, since partial batches are split
     unevenly; called by every replica, in the replica context.
@@ -27,26 +27,26 @@ def batch_part(x: tf.Tensor) -> BatchPart:
     count = tf.shape(x)[0]
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
-        return BatchPart(0, count, count)
+        return ReplicaBatch(0, count, count)
     me, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
     sizes = context.all_reduce(
         tf.distribute.ReduceOp.SUM, tf.one_hot(me, replicas, dtype=tf.int32) * count
     )
     before = tf.reduce_sum(tf.where(tf.range(replicas) < me, sizes, 0))
-    return BatchPart(before, count, tf.reduce_sum(sizes))
+    return ReplicaBatch(before, count, tf.reduce_sum(sizes))
 
 
 def gathered(x: tf.Tensor) -> tf.Tensor:
-    """Returns the rows of all replicas, (global batch, ...), in their order.
+    """Returns the examples of all replicas, (global batch, ...), in their order.
 
-    Each replica puts the bits of its rows in their places, and integers are summed over
+    Each replica puts the bits of its own in their places, and integers are summed over
     replicas: exact, and without the collective operations on floats that TensorFlow
     mixes up where a loop holds more than the optimizer's.
     """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return x
-    part = batch_part(x)
+    place = replica_batch(x)
 
     def sum_over_replicas(bits: tf.Tensor) -> tf.Tensor:
         total = context.all_reduce(tf.distribute.ReduceOp.SUM, bits)
@@ -54,9 +54,9 @@ def gathered(x: tf.Tensor) -> tf.Tensor:
 
     @tf.custom_gradient
     def gather(rows: tf.Tensor) -> Any:
-        before, count = part.first_row, part.count
+        before, count = place.first, place.count
         rest = [[0, 0]] * (rows.shape.rank - 1)
-        after = part.total - before - count
+        after = place.total - before - count
         placed = tf.pad(
             tf.bitcast(rows, tf.int32), tf.concat([[[before, after]], rest], axis=0)
         )
@@ -85,19 +85,20 @@ class Microbatch(NamedTuple):
     """(count, *input_shape)"""
     weight: Any
     """Of each example in the mean over the global batch, (count,)."""
-    part: BatchPart
+    place: ReplicaBatch
     """Which examples of the global batch these are."""
     microbatches: Any = 1
     """How many of them the replica's batch is cut into."""
 
     def cut(self, number: Any, microbatches: Any) -> "Microbatch":
         """Returns the one of that number, from 0, of so many of about equal size."""
-        first = number * self.part.count // microbatches
-        last = (number + 1) * self.part.count // microbatches
-        part = BatchPart(self.part.first_row + first, last - first, self.part.total)
+        before, count, total = self.place
+        first = number * count // microbatches
+        last = (number + 1) * count // microbatches
+        place = ReplicaBatch(before + first, last - first, total)
         inputs = keras.tree.map_structure(lambda rows: rows[first:last], self.inputs)
         x, weight = self.x[first:last], self.weight[first:last]
-        return Microbatch(inputs, x, weight, part, microbatches)
+        return Microbatch(inputs, x, weight, place, microbatches)
 
 
 def weighted_batch(inputs: Any, x: tf.Tensor, sample_weight: Any) -> Microbatch:
@@ -106,11 +107,11 @@ def weighted_batch(inputs: Any, x: tf.Tensor, sample_weight: Any) -> Microbatch:
     That is 1 / (number of examples in the global batch), times its `sample_weight` if
     there is one. Called by every replica, in the replica context.
     """
-    part = batch_part(x)
-    weight = tf.fill([part.count], 1.0 / tf.cast(part.total, tf.float32))
+    place = replica_batch(x)
+    weight = tf.fill([place.count], 1.0 / tf.cast(place.total, tf.float32))
     if sample_weight is not None:
         weight = weight * sample_weight
-    return Microbatch(inputs, x, weight, part)
+    return Microbatch(inputs, x, weight, place)
 
 
 Work = Callable[[Microbatch], tuple[tf.Tensor, list[list[Any]]]]
@@ -134,7 +135,7 @@ def accumulated(
     """
     if microbatches == 1:
         return work(batch)
-    count = tf.clip_by_value(batch.part.count, 1, microbatches)
+    count = tf.clip_by_value(batch.place.count, 1, microbatches)
     untouched = set()
 
     def add(number: tf.Tensor, loss: tf.Tensor, sums: list[Any]) -> Any:

@@ -3,7 +3,7 @@
 Under a `tf.distribute.MultiWorkerMirroredStrategy` every worker runs the same program,
 and all of them must come to the same collective operations in the same order. What a
 worker decides by itself (how many steps a call has, whether it is time for a
-checkpoint, whether a signal came) is therefore told to all first. With one worker
+checkpoint, whether a signal came) is therefore exchanged first. With one worker
 nothing is exchanged.
 """
 

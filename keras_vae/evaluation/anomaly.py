@@ -67,7 +67,7 @@ def leave_one_class_out(
     train: Split,
     test: Split,
     fit: Fit,
-    told: Report | None = None,
+    report: Report | None = None,
     num_samples: int = 16,
 ) -> list[dict[str, float]]:
     """Trains without one class at a time, and lets the model find it in the test split.
@@ -76,7 +76,7 @@ def leave_one_class_out(
         train: Training examples with labels.
         test: Test examples with labels.
         fit: Trains a model on the examples that it is given.
-        told: Called with the scores of each class once they are known.
+        report: Called with the scores of each class once they are known.
         num_samples: Samples of the posterior for each example's score.
 
     Returns:
@@ -114,6 +114,6 @@ def leave_one_class_out(
                 ),
             }
         )
-        if told is not None:
-            told(rows[-1])
+        if report is not None:
+            report(rows[-1])
     return rows

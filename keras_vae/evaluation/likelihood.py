@@ -33,7 +33,7 @@ from keras_vae.probability.likelihoods import (
 )
 
 Progress = Callable[[int, int], None]
-"""Told how much is done, and of how much."""
+"""Called with how much is done, and of how much."""
 
 SAMPLES_PER_BLOCK = 16
 """Importance samples that share a draw of noise. Another number is another draw."""
@@ -69,7 +69,7 @@ def elbo_terms(
     Args:
         model: A `VAE` or a model with its methods.
         x: Examples.
-        condition: For conditional models, one row an example.
+        condition: For conditional models, one for each example.
         num_samples: Samples of the posterior for each example; None takes the model's
             own number, and with it the noise of its `evaluate`, so that the means are
             what `evaluate` gives.
@@ -148,20 +148,20 @@ def importance_weighted_nll(
     Burda et al. 2015, equation 8. Samples are weighed in blocks and their weights added
     up in logs and float64, so that memory does not grow with their number, and the
     result does not depend on how the work is cut up: the noise of a sample depends on
-    the seed, the number of its block and its example's row alone.
+    the seed, the number of its block and its example's index alone.
 
     Args:
         model: A `VAE` or a model with its methods, whose posterior is a density.
         x: Examples.
         num_samples: Samples of the posterior for each example.
         seed: Of the noise; None takes the model's.
-        condition: For conditional models, one row an example.
+        condition: For conditional models, one for each example.
         active: (latent_dim,) bool: which latent dimensions to keep. The others are
             removed from the model: they are 0, the prior's mean, for the decoder, and
             neither p(z) nor q(z|x) has them. Only under a standard normal prior, where
             what is left is a model of fewer dimensions (Burda et al. 2015, section
             5.2).
-        progress: Told of the samples that are done, over all examples.
+        progress: Called with the samples that are done, over all examples.
 
     Returns:
         The estimate and its variance.
@@ -341,7 +341,7 @@ def bits_per_dimension(
         model: A `VAE` or a model with its methods.
         x: The examples.
         nll: The NLL or -ELBO of these examples, in nats.
-        condition: For conditional models, one row an example.
+        condition: For conditional models, one for each example.
     """
     if len(model.data_shape) != 3:
         return None

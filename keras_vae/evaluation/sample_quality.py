@@ -35,7 +35,7 @@ def sample_metrics(
         model: A `VAE` or a model with its methods.
         train: Training examples.
         test: The examples to compare with, `train` itself where there are no others.
-        condition: For conditional models, one row a test example.
+        condition: For conditional models, one for each test example.
         chosen: The features to compare in; None: see `features.choose`.
         folder: Of the run, where features are kept.
         pair: What `real_and_generated` returned of the test examples; None generates.

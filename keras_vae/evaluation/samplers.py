@@ -49,7 +49,7 @@ def posterior_draws(
     Args:
         model: A `VAE` or a model with its methods.
         x: Examples, an array or an object with `gather(rows)`.
-        condition: For conditional models, one row an example.
+        condition: For conditional models, one for each example.
         seed: Of the draws.
         to_aggregate: Return what a density of the aggregate posterior is fitted to. It
             is z, but under a learned p(z|c) it is z standardised by that.
@@ -125,7 +125,7 @@ def fit_aggregate(model: Any, x: Any, condition: Any = None) -> dict[str, Any]:
     Args:
         model: A `VAE` or a model with its methods.
         x: Training examples, of which the first 10,000 are taken.
-        condition: For conditional models, one row an example.
+        condition: For conditional models, one for each example.
 
     Returns:
         What was taken: `sampler` ("normal", "gaussian_mixture", or "none" where the
@@ -251,7 +251,7 @@ def real_and_generated(
     Args:
         model: A `VAE` or a model with its methods.
         x: Examples, of which up to 2,000 are taken.
-        condition: For conditional models, one row an example.
+        condition: For conditional models, one for each example.
 
     Returns:
         Two arrays (n, *input_shape), float32, in the data's own units.

@@ -14,7 +14,7 @@ from keras_vae.evaluation.features import Features
 from keras_vae.evaluation.sample_quality import sample_metrics
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much."""
+"""Called with what is being done, how much of it is done, and of how much."""
 
 _MIN_ROWS_FOR_FACTORS = 1_000
 
@@ -45,14 +45,14 @@ def evaluate(
             there is no other. For a model that infers labels, -ELBO and NLL are those
             of x alone, with the labels summed out.
         num_importance_samples: Samples of the posterior for each example.
-        progress: Told how far it is.
+        progress: Called as the work goes on.
         features: What samples are compared in; None: see `features.choose`.
         folder: Of the run, which keeps features that were learned.
 
     Returns:
         Metrics by name, in nats for each example where not said otherwise, ready for
         JSON. What does not exist for this model or these data is not there: a plain
-        autoencoder has no likelihood, a figure by class needs labels.
+        autoencoder has no likelihood, a metric by class needs labels.
     """
     x, labels = test.split.x, test.split.y
     report = progress or (lambda what, done, of: None)

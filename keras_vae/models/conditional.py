@@ -51,7 +51,7 @@ class CVAE(VAE):
     Given a region of the image, x is completed: the likelihood is that of the pixels
     not given, `reconstruction_loss` and `elbo` are of them alone, and in all that is
     generated the given pixels are as they were. Regions are cut from x itself where no
-    condition comes with it, random ones by row of the batch.
+    condition comes with it, random ones that depend on the place in the batch.
 
     Networks are ordinary ones. One with a single input takes x, or z, and the condition
     in one tensor (`conditional_encoder` and `conditional_decoder` make them); one with
@@ -206,7 +206,7 @@ class CVAE(VAE):
             raise self.condition.refused("condition", "None; in `fit` it is y")
         return condition
 
-    def part_of(self, x: Any, mask: Any = None) -> np.ndarray:
+    def region_of(self, x: Any, mask: Any = None) -> np.ndarray:
         """Returns what to give as `condition` of images x, (n, *input_shape).
 
         Args:
@@ -229,6 +229,9 @@ class CVAE(VAE):
         mask = np.broadcast_to(mask, (len(x), *self.data_shape[:2], 1))
         rows = np.concatenate([x * mask, mask], axis=-1)
         return self.condition.check("mask", rows, len(x))
+
+    part_of = region_of
+    """Its name in 0.1.0."""
 
     def merge_observed(self, x: tf.Tensor, condition: Any) -> tf.Tensor:
         """Puts the given region in its place in what is generated."""
@@ -280,7 +283,7 @@ class CVAE(VAE):
         return self.condition.read(y)
 
     def check_condition(self, condition: Any, n: int) -> np.ndarray | None:
-        """Returns the condition of n examples, a row for each; None as it came."""
+        """Returns the condition of each of n examples; None as it came."""
         if condition is None:
             return None
         return self.condition.check("condition", condition, n)

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from keras_vae.engine.divergence import Update
-from keras_vae.engine.microbatches import BatchPart, batch_part, gathered
+from keras_vae.engine.microbatches import ReplicaBatch, gathered, replica_batch
 from keras_vae.engine.optimizers import Adam
 from keras_vae.models.batch_statistics import (
     covariance_of,
@@ -66,7 +66,7 @@ class BetaTCVAE(VAE):
             all_log_vars,
             self.dataset_size,
             self.estimator,
-            batch_part(latent.z_mean).first_row,
+            replica_batch(latent.z_mean).first,
         )
         mutual_information = latent.log_q[0] - log_q
         dimension_wise = log_q_each - latent.log_p[0]
@@ -309,7 +309,7 @@ class FactorVAE(VAE):
         return [v for v in variables if id(v) not in theirs]
 
     def other_updates(
-        self, output: Output, part: BatchPart
+        self, output: Output, place: ReplicaBatch
     ) -> tuple[tf.Tensor, list[Update]]:
         """The discriminator's loss on the latents of this step, and its update."""
         z = gathered(tf.stop_gradient(output.latent.z[0]))

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from keras_vae.data.pipeline import as_unit
 from keras_vae.engine.divergence import Update
-from keras_vae.engine.microbatches import BatchPart
+from keras_vae.engine.microbatches import ReplicaBatch
 from keras_vae.errors import invalid_argument
 from keras_vae.models.state import State
 from keras_vae.models.terms import Output
@@ -44,7 +44,7 @@ class Hooks(State):
         del output  # a body, without which AutoGraph cannot read the function
 
     def other_updates(
-        self, output: Output, part: BatchPart
+        self, output: Output, place: ReplicaBatch
     ) -> tuple[tf.Tensor | float, list[Update]]:
         """What else a model trains in a step (a discriminator, say): nothing here.
 

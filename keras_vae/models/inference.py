@@ -34,7 +34,7 @@ class Inference(ChunkedTrainer):
     """The methods of a `VAE` that use what it has learned.
 
     x is in the data's own units (images in [0, 1], or uint8 and uint16, which are
-    scaled). `condition` is for conditional models, one row an example or one for all.
+    scaled). `condition` is for conditional models, one for each example or one for all.
     """
 
     def posterior(self, x: Any, condition: Any = None) -> tuple[np.ndarray, np.ndarray]:
@@ -148,7 +148,7 @@ class Inference(ChunkedTrainer):
             b: Another.
             steps: Number of points, both ends included.
             spherical: See `probability.distributions.interpolate_latents`.
-            condition: One row for the whole walk, or two, of a and of b; then each
+            condition: One for the whole walk, or two, of a and of b; then each
                 point has that of the end that it is nearer to.
 
         Returns:
@@ -353,7 +353,7 @@ class Inference(ChunkedTrainer):
         if condition is not None:
             shape = tf.concat([tf.shape(x)[:1], tf.shape(condition)[1:]], axis=0)
             condition = repeated(tf.broadcast_to(condition, shape), num)
-        # One draw of so many rows: `CopiesNoise` needs a number that is no tensor.
+        # One draw of so large a batch: `CopiesNoise` needs a number that is no tensor.
         features = [repeated(feature, num) for feature in features]
         latent = self.latent_from(features, noise, condition, None, 1)
         z = tf.reshape(latent.z[0], [num, -1, self.z_dim])

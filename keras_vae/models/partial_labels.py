@@ -18,7 +18,7 @@ NO_LABEL = -1
 LABELLED_SHARE = 0.25
 """Fraction of the examples of an epoch that have a label, by default."""
 
-_CLEAR = 0.9  # probability from which a label counts as shown clearly
+_CLEAR = 0.9  # probability from which a label counts as certain
 
 
 class PartialLabel(Label):
@@ -129,9 +129,9 @@ def label_inference(
     one_hot = tf.cast(one_hot, log_q.dtype)
     known = label != NO_LABEL
     mean = tf.reduce_logsumexp(log_q, axis=0) - math.log(views)
-    shown = tf.stop_gradient(log_q[0])
-    best = tf.argmax(shown, axis=-1, output_type=tf.int32)
-    clear = (views > 1) & ~known & (tf.reduce_max(shown, axis=-1) > math.log(_CLEAR))
+    of_x = tf.stop_gradient(log_q[0])
+    best = tf.argmax(of_x, axis=-1, output_type=tf.int32)
+    clear = (views > 1) & ~known & (tf.reduce_max(of_x, axis=-1) > math.log(_CLEAR))
     target = tf.one_hot(tf.where(clear, best, NO_LABEL), num_classes, dtype=log_q.dtype)
     if not joint:
         mean = tf.stop_gradient(mean)
@@ -160,7 +160,7 @@ def rows_for_labels(y: Any, labelled_share: float) -> np.ndarray | None:
         labelled_share: Fraction of the examples that have a label, about.
 
     Returns:
-        Row numbers, or None where all examples are shown once.
+        Indices, or None where an epoch has each example once.
     """
     labelled = np.flatnonzero(np.asarray(y) != NO_LABEL)
     others = len(y) - len(labelled)

@@ -96,7 +96,7 @@ class Cyclical(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         cycle_steps: Steps, at least 1, of one cycle.
-        ratio: The part of a cycle, in (0, 1], spent growing from 0 to `value`.
+        ratio: The fraction of a cycle, in (0, 1], spent growing from 0 to `value`.
         value: The weight for the rest of the cycle.
     """
 

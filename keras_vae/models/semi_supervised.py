@@ -75,8 +75,8 @@ class M2(CVAE):
             labelled example is 0.1 N / N_labelled.
         gamma: Weight of the agreement of views, beside that of the classification.
         views: Views of each image in training; None takes 2 for images and 1 else.
-        labelled_share: Part of the examples of an epoch in `fit` that have a label, at
-            least: labelled examples are shown more often than others. 0: as often.
+        labelled_share: Fraction of the examples of an epoch in `fit` that have a label,
+            at least: they are taken more often than others. 0: as often.
         joint: Whether the bound trains the classifier too, as in the paper. Else it is
             trained in updates of its own, by labels and the agreement of views alone,
             and the bound takes q(y|x) as it is.
@@ -187,7 +187,7 @@ class M2(CVAE):
         """Returns log q(y|x) as one view of x gives it, (batch, num_classes)."""
         own = RowNoise(noise.seed, noise.step, noise.first_row, f"view{k}")
         with noise_scope(own):
-            view = x if k == 0 else affine(x, own, part=1.0)
+            view = x if k == 0 else affine(x, own, share=1.0)
             return tf.nn.log_softmax(to_float32(self.label_logits(view, training)))
 
     def known_labels(self, label: tf.Tensor) -> tf.Tensor:
@@ -388,7 +388,7 @@ class M2(CVAE):
         return np.array(self.condition.check("y", y, n))
 
     def rows_of_epoch(self, y: Any) -> np.ndarray | None:
-        """Which examples an epoch shows; see `rows_for_labels`."""
+        """Which examples an epoch has; see `rows_for_labels`."""
         return rows_for_labels(y, self.labelled_share)
 
     # State.

@@ -65,7 +65,7 @@ class BoundTerms(NamedTuple):
 
 
 def call_on_rows(network: Any, inputs: Any, training: bool | None) -> Any:
-    """Calls a network on a replica's part of a batch, which may be empty.
+    """Calls a network on a replica's batch, which may be empty.
 
     A network is then lent one example of zeros: some convolutions fail on none, and the
     statistics that normalisation takes of none are NaN.
@@ -90,7 +90,7 @@ def normal_params(
 
     Args:
         network: From the inputs to the pair.
-        inputs: Of a replica's part of a batch.
+        inputs: Of a replica's batch.
         family: "isotropic": one variance for all dimensions; or "diagonal".
         training: Whether the network is in training mode.
         shape: Of the two; None: as they come.

@@ -326,23 +326,23 @@ class VAE(Hooks):
         epoch compares with that of another.
         """
         batch = weighted_batch(*self.unpack(data))
-        first = self._evaluated + tf.cast(batch.part.first_row, tf.int64)
+        first = self._evaluated + tf.cast(batch.place.first, tf.int64)
         noise = RowNoise(self.seed, 0, first, "evaluation")
         with final_weights():
             loss, output = self._loss(batch, noise, training=False)
             self._track(batch, loss, output)
-        self._evaluated.assign_add(tf.cast(batch.part.total, tf.int64))
+        self._evaluated.assign_add(tf.cast(batch.place.total, tf.int64))
         return self.get_metrics_result()
 
     def _train_on(self, batch: Microbatch) -> tuple[tf.Tensor, list[list[Any]]]:
         """Tracks the metrics of a microbatch; returns its loss and the gradients."""
-        noise = RowNoise(self.seed, self.step, batch.part.first_row, "training")
+        noise = RowNoise(self.seed, self.step, batch.place.first, "training")
         with tf.GradientTape() as tape:
             loss, output = self._loss(batch, noise, training=True)
             scaled = self.optimizer.scale_loss(loss)
         gradients = [tape.gradient(scaled, self.optimized_variables[0])]
         self._track(batch, loss, output)
-        more, updates = self.other_updates(output, batch.part)
+        more, updates = self.other_updates(output, batch.place)
         gradients += [list(update.gradients) for update in updates]
         return loss + tf.cast(more, loss.dtype), gradients
 
@@ -368,8 +368,8 @@ class VAE(Hooks):
         """Adds the loss of a microbatch and the terms it is made of to the metrics."""
 
         def add(metric: keras.metrics.Mean, mean: tf.Tensor) -> None:
-            total = mean * tf.cast(batch.part.total, mean.dtype)
-            add_to_mean(metric, total, batch.part.count)
+            total = mean * tf.cast(batch.place.total, mean.dtype)
+            add_to_mean(metric, total, batch.place.count)
 
         def add_each(metric: keras.metrics.Mean, values: tf.Tensor) -> None:
             add(metric, weighted_mean(values, batch.weight))

@@ -57,7 +57,7 @@ class Prior(keras.layers.Layer):
     def set_examples(
         self, data_shape: tuple[int, ...], condition: tf.TensorSpec | None
     ) -> None:
-        """Told before it is built what one example and a batch of conditions are."""
+        """Takes the shapes of an example and of conditions, before it is built."""
         return None
 
     def adapt(self, examples: Iterable[tuple[Any, Any]], seed: int) -> None:

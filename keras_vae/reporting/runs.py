@@ -75,7 +75,7 @@ class Run:
         if spec is None:
             return None
         if self.completes:
-            return np.asarray(self.model.part_of(split.x))
+            return np.asarray(self.model.region_of(split.x))
         given = split.y if spec.dtype.is_integer else split.condition
         if self.model.infers_condition and (given is None or np.any(given < 0)):
             likely = self.model.predict_label(split.x).argmax(axis=1)

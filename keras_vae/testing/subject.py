@@ -70,7 +70,7 @@ class Subject:
         if model.condition_spec is None:
             return None
         given = self.known(model, n)
-        given = model.part_of(self.x(n)) if given is None else given
+        given = model.region_of(self.x(n)) if given is None else given
         return np.asarray(model.check_condition(given, n))
 
     def epoch(self, model: Any, number: int) -> dict[str, list[float]]:

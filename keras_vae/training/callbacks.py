@@ -385,7 +385,7 @@ class CompletionImages(PictureCallback):
         super().on_train_begin(logs)
 
     def _draw(self, model: keras.Model) -> grids.Picture:
-        part = model.part_of(self.x)
+        part = model.region_of(self.x)
         each = np.repeat(part, self.count, axis=0)
         made = model.sample(len(each), seed=self.seed, condition=each)
         made = made.reshape(len(part), self.count, *made.shape[1:])

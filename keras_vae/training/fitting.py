@@ -17,7 +17,7 @@ from keras_vae.probability.likelihoods import Bernoulli, DiscretizedLogistic
 from keras_vae.training import defaults
 from keras_vae.training.config import TrainConfig
 
-_SHOWN = 1_000  # binarised examples that are shown to the likelihood
+_SHOWN = 1_000  # binarised examples that the likelihood checks
 
 
 def fitted(

@@ -60,7 +60,7 @@ def conditions(
         between: Rows of the examples that a way goes between, see `ends`.
     """
     if completes(model):
-        return Conditions(None, model.part_of(x[list(between)]), {})
+        return Conditions(None, model.region_of(x[list(between)]), {})
     labelled = isinstance(getattr(model, "condition", None), Label)
     if given is None and not labelled:
         return Conditions(None, None, {})

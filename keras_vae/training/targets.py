@@ -24,7 +24,7 @@ def example_row(config: TrainConfig, split: Split, model: Any) -> np.ndarray | N
     if config.condition == "vector" and split.condition is not None:
         return split.condition[:1]
     if config.condition in REGIONS:
-        return np.asarray(model.part_of(to_unit(split.x[:1])))
+        return np.asarray(model.region_of(to_unit(split.x[:1])))
     return None
 
 

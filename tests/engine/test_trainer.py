@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import keras_vae
 from keras_vae import VAE, networks
-from keras_vae.engine.microbatches import batch_part
+from keras_vae.engine.microbatches import replica_batch
 from keras_vae.noise import RowNoise
 
 SHAPE = (3, 5)
@@ -112,8 +112,8 @@ def test_the_rows_of_the_replicas_get_noise_of_their_own(replicas, rows):
     @tf.function
     def run(batch):
         def step(x):
-            part = batch_part(x)
-            return part, RowNoise(1, 2, part.first_row).normal(part.count, (3,))
+            part = replica_batch(x)
+            return part, RowNoise(1, 2, part.first).normal(part.count, (3,))
 
         return strategy.run(step, args=(batch,))
 
@@ -123,7 +123,7 @@ def test_the_rows_of_the_replicas_get_noise_of_their_own(replicas, rows):
     counts = [int(count) for count in local(parts.count)]
     assert len(counts) == 4 and sum(counts) == rows
     assert [int(total) for total in local(parts.total)] == [rows] * 4
-    firsts = [int(first) for first in local(parts.first_row)]
+    firsts = [int(first) for first in local(parts.first)]
     np.testing.assert_array_equal(firsts, np.cumsum([0, *counts[:-1]]))
     np.testing.assert_array_equal(
         np.concatenate([part.numpy() for part in local(noise)]),
@@ -132,8 +132,8 @@ def test_the_rows_of_the_replicas_get_noise_of_their_own(replicas, rows):
 
 
 def test_one_replica_holds_the_whole_batch():
-    part = batch_part(tf.zeros((5, 2)))
-    assert (int(part.first_row), int(part.count), int(part.total)) == (0, 5, 5)
+    part = replica_batch(tf.zeros((5, 2)))
+    assert (int(part.first), int(part.count), int(part.total)) == (0, 5, 5)
 
 
 def convolutional():
