@@ -8,9 +8,11 @@ import numpy as np
 
 from keras_vae.data.datasets import Split
 from keras_vae.evaluation import disentanglement, latents, likelihood, samplers
+from keras_vae.evaluation.agreement import FEW, prior_agreement
 from keras_vae.evaluation.baselines import principal_components
 from keras_vae.evaluation.conditional import conditional_metrics
 from keras_vae.evaluation.features import Features
+from keras_vae.evaluation.image_files import lossless_bits_per_dimension
 from keras_vae.evaluation.sample_quality import sample_metrics
 
 Progress = Callable[[str, int, int], None]
@@ -79,6 +81,7 @@ def evaluate(
     metrics |= _compared("principal components", report, _linear, model, train, test)
     pair = _pair(model, test)
     metrics |= _compared("samplers", report, _samplers, model, test, pair)
+    metrics |= _compared("prior", report, _agreement, model, test)
     metrics |= _compared("latents", report, _latents, model, terms, train, test)
     all_of = model, train.split, test.split
     of_samples = *all_of, test.condition, features, folder, pair
@@ -108,6 +111,7 @@ def _bounds(
     bits = likelihood.bits_per_dimension(model, x, metrics["neg_elbo"], condition)
     if bits is not None:
         metrics["neg_elbo_bits_per_dimension"] = bits
+        metrics |= lossless_bits_per_dimension(x)
     if terms.kl_per_dimension is None:
         return metrics
     kl = terms.kl_per_dimension.mean(axis=0)
@@ -185,6 +189,10 @@ def _pair(model: Any, test: Examples) -> tuple[np.ndarray, np.ndarray] | None:
     return samplers.real_and_generated(model, test.split.x, test.condition)
 
 
+def _agreement(model: Any, test: Examples) -> dict[str, Any]:
+    return prior_agreement(model, test.split.x, test.condition)
+
+
 def _samplers(
     model: Any, test: Examples, pair: tuple[np.ndarray, np.ndarray] | None
 ) -> dict[str, Any]:
@@ -196,7 +204,10 @@ def _latents(
     model: Any, terms: likelihood.ElboTerms, train: Examples, test: Examples
 ) -> dict[str, Any]:
     z = terms.z_mean[:, : model.latent_dim]  # the top, in hierarchies
-    metrics: dict[str, Any] = {"active_units": int(latents.active_units(z).sum())}
+    metrics: dict[str, Any] = {
+        "active_units": int(latents.active_units(z).sum()),
+        "posterior_mean_deviation": float(z.std(axis=0).mean()),
+    }
     factors = test.split.factors
     if factors is not None and _are_factors(factors):
         metrics["disentanglement"] = disentanglement.all_scores(z, factors)
@@ -259,12 +270,19 @@ _LINES: tuple[tuple[str, str, str], ...] = (
     ("classifier_accuracy", "  accuracy of the classifier that says so", ""),
     ("accuracy", "accuracy of the labels it infers", ""),
     ("bits_per_dimension", "NLL in bits per dimension", ""),
+    ("png_bits_per_dimension", "  PNG", ""),
+    ("webp_bits_per_dimension", "  lossless WebP", ""),
     ("active_units", "active latent dimensions", ""),
     ("squared_error", "squared error of reconstructions", ""),
     ("pca_squared_error", "  of PCA with as many components", ""),
     ("pca_nll", "NLL of probabilistic PCA", "nats"),
     ("prior_latent_nll", "-log density of test latents: prior", "nats"),
     ("aggregate_latent_nll", "  density fitted after training", "nats"),
+    ("prior_aggregate_kl", "KL of normals of each z, aggregate to prior", "nats"),
+    ("aggregate_radius", "  mean |z| of test latents", ""),
+    ("prior_radius", "  mean |z| of the prior", ""),
+    ("posterior_mean_deviation", "  standard deviation of posterior means", ""),
+    ("prior_far", "  share of the prior far from all of them", ""),
     ("prior_mmd", "1000 MMD^2 of samples: prior", ""),
     ("aggregate_mmd", "  density fitted after training", ""),
     ("sample_features", "samples compared in", ""),
@@ -325,7 +343,15 @@ def table(metrics: dict[str, Any]) -> str:
     for name, score in metrics.get("disentanglement", {}).items():
         chance = metrics["disentanglement_chance"][name]
         lines.append(f"{name:<42}{score:>12.3f} (chance {chance:.3f})")
-    return "\n".join([*lines, *_class_lines(metrics.get("by_class", {}))])
+    lines += _class_lines(metrics.get("by_class", {}))
+    if metrics.get("prior_far", 0.0) > FEW:
+        lines.append(
+            f"Warning: {metrics['prior_far']:.0%} of the prior's draws fall where no "
+            "example's z lies, so samples may look like none. Try generate.py "
+            "--sampler aggregate; train with --rescale_latents, a smaller --latent_dim "
+            "or more --epochs."
+        )
+    return "\n".join(lines)
 
 
 def _class_lines(by_class: dict[str, Any]) -> list[str]:

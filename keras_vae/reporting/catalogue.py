@@ -17,6 +17,7 @@ PLOTS = {
     "walks": "GIFs along the two axes and the two diagonals",
     "traversals": "one latent dimension at a time, ordered by KL",
     "kl_per_dimension": "the KL of each latent dimension",
+    "prior_and_aggregate": "where latents of examples lie, and draws of the prior",
     "kl_per_group": "the KL of each group of latents of a hierarchy",
     "levels": "what each group of a hierarchy adds to a reconstruction",
     "temperatures": "samples of a hierarchy at several temperatures",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from keras_vae.evaluation import agreement
 from keras_vae.reporting.drawings import (
     Animation,
     Drawings,
@@ -17,6 +18,7 @@ from keras_vae.reporting.drawings import (
     walk,
 )
 from keras_vae.reporting.subject import LeftOut, Subject
+from keras_vae.visualization import agreement as plot_agreement
 from keras_vae.visualization import grids, latents, legends, space, style
 from keras_vae.visualization.grids import Picture
 from keras_vae.visualization.labels import marks
@@ -351,6 +353,26 @@ def kl_per_dimension(subject: Subject) -> Drawings:
     return {
         "kl_per_dimension": latents.kl_bars(subject.kl, subject.order, title, label)
     }
+
+
+def prior_and_aggregate(subject: Subject) -> Drawings:
+    """Draws where latents of examples lie and where draws of the prior do."""
+    if not subject.has_kl:
+        raise LeftOut("this model has no prior")
+    model, (mean, log_var) = subject.model, subject.posterior
+    noise = np.random.default_rng(0).standard_normal(mean.shape)
+    z = mean + np.exp(0.5 * log_var) * noise
+    if not np.isfinite(z).all():
+        raise LeftOut("z is not finite: the model has diverged")
+    if not subject.prior_is_standard:
+        given = subject.condition
+        given = None if given is None else np.asarray(given)
+        z = np.asarray(model.to_aggregate(z.astype(np.float32), given))
+    prior = agreement.prior_draws(model, len(z), subject.condition)
+    what = "the top latents" if hasattr(subject.model, "latent_groups") else "latents"
+    title = f"{what.capitalize()} of {len(z):,} {subject.split} examples and the prior"
+    figure = plot_agreement.prior_and_aggregate(z, prior, subject.order, title)
+    return {"prior_and_aggregate": figure}
 
 
 def swiss_roll(subject: Subject) -> Drawings:

@@ -148,6 +148,7 @@ PLOTS: dict[str, Callable[[Subject], Drawings]] = {
     "walks": latent_plots.walks,
     "traversals": latent_plots.traversals,
     "kl_per_dimension": latent_plots.kl_per_dimension,
+    "prior_and_aggregate": latent_plots.prior_and_aggregate,
     "kl_per_group": hierarchy_plots.kl_per_group,
     "levels": hierarchy_plots.levels,
     "temperatures": hierarchy_plots.temperatures,

@@ -63,6 +63,8 @@ def test_the_figures_are_those_of_evaluate_and_of_the_estimate(parts, metrics):
     assert metrics["num_importance_samples"] == 20
     assert metrics["num_examples"] == 90
     assert sum(metrics["kl_per_dimension"]) == pytest.approx(metrics["kl_loss"])
+    assert metrics["prior_aggregate_kl"] > 0
+    assert 0 <= metrics["prior_far"] <= 1
     # Grey values under Bernoulli are no outcomes of it.
     assert not any("bits_per_dimension" in name for name in metrics)
 
@@ -177,3 +179,8 @@ def test_known_factors_are_scored_beside_chance():
     assert metrics["disentanglement"].keys() == metrics["disentanglement_chance"].keys()
     assert metrics["disentanglement_chance"]["factor_vae_score"] == 0.5
     assert "mig" in summary.table(metrics)
+
+
+def test_samples_where_no_example_lies_are_warned_of():
+    assert "Warning" in summary.table({"prior_far": 0.9})
+    assert "Warning" not in summary.table({"prior_far": 0.1})

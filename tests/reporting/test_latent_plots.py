@@ -232,3 +232,22 @@ def test_captions_name_the_class_that_is_given(given_labels, cell_of, read_label
 def test_labels_beyond_those_with_colours_are_still_named(given_labels):
     subject = given_labels(z=np.zeros((150, 2)), y=np.arange(150))
     assert subject.given() == ", given class 0"
+
+
+def test_prior_and_aggregate_are_drawn_for_each_dimension(make_subject):
+    subject = make_subject(5)
+    figure = latent_plots.prior_and_aggregate(subject)["prior_and_aggregate"]
+    radii, moments = figure.axes
+    names = [text.get_text() for text in radii.get_legend().get_texts()]
+    assert names == ["latents of examples", "draws of the prior"]
+    means = moments.lines[0].get_ydata()
+    expected = subject.z.mean(axis=0)[subject.order]
+    np.testing.assert_allclose(means, expected, atol=0.5)
+    assert len(means) == 5
+
+
+def test_a_model_without_a_prior_has_nothing_to_compare(make_subject):
+    subject = make_subject()
+    subject.model.has_kl = False
+    with pytest.raises(LeftOut):
+        latent_plots.prior_and_aggregate(subject)

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from keras_vae import VAE, HierarchicalVAE
+from keras_vae.evaluation.agreement import agreement, prior_agreement
+
+RNG = np.random.default_rng(0)
+PRIOR = RNG.normal(size=(400, 8))
+
+
+def test_draws_of_the_prior_agree_with_it():
+    found = agreement(RNG.normal(size=(400, 8)), PRIOR)
+    assert found["prior_aggregate_kl"] < 0.2
+    assert found["aggregate_radius"] == pytest.approx(found["prior_radius"], rel=0.05)
+    assert found["prior_far"] < 0.05
+
+
+def test_a_small_ball_is_far_from_the_prior():
+    found = agreement(0.1 * RNG.normal(size=(400, 8)), PRIOR)
+    exact = 8 * 0.5 * (0.01 - 1.0 - np.log(0.01))
+    assert found["prior_aggregate_kl"] == pytest.approx(exact, rel=0.05)
+    assert found["prior_far"] > 0.95
+
+
+def test_equal_moments_are_not_enough():
+    z = RNG.normal(size=(400, 8))
+    z = np.repeat(z[:, :1], 8, axis=1)  # on a line, each dimension a standard normal
+    found = agreement(z, PRIOR)
+    assert found["prior_aggregate_kl"] < 0.2
+    assert found["prior_far"] > 0.95
+
+
+@pytest.mark.parametrize("kind", [VAE, HierarchicalVAE])
+def test_it_is_measured_of_models(kind):
+    x = RNG.integers(0, 2, (30, 4, 4, 1)).astype(np.float32)
+    found = prior_agreement(kind(latent_dim=2, input_shape=(4, 4, 1), seed=0), x)
+    assert found["prior_radius"] == pytest.approx(np.sqrt(np.pi / 2), rel=0.3)
+    assert np.isfinite(list(found.values())).all()
+
+
+def test_what_is_not_finite_has_no_measure():
+    assert agreement(np.full((20, 2), np.nan), PRIOR[:, :2]) == {}
