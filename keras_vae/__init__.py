@@ -32,6 +32,7 @@ _HOME = {
     "StandardNormal": "probability.priors",
     "GaussianMixture": "probability.priors",
     "VampPrior": "probability.priors",
+    "FlowPrior": "probability.priors",
     "AggregateDensity": "probability.aggregate",
     "fit_aggregate": "evaluation.samplers",
     "Likelihood": "probability.likelihoods",

@@ -194,10 +194,16 @@ def model_facts(config: Mapping[str, Any], model: Any) -> dict[str, str]:
     if model.has_kl:
         learned = "normals, each group given those above it"
         facts["Prior"] = learned if groups else type(model.prior).__name__
-        facts["Posterior"] = learned if groups else f"normal, {model.posterior_family}"
+        facts["Posterior"] = learned if groups else _posterior(model)
     if model.condition_spec is not None:
         facts["Conditioned on"] = str(config.get("condition"))
     return facts
+
+
+def _posterior(model: Any) -> str:
+    if model.flow is None:
+        return f"normal, {model.posterior_family}"
+    return f"normal, moved by {model.flow.steps} steps: {model.flow.title}"
 
 
 def training_facts(

@@ -62,6 +62,8 @@ NUMBERS = {
     "likelihood_scale": {"likelihood_scale": 0.5, "likelihood": "gaussian_fixed"},
     "num_samples": {"num_samples": 2},
     "prior_components": {"prior_components": 3, "prior": "vamp"},
+    "prior_flows": {"prior_flows": 2, "prior": "flow"},
+    "posterior_flows": {"posterior_flows": 2, "posterior": "iaf"},
 }
 # Flags of the model's group that are in the rows of all, or no part of a model.
 ELSEWHERE = {"latent_dim", "hidden_units", "input_noise", "kl_warmup_epochs"}

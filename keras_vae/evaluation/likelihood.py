@@ -307,15 +307,17 @@ def _check_measurable(model: Any, active: Any) -> None:
         raise invalid_argument(
             "active",
             f"None for {type(model).__name__} with the prior "
-            f"{type(model.prior).__name__}",
+            f"{type(model.prior).__name__}, posterior {model.posterior_family}",
             received="dimensions to leave out",
-            advice="That is possible only of one z with a standard normal prior.",
+            advice="That is possible only of one z with a normal posterior and a "
+            "standard normal prior.",
         )
 
 
 def can_leave_out(model: Any) -> bool:
     """Whether latent dimensions can be removed from a model: see `active` above."""
-    return bool(model.has_standard_prior) and not model.infers_condition
+    whole = model.infers_condition or getattr(model, "flow", None) is not None
+    return bool(model.has_standard_prior) and not whole
 
 
 def bits_per_dimension(

@@ -37,7 +37,10 @@ class Autoencoder(VAE):
     """
 
     has_kl = False
-    unused = ("prior", "posterior", "beta", "num_samples", "free_bits")
+    unused = (
+        *("prior", "posterior", "posterior_flows"),
+        *("beta", "num_samples", "free_bits"),
+    )
 
     def __init__(
         self,
@@ -74,6 +77,7 @@ class Autoencoder(VAE):
         noise: RowNoise,
         condition: Any = None,
         num_samples: int | None = None,
+        context: Any = None,
     ) -> Latent:
         """Every sample is the mean; there is no density, and so no KL."""
         z = tf.repeat(z_mean[tf.newaxis], num_samples or self.num_samples, axis=0)

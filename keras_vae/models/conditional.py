@@ -403,7 +403,11 @@ class CVAE(VAE):
             self.prior_network = prior_network(name, self.condition, self.latent_dim)
         if isinstance(encoder, str):
             encoder = conditional_encoder(
-                encoder, self.condition, self.data_shape, self.latent_dim
+                encoder,
+                self.condition,
+                self.data_shape,
+                self.latent_dim,
+                **self.encoder_options,
             )
         if isinstance(decoder, str):
             params_shape = self.likelihood.params_shape(self.data_shape)

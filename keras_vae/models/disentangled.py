@@ -41,7 +41,7 @@ class BetaTCVAE(VAE):
     """
 
     needs_global_batch = True
-    unused = ("free_bits",)
+    unused = ("free_bits", "posterior_flows")
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class CapacityVAE(VAE):
         capacity: C in nats, a number or a schedule of training steps.
     """
 
-    unused = ("beta", "free_bits")
+    unused = ("beta", "free_bits", "posterior_flows")
 
     def __init__(
         self,
@@ -134,6 +134,7 @@ class DIPVAE(VAE):
     """
 
     needs_global_batch = True
+    unused = ("posterior_flows",)
 
     def __init__(
         self,
@@ -185,7 +186,7 @@ class InfoVAE(VAE):
     """
 
     needs_global_batch = True
-    unused = ("beta", "free_bits")
+    unused = ("beta", "free_bits", "posterior_flows")
 
     def __init__(
         self,
@@ -243,7 +244,7 @@ class FactorVAE(VAE):
     """
 
     needs_global_batch = True
-    unused = ("beta", "free_bits")
+    unused = ("beta", "free_bits", "posterior_flows")
 
     def __init__(
         self,

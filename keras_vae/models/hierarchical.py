@@ -40,7 +40,7 @@ _NETWORKS = {"resnet": "residual blocks, of convolutions or of dense layers"}
 class Hierarchy(VAE):
     """What the hierarchical models share; see `HierarchicalVAE`."""
 
-    unused: tuple[str, ...] = ("prior", "posterior")
+    unused: tuple[str, ...] = ("prior", "posterior", "posterior_flows")
 
     def __init__(
         self,

@@ -32,8 +32,12 @@ def check_output(
         )
 
 
-def check_pair(argument: str, network: Any, x: Any, size: int) -> None:
+def check_pair(
+    argument: str, network: Any, x: Any, size: int, context: int = 0
+) -> None:
     """Checks that a network gives means and log variances, of `size` numbers each.
+
+    With a context of so many numbers it is to give that too.
 
     The other arguments and errors are those of `check_output`.
     """
@@ -41,11 +45,16 @@ def check_pair(argument: str, network: Any, x: Any, size: int) -> None:
     pair = list(pair) if isinstance(pair, list | tuple) else [pair]
     wanted = (None, size)
     shapes = [getattr(part, "shape", part) for part in pair]
-    if shapes != [wanted, wanted]:
+    if shapes != [wanted, wanted, *[(None, context)] * bool(context)]:
+        outputs = f"the pair (z_mean, z_log_var), each of shape {wanted}"
+        if context:
+            outputs = (
+                f"z_mean, z_log_var and the context of a flow, of shapes {wanted}, "
+                f"{wanted} and {(None, context)}"
+            )
         raise invalid_argument(
             argument,
-            "a model that returns the pair (z_mean, z_log_var), each of shape "
-            f"{wanted}",
+            f"a model that returns {outputs}",
             received=f"one that returns shapes {shapes}",
         )
 

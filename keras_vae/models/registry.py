@@ -104,9 +104,10 @@ def _same(*flags: str) -> dict[str, str | None]:
 
 
 _POSTERIOR = _same("posterior", "num_samples")
-_PRIOR = {"prior": "prior", "prior_components": None}
+_FLOWS = _same("posterior_flows")
+_PRIOR = {"prior": "prior", "prior_components": None, "prior_flows": None}
 _BETA = {"beta": "beta", "kl_schedule": None, "kl_warmup_epochs": None}
-_VAE = {**_POSTERIOR, **_PRIOR, **_same("free_bits")}
+_VAE = {**_POSTERIOR, **_FLOWS, **_PRIOR, **_same("free_bits")}
 _START = {"input_noise": None, "init_latents": None}
 _RESCALED = {"rescale_latents": None}
 
@@ -145,7 +146,7 @@ MODELS: dict[str, ModelEntry] = {
         "importance_weighted",
         "importance-weighted autoencoder",
         "importance-weighted autoencoder (Burda et al. 2015)",
-        {**_POSTERIOR, **_PRIOR},
+        {**_POSTERIOR, **_FLOWS, **_PRIOR},
         {"num_samples": 16},
         excused={"sum": "the bound takes the samples of z together"},
     ),

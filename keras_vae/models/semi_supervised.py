@@ -95,6 +95,7 @@ class M2(CVAE):
     """
 
     infers_condition = True
+    unused = ("posterior_flows",)
     classifier: Any
 
     def __init__(

@@ -21,6 +21,7 @@ from keras_vae.models import mistakes
 from keras_vae.models.inference import Inference
 from keras_vae.models.network_shapes import check_output, check_pair
 from keras_vae.naming import lookup
+from keras_vae.networks.flows import Flow
 from keras_vae.noise import RowNoise, current_noise
 from keras_vae.probability.aggregate import AggregateDensity
 
@@ -42,6 +43,9 @@ class State(Inference):
 
     calls: keras.Variable
     """Counts the calls that were no step of `fit`, in training mode."""
+
+    flow: Flow | None = None
+    """What draws of the encoder's normal go through, where the posterior is a flow."""
 
     aggregate: AggregateDensity | None = None
     """The density of the aggregate posterior, once it has been fitted."""
@@ -92,6 +96,8 @@ class State(Inference):
         self.likelihood.build((None, *self.data_shape))
         self.prior.set_examples(self.data_shape, self.condition_spec)
         self.prior.build((None, self.latent_dim))
+        if self.flow is not None:
+            self.flow.build((None, self.latent_dim))
         if self.aggregate is not None:
             self.aggregate.build((None, self.latent_dim))
         self.check_networks()
@@ -123,7 +129,8 @@ class State(Inference):
         self, argument: str, network: Any, x: Any, size: int | None = None
     ) -> None:
         """Raises a ValueError unless a network gives means and log variances."""
-        check_pair(argument, network, x, size or self.latent_dim)
+        context = self.encoder_options.get("context", 0) if argument == "encoder" else 0
+        check_pair(argument, network, x, size or self.latent_dim, context)
 
     def likely_mistakes(self) -> list[mistakes.LikelyMistake]:
         """Finds channels that come first, and a decoder that ends in a sigmoid."""
@@ -155,13 +162,20 @@ class State(Inference):
     def _make_networks(self, encoder: Any, decoder: Any) -> tuple[Any, Any]:
         if isinstance(encoder, str):
             make_encoder = lookup("encoder", encoder, networks.ENCODERS)
-            encoder = make_encoder(self.data_shape, self.latent_dim)
+            encoder = make_encoder(
+                self.data_shape, self.latent_dim, **self.encoder_options
+            )
         if isinstance(decoder, str):
             make_decoder = lookup("decoder", decoder, networks.DECODERS)
             params_shape = self.likelihood.params_shape(self.data_shape)
             gain = self.likelihood.output_gain
             decoder = make_decoder(self.latent_dim, params_shape, output_gain=gain)
         return encoder, decoder
+
+    @property
+    def encoder_options(self) -> dict[str, Any]:
+        """Options of an encoder that is made by name: the context of the flow."""
+        return {} if self.flow is None else {"context": self.flow.context_size}
 
     def reset_metrics(self) -> None:
         """Starts the metrics anew, and the running index of evaluated examples."""
@@ -283,6 +297,7 @@ class State(Inference):
         beta = self.beta
         if callable(beta):
             beta = keras.saving.serialize_keras_object(beta)
+        flows = {} if self.flow is None else {"posterior_flows": self.flow.steps}
         return {
             **super().get_config(),
             **config,
@@ -293,6 +308,7 @@ class State(Inference):
             "num_samples": self.num_samples,
             "free_bits": self.free_bits,
             "seed": self.seed,
+            **flows,
             "aggregate": None
             if self.aggregate is None
             else keras.saving.serialize_keras_object(self.aggregate),

@@ -12,9 +12,9 @@ class Latent(NamedTuple):
     """What is known of z for a batch; all a `latent_penalty` may want."""
 
     z_mean: Any
-    """(batch, latent_dim)"""
+    """(batch, latent_dim); under a flow its image behind it."""
     z_log_var: Any
-    """(batch, latent_dim)"""
+    """(batch, latent_dim); behind a flow an estimate, see `flow_moments`."""
     z: Any
     """Samples of the posterior, (num_samples, batch, latent_dim)."""
     log_q: Any
@@ -22,8 +22,8 @@ class Latent(NamedTuple):
     log_p: Any
     """log p(z) of the samples in nats, (num_samples, batch)."""
     kl: Any
-    """KL(q(z|x) || p(z)) in nats, (batch, latent_dim) where the prior factorises, else
-    the samples' mean of log q - log p, (batch,)."""
+    """KL(q(z|x) || p(z)) in nats, (batch, latent_dim) where both factorise, else the
+    samples' mean of log q - log p, (batch,)."""
     step: Any
     """Training steps so far, int64."""
     decoder_input: Any = None

@@ -1,6 +1,5 @@
 """The variational autoencoder (Kingma and Welling 2014; Rezende et al. 2014)."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -14,7 +13,7 @@ from keras_vae.engine.microbatches import (
     accumulated,
     weighted_batch,
 )
-from keras_vae.models.hooks import Hooks
+from keras_vae.models.posteriors import Inferring
 from keras_vae.models.schedules import final_weights, weight_at
 from keras_vae.models.state import dtype_policy_scope
 from keras_vae.models.terms import (
@@ -22,27 +21,21 @@ from keras_vae.models.terms import (
     Output,
     add_to_mean,
     likelihood_params,
-    normal_params,
     replica_mean,
     sum_over_dims,
     weighted_mean,
 )
 from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, copies_scope, noise_scope
-from keras_vae.probability.distributions import NormalByRow
 from keras_vae.probability.likelihoods import Likelihood, likelihood_of
 from keras_vae.probability.priors import PRIORS, Prior
-
-POSTERIORS = ("diagonal", "isotropic")
-"""One variance for each dimension, or one for all."""
-
 
 _OLD_NAMES = {"encode_params": "infer", "decode_params": "generate"}
 """Of methods in 0.1.0: subclasses of that time override and call them."""
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class VAE(Hooks):
+class VAE(Inferring):
     """A variational autoencoder.
 
     It minimises -ELBO = -E_q[log p(x|z)] + beta KL(q(z|x) || p(z)) in nats per example,
@@ -58,7 +51,12 @@ class VAE(Hooks):
             (batch, latent_dim) to (batch, *likelihood.params_shape(input_shape)).
         likelihood: A name in `LIKELIHOODS` or a `Likelihood`.
         prior: A name in `PRIORS` or a `Prior`.
-        posterior: "diagonal", or "isotropic": one variance for all dimensions.
+        posterior: "diagonal"; "isotropic", one variance for all dimensions; or a flow
+            of the diagonal one, "iaf" (Kingma et al. 2016) or "planar" (Rezende and
+            Mohamed 2015). An encoder that is a `keras.Model` then has a third output,
+            the flow's context: 128 numbers for "iaf", for "planar" posterior_flows
+            times 2 latent_dim + 1.
+        posterior_flows: Steps of the flow, 4 by default; only with one.
         beta: Weight of the KL, a number or a `LearningRateSchedule` of training steps.
         num_samples: Samples of the posterior for each example in the loss.
         free_bits: Nats of KL for each example and dimension that cost nothing more: the
@@ -108,6 +106,7 @@ class VAE(Hooks):
         likelihood: str | Likelihood = "bernoulli",
         prior: str | Prior = "standard_normal",
         posterior: str = "diagonal",
+        posterior_flows: int | None = None,
         beta: float | keras.optimizers.schedules.LearningRateSchedule = 1.0,
         num_samples: int = 1,
         free_bits: float = 0.0,
@@ -118,6 +117,7 @@ class VAE(Hooks):
         options = {
             "prior": (prior, "standard_normal"),
             "posterior": (posterior, "diagonal"),
+            "posterior_flows": (posterior_flows, None),
             "beta": (beta, 1.0),
             "num_samples": (num_samples, 1),
             "free_bits": (free_bits, 0.0),
@@ -128,8 +128,7 @@ class VAE(Hooks):
         self.num_samples = in_range("num_samples", num_samples, 1, whole=True)
         self.free_bits = in_range("free_bits", free_bits, 0)
         self.beta = beta if callable(beta) else in_range("beta", beta, 0)
-        lookup("posterior", posterior, dict.fromkeys(POSTERIORS))
-        self.posterior_family = posterior
+        self._set_posterior(posterior, posterior_flows, prior)
         self._given = {
             "encoder": encoder,
             "decoder": decoder,
@@ -188,66 +187,11 @@ class VAE(Hooks):
             output = output._replace(latent=output.latent._replace(decoder_input=()))
         return output if output.condition is not None else output._replace(condition=())
 
-    def encode_params(
-        self, x: tf.Tensor, condition: Any = None, training: bool | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """q(z|x): returns z_mean and z_log_var, float32 `(batch, latent_dim)` each."""
-        inputs = self.encoder_input(x, condition)
-        return normal_params(self.encoder, inputs, self.posterior_family, training)
-
-    def sample_posterior(
-        self,
-        x: tf.Tensor,
-        noise: RowNoise,
-        condition: Any = None,
-        training: bool | None = None,
-        num_samples: int | None = None,
-    ) -> Latent:
-        """Infers q(z|x) and draws z from it, (num_samples, batch, z_dim)."""
-        features = self.posterior_features(x, condition, training)
-        return self.latent_from(features, noise, condition, training, num_samples)
-
-    def posterior_features(
-        self, x: tf.Tensor, condition: Any = None, training: bool | None = None
-    ) -> Sequence[tf.Tensor]:
-        """What x says of z, found once for many draws: the moments of q(z|x), here."""
-        return self.encode_params(x, condition, training)
-
-    def latent_from(
-        self,
-        features: Sequence[tf.Tensor],
-        noise: RowNoise,
-        condition: Any = None,
-        training: bool | None = None,
-        num_samples: int | None = None,
-    ) -> Latent:
-        """Draws z of the posterior that these features of x give."""
-        z_mean, z_log_var = features
-        return self.sample_latent(z_mean, z_log_var, noise, condition, num_samples)
-
     def params_of(
         self, latent: Latent, condition: Any = None, training: bool | None = None
     ) -> tf.Tensor:
         """p(x|z) of drawn z: `(num_samples, batch, *params)`; see `decode_params`."""
         return self.decode_params(latent.z, condition, training)
-
-    def sample_latent(
-        self,
-        z_mean: tf.Tensor,
-        z_log_var: tf.Tensor,
-        noise: RowNoise,
-        condition: Any = None,
-        num_samples: int | None = None,
-    ) -> Latent:
-        """Draws reparameterised samples of q(z|x) and measures them against p(z)."""
-        q = NormalByRow(z_mean, tf.exp(0.5 * z_log_var), noise)
-        z = q.sample(num_samples or self.num_samples)
-        log_q = tf.reduce_sum(q.log_prob(z), axis=-1)
-        log_p = self.prior_log_prob(z, condition)
-        kl = self.prior_kl(z_mean, z_log_var, condition)
-        if kl is None:
-            kl = tf.reduce_mean(log_q - log_p, axis=0)
-        return Latent(z_mean, z_log_var, z, log_q, log_p, kl, self.step)
 
     def decode_params(
         self, z: tf.Tensor, condition: Any = None, training: bool | None = None
@@ -260,7 +204,7 @@ class VAE(Hooks):
         with copies_scope(z.shape[0] if z.shape.rank == 3 else 1):
             return likelihood_params(self.decoder, inputs, lead, shape, training)
 
-    infer, generate = encode_params, decode_params
+    generate = decode_params
 
     def latent_penalty(self, latent: Latent) -> tf.Tensor:
         """The hook: what the loss adds to the reconstruction, `(batch,)` in nats.

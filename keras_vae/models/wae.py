@@ -30,7 +30,7 @@ class WAE(VAE):
     """
 
     needs_global_batch = True
-    unused = ("beta", "free_bits")
+    unused = ("beta", "free_bits", "posterior_flows")
 
     def __init__(
         self,

@@ -49,6 +49,8 @@ class Options(TypedDict, total=False):
     normalize_after: or, if True, behind the activation.
     output_gain: How large a decoder's last kernel is at first, relative to what the
         initialiser makes of it: above 0, 1 by default. Encoders do not use it.
+    context: How many numbers an encoder gives as a third output, for a posterior that
+        is a flow; 0 by default, for none. Decoders do not use it.
     name: Of the model; its layers' names start with it. Networks of one model that use
         dropout need different names.
     """
@@ -59,6 +61,7 @@ class Options(TypedDict, total=False):
     normalization: str | None
     normalize_after: bool
     output_gain: float
+    context: int
     name: str | None
 
 
@@ -96,6 +99,7 @@ class Blocks:
             lookup("normalization", self.normalization, _NORMALIZATIONS)
         self.normalize_after = bool(options.get("normalize_after"))
         self.output_gain = _checked_gain(options.get("output_gain", 1.0))
+        self.context = options.get("context") or 0
         self._counts: dict[str, int] = {}
 
     def dense(self, x: Any, units: int, **kwargs: Any) -> Any:
@@ -173,7 +177,7 @@ class Blocks:
         return params
 
     def encoder(self, x: Any, h: Any, latent_dim: int) -> keras.Model:
-        """Ends an encoder: one Dense layer that is split in two."""
+        """Ends an encoder: one Dense layer split in two, and one of the context."""
         limit.count(h.shape[-1] * 2 * latent_dim)
         head = keras.layers.Dense(
             2 * latent_dim,
@@ -181,7 +185,16 @@ class Blocks:
             name=f"{self.name}_head",
         )(h)
         z_mean, z_log_var = keras.ops.split(head, 2, axis=-1)
-        return keras.Model(x, [z_mean, z_log_var], name=self.name)
+        outputs = [z_mean, z_log_var]
+        if self.context:
+            limit.count(h.shape[-1] * self.context)
+            name = f"{self.name}_context"
+            outputs.append(
+                keras.layers.Dense(
+                    self.context, kernel_initializer=self.last(), name=name
+                )(h)
+            )
+        return keras.Model(x, outputs, name=self.name)
 
     def _label(self, kind: str) -> str:
         # Keras counts names over the process; dropout's streams need names that are

@@ -9,8 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.arguments import in_range
 from keras_vae.errors import invalid_argument
 from keras_vae.noise import RowNoise
+from keras_vae.probability.couplings import AffineCoupling
 from keras_vae.probability.distributions import bound_log_var, kl_to_standard_normal
 
 Posterior = Callable[..., tuple[tf.Tensor, tf.Tensor]]
@@ -319,9 +321,76 @@ class VampPrior(Mixture):
         return {**super().get_config(), **own}
 
 
+@keras.saving.register_keras_serializable(package="keras_vae")
+class FlowPrior(Prior):
+    """N(0, I), moved by a learned flow: z = f(u) (Real NVP, Dinh et al. 2017).
+
+    log p(z) = log N(u; 0, I) + log |det du/dz|, exactly. The flow is a row of affine
+    couplings, of which each keeps half of the numbers and the next the other half; the
+    halves change from pair to pair. It starts as the identity, the prior as N(0, I).
+    There is no closed form of the KL to it.
+
+    Args:
+        steps: How many couplings.
+        width: Units of each hidden layer of a coupling's network.
+        **kwargs: Of `keras.layers.Layer`; densities are computed in float32 whatever
+            the global policy is.
+
+    Raises:
+        ValueError: If a number is below 1.
+    """
+
+    def __init__(self, steps: int = 8, width: int = 128, **kwargs: Any) -> None:
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.steps = in_range("steps", steps, 1, whole=True)
+        self.width = in_range("width", width, 1, whole=True)
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the couplings."""
+        if self.built:  # a loaded model builds its parts before itself
+            return
+        super().build(input_shape)
+        self.couplings = []
+        for step in range(self.steps):
+            random = np.random.default_rng(step // 2)  # of a pair: the same halves
+            kept = (random.permutation(self.latent_dim) + step) % 2
+            of = {"dtype": self.dtype_policy, "name": f"coupling_{step}"}
+            self.couplings.append(AffineCoupling(kept.tolist(), self.width, **of))
+            self.couplings[-1].build((None, self.latent_dim))
+
+    def log_prob(self, z: tf.Tensor, posterior: Posterior | None = None) -> tf.Tensor:
+        """Returns log p(z) in nats: (..., latent_dim) -> (...)."""
+        u, log_det = self.inverse(z)
+        return log_det - 0.5 * tf.reduce_sum(
+            tf.square(u) + math.log(2.0 * math.pi), axis=-1
+        )
+
+    def inverse(self, z: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns u of which the flow makes z, and log |det du/dz|."""
+        log_det = tf.zeros_like(z[..., 0])
+        for coupling in reversed(self.couplings):
+            z, change = coupling.inverse(z)
+            log_det += change
+        return z, log_det
+
+    def sample(
+        self, n: Any, seed: Any, posterior: Posterior | None = None
+    ) -> tf.Tensor:
+        """Draws z, (n, latent_dim)."""
+        z = RowNoise(seed, domain="prior").normal(n, (self.latent_dim,))
+        for coupling in self.couplings:
+            z, _ = coupling(z)
+        return z
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {**super().get_config(), "steps": self.steps, "width": self.width}
+
+
 PRIORS: dict[str, type[Prior]] = {
     "standard_normal": StandardNormal,
     "gaussian_mixture": GaussianMixture,
     "vamp": VampPrior,
+    "flow": FlowPrior,
 }
 """Priors by name."""

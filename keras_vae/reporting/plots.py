@@ -86,7 +86,7 @@ def model_graph(subject: Subject) -> Drawings:
     figure = graph.model_graph(
         encoder,
         [*decoder, likelihood],
-        f"q(z|{inferred}): N(mean, variance)" if subject.has_kl else "mean",
+        f"q(z|{inferred}): {_posterior(model)}" if subject.has_kl else "mean",
         _prior(subject),
         f"z, {size}{'; c' if c else ''}",
         f"{type(model).__name__} of {subject.run.data.name}, {count}",
@@ -95,6 +95,13 @@ def model_graph(subject: Subject) -> Drawings:
         loss=f"reconstruction loss: {style.MINUS}log p(x|{decoded})",
     )
     return {"model_graph": figure}
+
+
+def _posterior(model: Any) -> str:
+    flow = getattr(model, "flow", None)
+    if flow is None:
+        return "N(mean, variance)"
+    return f"N(mean, variance), {flow.title}, {flow.steps} steps"
 
 
 def _prior(subject: Subject) -> str:

@@ -50,7 +50,7 @@ def denoising(subject: Subject) -> Drawings:
     x = subject.examples.x[rows]
     with noise_scope(RowNoise(_SEED, domain="evaluation")):
         noisy = noise(model.to_model(tf.convert_to_tensor(x)), training=True)
-    z_mean, _ = model.encoder(noisy, training=False)
+    z_mean, _ = model.encode_params(model.to_data(noisy), training=False)
     figure = block(
         subject,
         [x, np.asarray(model.to_data(noisy)), model.decode(np.asarray(z_mean))],

@@ -26,9 +26,10 @@ from keras_vae.models.schedules import Cyclical, LinearWarmup
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.networks import limit
+from keras_vae.networks.flows import FLOWS, make_flow
 from keras_vae.networks.noise import with_input_noise
 from keras_vae.probability.likelihoods import Likelihood, likelihood_of
-from keras_vae.probability.priors import PRIORS, Prior
+from keras_vae.probability.priors import PRIORS, FlowPrior, Prior
 from keras_vae.training import memory, messages
 from keras_vae.training.config import TrainConfig
 
@@ -175,6 +176,8 @@ def _from_flags(
             return _prior(config, condition)
         if flag == "beta":
             return _beta(config, steps_per_epoch)
+        if flag == "posterior_flows" and config.posterior not in FLOWS:
+            return None
         if flag == "capacity":
             return _capacity(config, steps_per_epoch)
         return getattr(config, flag)
@@ -193,6 +196,8 @@ def _prior(config: TrainConfig, condition: Condition | None) -> Prior | keras.Mo
             options.pop(name, None)  # p(z|c) is to depend on c alone
         return prior_network(config.encoder, condition, config.latent_dim, **options)
     kind = lookup("prior", config.prior, PRIORS)
+    if kind is FlowPrior:
+        return FlowPrior(config.prior_flows)
     if "components" in inspect.signature(kind.__init__).parameters:
         return kind(components=config.prior_components)
     return kind()
@@ -232,16 +237,16 @@ def _encoder(
     posteriors: int = 1,
 ) -> keras.Model:
     make = lookup("encoder", config.encoder, networks.ENCODERS)
+    options = _options(config, "encoder")
+    flow = make_flow(config.posterior, config.latent_dim, config.posterior_flows)
+    if flow is not None:
+        options["context"] = flow.context_size
     if condition is not None:
         return conditional_encoder(
-            config.encoder,
-            condition,
-            input_shape,
-            config.latent_dim,
-            **_options(config, "encoder"),
+            config.encoder, condition, input_shape, config.latent_dim, **options
         )
     size = posteriors * config.latent_dim
-    encoder = make(input_shape, size, **_options(config, "encoder"))
+    encoder = make(input_shape, size, **options)
     if config.input_noise == "none":
         return encoder
     return with_input_noise(encoder, config.input_noise)

@@ -40,6 +40,10 @@ INITIALIZERS = (
 )
 
 
+FLOWS = ("iaf", "planar")
+"""Posteriors that are flows of a normal."""
+
+
 PRESETS: dict[str, dict[str, Any]] = {
     "none": {},
     "fast": {"epochs": 20, "learning_rate": 2e-3},

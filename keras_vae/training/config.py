@@ -162,6 +162,7 @@ class ModelOptions(Options):
             "standard_normal": "N(0, I)",
             "gaussian_mixture": "a learned mixture of normals",
             "vamp": "a mixture of posteriors of learned pseudo-inputs",
+            "flow": "N(0, I), moved by learned couplings",
             "conditional": "a normal learned for each condition "
             f"({', '.join(_CONDITIONAL_PRIOR)})",
         },
@@ -173,10 +174,30 @@ class ModelOptions(Options):
         maximum=10_000,
         only_with={"prior": ("gaussian_mixture", "vamp")},
     )
+    prior_flows: int = option(
+        8,
+        "couplings of the flow of the prior",
+        minimum=1,
+        maximum=1_000,
+        only_with={"prior": ("flow",)},
+    )
     posterior: str = option(
         "diagonal",
-        "q(z|x): a variance for each dimension, or one for all",
-        choices=("diagonal", "isotropic"),
+        "q(z|x)",
+        choices={
+            "diagonal": "a normal with a variance for each dimension",
+            "isotropic": "a normal with one variance for all",
+            "iaf": "a normal, moved by an inverse autoregressive flow "
+            f"({', '.join(registry.users('posterior_flows'))})",
+            "planar": "a normal, moved by planar flows (the same models)",
+        },
+    )
+    posterior_flows: int = option(
+        4,
+        "steps of the flow of the posterior",
+        minimum=1,
+        maximum=1_000,
+        only_with={"posterior": choices.FLOWS},
     )
     beta: float = option(1.0, "weight of the KL", minimum=0, maximum=LARGE)
     kl_schedule: str = option(
@@ -311,6 +332,8 @@ class TrainConfig(RunOptions, ModelOptions):
                 f"at most {MOST_LAYERS} widths",
                 len(self.hidden_units or ()),
             )
+        if self.posterior in choices.FLOWS:
+            rules.check_flow(self.posterior, self.model, self.prior, self.init_latents)
         rules.check_array_names(self.array_names or ())
         rules.check_input_noise(self.input_noise, LARGE)
         rules.check_workers(self.workers, self.worker_index, self.virtual_devices)

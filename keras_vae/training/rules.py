@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_vae.errors import invalid_flag
+from keras_vae.models import registry
 from keras_vae.naming import shortened
 from keras_vae.training.options import option
 
@@ -54,6 +55,26 @@ def check_array_names(pairs: Sequence[str]) -> None:
                 "pairs, as in x_train=images,y_train=labels",
                 shortened(pair),
             )
+
+
+def check_flow(posterior: str, model: str, prior: str, init_latents: str) -> None:
+    """Raises a ValueError where a posterior that is a flow has no place."""
+    users = registry.users("posterior_flows")
+    if model not in users:
+        raise ValueError(
+            f"--posterior {posterior} is no posterior of --model {model}: set --model "
+            f"{', '.join(users[:-1])} or {users[-1]}, or another --posterior."
+        )
+    if prior == "vamp":
+        raise ValueError(
+            f"--prior vamp is made of normal posteriors, and --posterior {posterior} "
+            "gives none: choose another of one of them."
+        )
+    if init_latents != "none":
+        raise ValueError(
+            f"--init_latents {init_latents} teaches the encoder z itself, which "
+            f"--posterior {posterior} would move: leave one of them out."
+        )
 
 
 def check_input_noise(noise: str, most: float) -> None:

@@ -10,6 +10,7 @@ from keras_vae.models.conditional import CVAE
 from keras_vae.probability import priors
 from keras_vae.probability.priors import (
     PRIORS,
+    FlowPrior,
     GaussianMixture,
     Prior,
     StandardNormal,
@@ -336,3 +337,100 @@ def test_the_standard_normal_kl_is_what_its_samples_say() -> None:
     log_q = norm.logpdf(z[:, 0], z_mean[0, 0], np.exp(0.5 * z_log_var[0, 0]))
     estimate = np.mean(log_q - prior.log_prob(z))
     assert float(prior.kl(z_mean, z_log_var)[0, 0]) == pytest.approx(estimate, abs=0.01)
+
+
+# Flows.
+
+
+def flow(size: int, steps: int = 3, dtype: str = "float64") -> FlowPrior:
+    """A flow whose couplings do something."""
+    prior = FlowPrior(steps, width=5, dtype=dtype)
+    prior.build((None, size))
+    random = np.random.default_rng(0)
+    prior.set_weights([0.5 * random.normal(size=w.shape) for w in prior.get_weights()])
+    return prior
+
+
+@pytest.mark.parametrize("size, steps", [(1, 2), (2, 3), (5, 4)])
+def test_a_flows_density_is_by_the_jacobian_of_its_inverse(size, steps) -> None:
+    prior = flow(size, steps)
+    z = tf.constant(np.random.default_rng(1).normal(size=(6, size)))
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        u, _ = prior.inverse(z)
+    sign, log_det = np.linalg.slogdet(tape.batch_jacobian(u, z))
+    assert (sign > 0).all() and np.abs(log_det).max() > 0.05
+    wanted = norm.logpdf(u).sum(-1) + log_det
+    np.testing.assert_allclose(prior.log_prob(z), wanted, atol=1e-9)
+
+
+def test_a_flows_density_sums_to_one_and_its_draws_follow_it() -> None:
+    prior = flow(2, dtype="float32")
+    edges = np.linspace(-12, 12, 481, dtype=np.float32)
+    middle = 0.5 * (edges[1:] + edges[:-1])
+    z = np.stack(np.meshgrid(middle, middle, indexing="ij"), axis=-1)
+    mass = np.exp(prior.log_prob(tf.constant(z)).numpy()) * 0.05**2
+    assert mass.sum() == pytest.approx(1.0, abs=1e-3)
+    draws = prior.sample(20_000, 3).numpy()
+    for axis in (0, 1):
+        below = np.cumsum(mass.sum(axis=1 - axis))
+        found = np.searchsorted(np.sort(draws[:, axis]), edges[1:]) / len(draws)
+        assert np.abs(found - below).max() < 4 * 0.5 / np.sqrt(len(draws))
+    assert np.abs(draws.mean(axis=0)).max() > 0.1  # it is no standard normal
+
+
+def test_what_a_flow_draws_it_maps_back() -> None:
+    prior = flow(5, dtype="float32")
+    z = prior.sample(50, 3)
+    u, back = prior.inverse(z)
+    again = StandardNormal()
+    again.build((None, 5))
+    np.testing.assert_allclose(u, again.sample(50, 3), atol=1e-4)
+    there = tf.zeros(50)
+    for coupling in prior.couplings:
+        u, change = coupling(u)
+        there += change
+    np.testing.assert_allclose(back, -there, atol=1e-4)
+
+
+def test_a_new_flow_is_the_standard_normal() -> None:
+    z = tf.constant(np.random.default_rng(0).normal(size=(4, 9, 3)), tf.float32)
+    prior, standard = FlowPrior(), StandardNormal()
+    prior.build((None, 3))
+    standard.build((None, 3))
+    np.testing.assert_allclose(prior.log_prob(z), standard.log_prob(z), rtol=1e-6)
+    np.testing.assert_array_equal(prior.sample(7, 1), standard.sample(7, 1))
+
+
+def test_every_number_moves_and_moves_others() -> None:
+    prior = flow(5, 4)
+    z = tf.constant(np.random.default_rng(1).normal(size=(6, 5)))
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        u, _ = prior.inverse(z)
+    found = np.abs(tape.batch_jacobian(u, z)).max(axis=0)
+    assert (found > 1e-6).all()
+
+
+def test_a_flow_in_a_graph_and_under_xla_is_the_same() -> None:
+    prior = flow(3, dtype="float32")
+    z = tf.constant(np.random.default_rng(0).normal(size=(7, 3)), tf.float32)
+    for jit in (False, True):
+        found = tf.function(prior.log_prob, jit_compile=jit)(z)
+        np.testing.assert_allclose(found, prior.log_prob(z), rtol=1e-5)
+
+
+def test_training_moves_the_flow_and_a_temperature_is_refused(x: np.ndarray) -> None:
+    model = make(FlowPrior(2, width=4))
+    model.fit(x, epochs=2, verbose=0)
+    z = tf.constant(np.random.default_rng(0).normal(size=(5, DIM)), tf.float32)
+    apart = model.prior.log_prob(z) - StandardNormal.log_prob(model.prior, z)
+    assert np.abs(apart).min() > 1e-6
+    with pytest.raises(ValueError, match="`temperature`"):
+        model.sample(2, temperature=0.5)
+
+
+@pytest.mark.parametrize("argument", ["steps", "width"])
+def test_a_flow_of_nothing_is_refused(argument: str) -> None:
+    with pytest.raises(ValueError, match=f"`{argument}`"):
+        FlowPrior(**{argument: 0})
