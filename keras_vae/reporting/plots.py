@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_vae.naming import lookup
 from keras_vae.reporting import (
