@@ -1,10 +1,13 @@
 """Plots of examples: what the model makes of them, and of points between them."""
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from keras_vae.data.pipeline import as_unit
+from keras_vae.noise import RowNoise
 from keras_vae.reporting.drawings import (
     LARGE,
     Animation,
@@ -146,16 +149,27 @@ def all_pairs(subject: Subject) -> Drawings:
     return {"all_pairs": Animation(frames, 90)}
 
 
+def _draws_of_z(
+    subject: Subject, rows: np.ndarray, given: Any, count: int
+) -> np.ndarray:
+    """Draws from the posteriors of some examples, (count, rows, latent_dim)."""
+    if getattr(subject.model, "flow", None) is not None:  # no normal
+        x = as_unit(subject.examples.x[rows])
+        by_row = RowNoise(_SEED, domain="evaluation")
+        return np.asarray(subject.model.draw_posterior(x, count, by_row, given)[0])
+    z_mean, z_log_var = (part[rows] for part in subject.posterior)
+    noise = np.random.default_rng(_SEED).standard_normal((count, *z_mean.shape))
+    return np.asarray(z_mean + np.exp(0.5 * z_log_var) * noise.astype(np.float32))
+
+
 def expected_reconstruction(subject: Subject) -> Drawings:
     """Draws the mean reconstruction over draws of z and that from the mean."""
     if not subject.has_kl:
         raise LeftOut("this model draws no z: it has one for each example")
     rows = subject.varied(10)
     count = int(np.clip(_NUMBERS // (len(rows) * math.prod(subject.shape)), 10, _DRAWS))
-    z_mean, z_log_var = (part[rows] for part in subject.posterior)
-    noise = np.random.default_rng(_SEED).standard_normal((count, *z_mean.shape))
-    z = z_mean + np.exp(0.5 * z_log_var) * noise.astype(np.float32)
     given = subject.rows_of(subject.condition, rows)
+    z = _draws_of_z(subject, rows, given, count)
     repeated = None if given is None else np.concatenate([given] * count)
     draws = subject.model.decode(z.reshape(-1, subject.latent_dim), repeated)
     draws = draws.reshape(count, len(rows), *subject.shape)
@@ -163,7 +177,7 @@ def expected_reconstruction(subject: Subject) -> Drawings:
         subject,
         [
             subject.examples.x[rows],
-            subject.model.decode(z_mean, given),
+            subject.model.decode(subject.z[rows], given),
             draws.mean(axis=0),
             draws[0],
         ],

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vae import CVAE, Autoencoder, networks
+from keras_vae import CVAE, VAE, Autoencoder, networks
 from keras_vae.networks.noise import with_input_noise
 from keras_vae.reporting import plots, task_plots
 from keras_vae.reporting.subject import LeftOut, Subject
@@ -55,12 +55,17 @@ def test_completions_show_what_was_given_what_was_made_and_what_was_there(
     assert "left half" in figure.texts[0].get_text()
 
 
-def test_denoised_output_is_of_the_noisy_input_that_is_shown(subject_of, cell_of):
+@pytest.mark.parametrize(
+    "kind, options, context",
+    [(Autoencoder, {}, {}), (VAE, {"posterior": "planar"}, {"context": 20})],
+)
+def test_denoised_output_is_of_the_noisy_input_that_is_shown(
+    subject_of, cell_of, kind, options, context
+):
     keras.utils.set_random_seed(0)
-    encoder = networks.mlp_encoder(SHAPE, 2, hidden_units=(8,))
-    model = Autoencoder(
-        2, SHAPE, encoder=with_input_noise(encoder, "masking:0.5"), decoder="mlp"
-    )
+    encoder = networks.mlp_encoder(SHAPE, 2, hidden_units=(8,), **context)
+    encoder = with_input_noise(encoder, "masking:0.5")
+    model = kind(2, SHAPE, encoder=encoder, decoder="mlp", **options)
     model.ensure_built()
     subject = subject_of(model)
     figure = task_plots.denoising(subject)["denoising"]

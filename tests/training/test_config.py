@@ -84,6 +84,9 @@ def test_a_preset_leaves_out_what_the_model_does_not_use(monkeypatch):
         ({"gamma": 3.0}, "choose a model that uses it .*factor_vae"),
         ({"kl_warmup_epochs": 5}, "--kl_schedule to linear or cyclical"),
         ({"prior_components": 5}, "--prior to gaussian_mixture or vamp"),
+        ({"prior_flows": 5}, "--prior to flow"),
+        ({"posterior_flows": 5}, "--posterior to iaf or planar"),
+        ({"model": "wae", "posterior_flows": 5}, "vae, iwae, beta_vae, cvae"),
         ({"layer_order": "split"}, "without --batch_norm and --dropout"),
         ({"likelihood_scale": 0.1}, "--likelihood to gaussian_fixed"),
         ({"likelihood_components": 5}, "--likelihood to discretized_logistic_mixture"),
@@ -103,6 +106,8 @@ def test_a_flag_without_effect_is_refused_and_the_way_out_is_said(given, message
     [
         {"kl_schedule": "linear", "kl_warmup_epochs": 5},
         {"prior": "vamp", "prior_components": 5},
+        {"prior": "flow", "prior_flows": 5, "posterior": "iaf", "posterior_flows": 2},
+        {"model": "cvae", "posterior": "planar"},
         {"likelihood": "gaussian_fixed", "likelihood_scale": 0.1},
         {"virtual_devices": 2},
         {"model": "factor_vae", "gamma": 3},
@@ -121,6 +126,9 @@ def test_a_flag_with_effect_is_taken(given):
     [
         ({"latent_dim": 0}, "--latent_dim: expected an integer, at least 1"),
         ({"beta": float("nan")}, "--beta: expected a finite number"),
+        ({"posterior": "iaf", "model": "m2"}, "--posterior iaf is no.*--model vae"),
+        ({"posterior": "iaf", "prior": "vamp"}, "--prior vamp.*--posterior iaf"),
+        ({"posterior": "planar", "init_latents": "isomap"}, "--init_latents isomap"),
         ({"binarize": "dynamc"}, "Did you mean 'dynamic'"),
         ({"input_noise": "gaussian"}, "--input_noise: expected none, gaussian:S"),
         ({"input_noise": "masking:1"}, "--input_noise: expected"),
