@@ -68,7 +68,7 @@ def integrated(model, x: np.ndarray, reach: float = 8.0, points: int = 161):
 @flows
 def test_log_q_of_draws_is_by_the_jacobian_from_the_noise(posterior, x) -> None:
     model, noise = made(posterior), RowNoise(3, domain="test")
-    z_mean, z_log_var, context = model.posterior_params(tf.constant(x))
+    z_mean, z_log_var, context = model.posterior_features(tf.constant(x))
     normal = noise.normal(len(x), (2,), "z")
     with tf.GradientTape() as tape:
         tape.watch(normal)
@@ -155,7 +155,7 @@ def test_encode_is_the_image_of_the_mean_near_the_middle_of_the_draws(
     posterior, x
 ) -> None:
     model = made(posterior)
-    z_mean, z_log_var, context = model.posterior_params(tf.constant(x))
+    z_mean, z_log_var, context = model.posterior_features(tf.constant(x))
     image, _ = model.flow(z_mean, context)
     np.testing.assert_allclose(model.encode(x), image, rtol=1e-5, atol=1e-6)
     draws = model.draw_posterior(tf.constant(x), 4_000, RowNoise(0))[0].numpy()
