@@ -126,7 +126,7 @@ def test_a_flag_with_effect_is_taken(given):
     [
         ({"latent_dim": 0}, "--latent_dim: expected an integer, at least 1"),
         ({"beta": float("nan")}, "--beta: expected a finite number"),
-        ({"posterior": "iaf", "model": "m2"}, "--posterior iaf is no.*--model vae"),
+        ({"posterior": "iaf", "model": "ae"}, "--posterior iaf is no.*--model vae"),
         ({"posterior": "iaf", "prior": "vamp"}, "--prior vamp.*--posterior iaf"),
         ({"posterior": "planar", "init_latents": "isomap"}, "--init_latents isomap"),
         ({"binarize": "dynamc"}, "Did you mean 'dynamic'"),
