@@ -8,7 +8,7 @@ from scipy.linalg import hadamard
 
 from keras_vae.errors import invalid_argument
 from keras_vae.models.hooks import Hooks
-from keras_vae.models.terms import Latent, call_on_rows
+from keras_vae.models.terms import Latent, call_on_rows, normal_params
 from keras_vae.naming import lookup
 from keras_vae.networks.flows import FLOWS, Flow, make_flow
 from keras_vae.noise import RowNoise
@@ -41,10 +41,11 @@ class Inferring(Hooks):
 
         Of a flow they are those of `flow_moments`.
         """
-        z_mean, z_log_var, *context = self._encoder_outputs(x, condition, training)
         if self.flow is None:
-            return z_mean, z_log_var
-        return flow_moments(self.flow, z_mean, z_log_var, *context)
+            inputs = self.encoder_input(x, condition)
+            return normal_params(self.encoder, inputs, self.posterior_family, training)
+        features = self._in_front_of_flow(x, condition, training)
+        return flow_moments(self.flow, *features)
 
     infer = encode_params
 
@@ -58,19 +59,14 @@ class Inferring(Hooks):
         """
         if self.flow is None:
             return self.encode_params(x, condition, training)
-        return self._encoder_outputs(x, condition, training)
+        return self._in_front_of_flow(x, condition, training)
 
-    def _encoder_outputs(
+    def _in_front_of_flow(
         self, x: tf.Tensor, condition: Any, training: bool | None
-    ) -> tuple[tf.Tensor, ...]:
-        z_mean, raw_log_var, *context = call_on_rows(
-            self.encoder, self.encoder_input(x, condition), training
-        )
-        z_log_var = bound_log_var(raw_log_var)
-        if self.posterior_family == "isotropic":
-            shared = tf.reduce_mean(z_log_var, axis=-1, keepdims=True)
-            z_log_var = tf.broadcast_to(shared, tf.shape(z_mean))
-        return to_float32(z_mean), z_log_var, *map(to_float32, context)
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        inputs = self.encoder_input(x, condition)
+        mean, raw_log_var, context = call_on_rows(self.encoder, inputs, training)
+        return to_float32(mean), bound_log_var(raw_log_var), to_float32(context)
 
     def sample_posterior(
         self,
