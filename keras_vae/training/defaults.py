@@ -20,7 +20,7 @@ _MANY = 20_000  # pictures, from which on batches and epochs are those of other 
 _UPDATES = {False: 2_000, True: 3_000}  # of a flat model, of a hierarchy
 _LATENTS, _COMPONENTS = 64, 5  # of a flat model
 _FINEST_SIDE, _LARGEST_STRIDE = 16, 8  # of a hierarchy's finest maps of latents
-_WARM_UP = 0.1  # of a hierarchy's epochs
+_WARM_UP = 150  # updates of a hierarchy until the KL has its weight
 
 
 def held_out(values: Mapping[str, Any]) -> dict[str, float]:
@@ -69,15 +69,17 @@ def of_colour_pictures(
     hierarchical = registry.MODELS[model].hierarchical
     chosen = _of_hierarchy(pictures) if hierarchical else _of_flat(model, given)
     if pictures.number < _MANY:
-        size = int(given.get("batch_size", min(_SMALL_BATCH, pictures.number)))
-        epochs = math.ceil(_UPDATES[hierarchical] / math.ceil(pictures.number / size))
+        size = min(_SMALL_BATCH, pictures.number)
+        asked_size = given.get("batch_size")
+        if isinstance(asked_size, int) and asked_size > 0:
+            size = asked_size
+        steps = math.ceil(pictures.number / size)
+        epochs = math.ceil(_UPDATES[hierarchical] / steps)
         chosen |= {"batch_size": size, "epochs": epochs}
-    if hierarchical and given.get("kl_schedule", "linear") == "linear":
-        epochs = int(given.get("epochs", chosen.get("epochs", values["epochs"])))
-        chosen |= {
-            "kl_schedule": "linear",
-            "kl_warmup_epochs": round(_WARM_UP * epochs, 1),
-        }
+        # Not by epochs: a run that is given more of them has the same schedule.
+        if hierarchical and given.get("kl_schedule", "linear") == "linear":
+            warm_up = max(0.1, round(_WARM_UP / steps, 1))
+            chosen |= {"kl_schedule": "linear", "kl_warmup_epochs": warm_up}
     asked = {name for name in given if (name, given[name]) != ("likelihood", "auto")}
     if "likelihood" in asked:
         chosen.pop("likelihood_components", None)

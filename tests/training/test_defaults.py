@@ -48,6 +48,18 @@ def test_what_is_given_stays(given):
     assert {name: getattr(config, name) for name in given} == given
 
 
+def test_more_epochs_make_no_other_run():
+    given = {"dataset": "patches", "preset": "sharp"}
+    longer = TrainConfig.resolve({**given, "epochs": 99})
+    assert TrainConfig.resolve(given).differences(longer).keys() == {"epochs"}
+
+
+@pytest.mark.parametrize("size", [0, -1, "many"])
+def test_a_batch_size_that_cannot_be_is_refused_as_ever(size):
+    with pytest.raises(ValueError, match="--batch_size"):
+        TrainConfig.resolve({"dataset": "patches", "batch_size": size})
+
+
 def test_dense_decoders_keep_the_likelihood_of_few_parameters():
     config = TrainConfig.resolve({"dataset": "patches", "encoder": "mlp"})
     assert config.likelihood == "auto"
