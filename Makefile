@@ -3,6 +3,7 @@
 # make test-long   the others: kills, workers, browser, training to the end
 # make test-all    both; FULL=1 runs the long proofs at full length
 # make lint        ruff and mypy
+# make docs        the documentation as pages in site/: open site/index.html
 #
 # Each makes .venv first if need be. PYTHON=python3.12 chooses another interpreter.
 
@@ -13,7 +14,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python $(FITS) 2>/dev/null && echo $$python && break; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help train test test-long test-all lint
+.PHONY: help train test test-long test-all lint docs
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -45,6 +46,9 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
 $(VENV)/.installed: requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" && $(PYTHON) $(FITS) || { \
 		echo "Python 3.11, 3.12 or 3.13 is needed: install one, or name it with PYTHON="; \
@@ -58,4 +62,9 @@ $(VENV)/.installed: requirements.txt pyproject.toml
 $(VENV)/.installed-test: $(VENV)/.installed
 	@echo "Installing what the tests need into $(VENV)"
 	@$(PIP) -e '.[test]'
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@echo "Installing what the documentation needs into $(VENV)"
+	@$(PIP) -e '.[docs]'
 	@touch $@

@@ -35,24 +35,26 @@ _TRANSPOSED = {1: keras.layers.Conv1DTranspose, 2: keras.layers.Conv2DTranspose}
 class Options(TypedDict, total=False):
     """The options that all networks have; None is the default.
 
-    activation: A name in `keras.activations`, or a function. By default "silu", and
-        "relu" in convolutional networks, where it takes far less time on CPUs.
-    initializer: Of all kernels: a name in `keras.initializers`, or an `Initializer`. By
-        default He normal before ReLU and its smooth kin, LeCun normal before softplus,
-        ELU and SELU, Glorot uniform before tanh, other activations and the last layer.
-    dropout: The share of features (of images and sequences: of channels) that is
-        dropped behind each hidden layer in training, in [0, 1).
-    normalization: None by default. "layer": each example by itself, a vector over its
-        features, a map over all positions and channels. "batch": the result of training
-        then depends on how a batch is split over replicas. It comes between a layer
-        and its activation,
-    normalize_after: or, if True, behind the activation.
-    output_gain: How large a decoder's last kernel is at first, relative to what the
-        initialiser makes of it: above 0, 1 by default. Encoders do not use it.
-    context: How many numbers an encoder gives as a third output, for a posterior that
-        is a flow; 0 by default, for none. Decoders do not use it.
-    name: Of the model; its layers' names start with it. Networks of one model that use
-        dropout need different names.
+    Attributes:
+        activation: A name in `keras.activations`, or a function. By default "silu", and
+            "relu" in convolutional networks, where it takes far less time on CPUs.
+        initializer: Of all kernels: a name in `keras.initializers`, or an
+            `Initializer`. By default He normal before ReLU and its smooth kin, LeCun
+            normal before softplus, ELU and SELU, Glorot uniform before tanh, other
+            activations and the last layer.
+        dropout: The share of features (of images and sequences: of channels) that is
+            dropped behind each hidden layer in training, in [0, 1).
+        normalization: None by default. "layer": each example by itself, a vector over
+            its features, a map over all positions and channels. "batch": the result of
+            training then depends on how a batch is split over replicas. It comes
+            between a layer and its activation.
+        normalize_after: Whether it comes behind the activation instead.
+        output_gain: How large a decoder's last kernel is at first, relative to what the
+            initialiser makes of it: above 0, 1 by default. Encoders do not use it.
+        context: How many numbers an encoder gives as a third output, for a posterior
+            that is a flow; 0 by default, for none. Decoders do not use it.
+        name: Of the model; its layers' names start with it. Networks of one model that
+            use dropout need different names.
     """
 
     activation: str | Callable[[Any], Any] | None
