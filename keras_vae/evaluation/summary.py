@@ -53,8 +53,7 @@ def evaluate(
 
     Returns:
         Metrics by name, in nats for each example where not said otherwise, ready for
-        JSON. What does not exist for this model or these data is not there: a plain
-        autoencoder has no likelihood, a metric by class needs labels.
+        JSON; without those that the model or the data do not have.
     """
     x, labels = test.split.x, test.split.y
     report = progress or (lambda what, done, of: None)
