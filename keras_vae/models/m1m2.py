@@ -1,5 +1,6 @@
 """M1+M2 (Kingma et al. 2014): a semi-supervised VAE on the latents of a VAE."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -11,18 +12,15 @@ from keras_vae.models.inference import Weigh
 from keras_vae.models.partial_labels import (
     LabelledLatent,
     label_classifier,
-    over_labels,
 )
 from keras_vae.models.semi_supervised import M2
 from keras_vae.models.terms import (
     Output,
-    call_on_rows,
-    likelihood_params,
     log_ratio,
 )
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
-from keras_vae.noise import RowNoise, copies_scope
+from keras_vae.noise import RowNoise
 from keras_vae.probability.likelihoods import GaussianPerPixel
 from keras_vae.probability.priors import StandardNormal
 
@@ -58,6 +56,8 @@ class M1M2(M2):
 
     upper_encoder: Any
     upper_decoder: Any
+    stack: "Stack"
+    """The two models."""
 
     def __init__(
         self,
@@ -84,24 +84,6 @@ class M1M2(M2):
         self._given["upper_encoder"] = upper_encoder
         self._given["upper_decoder"] = upper_decoder
 
-    # M1, a VAE of x that knows no label.
-
-    def encode_lower(
-        self, x: tf.Tensor, training: bool | None = None
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """q(z_1|x): mean and log variance, float32 `(batch, latent_dim)` each."""
-        return VAE.encode_params(self, x, None, training)
-
-    def decode_lower(self, z_1: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """p(x|z_1): `(..., batch, latent_dim)` to float32 `(..., batch, *params)`."""
-        return VAE.decode_params(self, z_1, None, training)
-
-    def decoder_input(self, z: tf.Tensor, lead: tf.Tensor, condition: Any) -> tf.Tensor:
-        """z_1 alone."""
-        return z
-
-    # Both together.
-
     def forward(
         self,
         x: tf.Tensor,
@@ -116,19 +98,17 @@ class M1M2(M2):
             The parameters of p(x|z_1), (num_samples, batch, ...), and what was
             inferred.
         """
-        moments = self.encode_lower(x, training)
-        lower = self.sample_latent(*moments, noise, None, num_samples)
+        m1, m2 = self.stack
+        lower = m1.sample_posterior(x, noise, None, training, num_samples)
         z_1 = tf.stop_gradient(lower.z[0])
         labels = self.infer_labels(x, label, noise, training)
-        params, latent = self.under_each_label(z_1, noise, training, num_samples)
-        kl, penalty = self.summed(latent, labels)
-        pairs = tf.repeat(z_1, self.num_classes, axis=0)
-        log_prob = tf.reduce_mean(self.upper_likelihood.log_prob(pairs, params), 0)
-        upper = -self.expected(log_prob, labels.q)
-        kl = kl + upper + lower.log_q[0]
-        penalty = penalty + upper + self.latent_penalty(lower)
-        params = self.decode_lower(lower.z, training)
-        return Output(params, LabelledLatent(kl, labels), penalty=penalty)
+        params, given_label = m2.under_each_label(z_1, noise, training, num_samples)
+        kl, penalty = self.summed(given_label, labels)
+        latent = LabelledLatent(kl, labels)
+        rest = m2.reconstruction_of(z_1, Output(params, latent))  # -log p(z_1|y,z)
+        latent = latent._replace(kl=kl + rest + lower.log_q[0])
+        penalty = penalty + rest + self.latent_penalty(lower)
+        return Output(m1.params_of(lower, None, training), latent, penalty=penalty)
 
     def reconstruction_of(self, x: tf.Tensor, output: Output) -> tf.Tensor:
         """-E_q[log p(x|z_1)], `(batch,)` in nats: z_1 knows no label."""
@@ -145,21 +125,18 @@ class M1M2(M2):
         Each sample is one z_1, weighed by p(x|z_1) / q(z_1|x) and by one estimate of
         p(z_1) under M2; see `M2.log_weights`.
         """
-        moments = self.encode_lower(x)
+        m1, m2 = self.stack
+        features = m1.posterior_features(x)
 
         def weigh(noise: RowNoise, num_samples: int, wanted: Any) -> tf.Tensor:
-            lower = self.sample_latent(*moments, noise, None, num_samples)
+            lower = m1.latent_from(features, noise, None, None, num_samples)
             # M2's batch is one of samples, those of an example side by side.
             z_1 = tf.reshape(tf.transpose(lower.z, [1, 0, 2]), [-1, self.latent_dim])
             first = tf.cast(noise.first_row, tf.int64) * num_samples
             rows = RowNoise(noise.seed, noise.step, first, noise.domain)
-            params, latent = self.under_each_label(z_1, rows, False, 1)
-            pairs = tf.repeat(z_1, self.num_classes, axis=0)
-            each = log_ratio(self.upper_likelihood.log_prob(pairs, params), latent)
-            labels = tf.repeat(condition, num_samples)
-            summed = over_labels(each, labels, self.known_labels(labels))
-            log_p = tf.reshape(summed, [-1, num_samples])
-            log_prob = self.log_likelihood(x, self.decode_lower(lower.z))
+            weigh_z_1 = m2.log_weights(z_1, tf.repeat(condition, num_samples))
+            log_p = tf.reshape(weigh_z_1(rows, 1, 1), [-1, num_samples])
+            log_prob = m1.log_likelihood(x, m1.params_of(lower))
             lower = lower._replace(log_p=tf.transpose(log_p))
             return log_ratio(log_prob, lower)[:wanted]
 
@@ -167,50 +144,40 @@ class M1M2(M2):
 
     def label_logits(self, x: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Returns log q(y|z_1) up to a constant, z_1 being M1's mean."""
-        mean, _ = self.encode_lower(x, training)
-        mean = mean if self.finetune else tf.stop_gradient(mean)
-        return call_on_rows(self.classifier, mean, training)
+        z_1, _ = self.stack.m1.encode_params(x, None, training)
+        z_1 = z_1 if self.finetune else tf.stop_gradient(z_1)
+        return self.stack.m2.label_logits(z_1, training)
 
     def encode_params(
         self, x: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """q(z|z_1,y) at M1's mean of z_1; as `M2.encode_params`."""
-        label = tf.broadcast_to(self.condition_on(x, condition), tf.shape(x)[:1])
-        parts = self.posteriors(self.encode_lower(x, training)[0], training)
-        z_mean, z_log_var = (tf.gather(part, label, batch_dims=1) for part in parts)
-        return z_mean, z_log_var
-
-    def under_labels(
-        self, z: tf.Tensor, labels: tf.Tensor, training: bool | None = None
-    ) -> tf.Tensor:
-        """The parameters of p(z_1|y,z), (..., batch, 2 * latent_dim)."""
-        code = tf.broadcast_to(
-            tf.cast(self.code(labels), z.dtype),
-            tf.concat([tf.shape(z)[:-1], [self.num_classes]], axis=0),
-        )
-        pairs = tf.reshape(
-            tf.concat([z, code], axis=-1), [-1, self.latent_dim + self.num_classes]
-        )
-        lead, shape = tf.shape(z)[:-1], [2 * self.latent_dim]
-        with copies_scope(z.shape[0] if z.shape.rank == 3 else 1):
-            return likelihood_params(self.upper_decoder, pairs, lead, shape, training)
+        z_1, _ = self.stack.m1.encode_params(x, None, training)
+        return self.stack.m2.encode_params(z_1, condition, training)
 
     def decode_params(
         self, z: tf.Tensor, condition: Any = None, training: bool | None = None
     ) -> tf.Tensor:
         """p(x|z_1) at the mean of p(z_1|y,z)."""
-        params = self.under_labels(z, condition, training)
-        return self.decode_lower(self.upper_likelihood.mean(params), training)
+        m1, m2 = self.stack
+        params = m2.decode_params(z, condition, training)
+        return m1.decode_params(m2.likelihood.mean(params), None, training)
+
+    # State: all of it is this model's, by the names that it has in files.
 
     @property
     def label_encoder(self) -> keras.Model:
-        """The network of q(z|z_1,y)."""
+        """The network of q(z|z_1,y), under the name that its weights have in files."""
         return self.upper_encoder
 
     def build(self, input_shape: Any = None) -> None:
-        """Makes all state."""
+        """Makes all state, and lets the two models use it."""
         self.upper_likelihood.build((None, self.latent_dim))
         super().build(input_shape)
+        m1, m2 = self.stack
+        m1.step = m2.step = self.step
+        m1.data_mean, m1.data_scale = self.data_mean, self.data_scale
+        m2.data_mean = m2.data_scale = m2.code_mean = m2.code_scale = None
 
     def _make_networks(self, encoder: Any, decoder: Any) -> tuple[Any, Any]:
         latent, classes = (self.latent_dim,), self.num_classes
@@ -237,29 +204,60 @@ class M1M2(M2):
         if isinstance(self.classifier, str):
             self.classifier = label_classifier(self.classifier, latent, classes)
         self.prior_network = None
-        return VAE._make_networks(self, encoder, decoder)
+        common: dict[str, Any] = {
+            "posterior": self.posterior_family,
+            "beta": self.beta,
+            "num_samples": self.num_samples,
+            "free_bits": self.free_bits,
+            "seed": self.seed,
+        }
+        m1 = VAE(
+            self.latent_dim,
+            self.data_shape,
+            encoder=encoder,
+            decoder=decoder,
+            likelihood=self.likelihood,
+            **common,
+        )
+        m2 = M2(
+            self.latent_dim,
+            latent,
+            num_classes=classes,
+            classifier=self.classifier,
+            encoder=self.upper_encoder,
+            decoder=self.upper_decoder,
+            likelihood=self.upper_likelihood,
+            **common,
+        )
+        self.stack = Stack(m1, m2)
+        return m1.encoder, m1.decoder
 
     def check_networks(self) -> None:
         """Calls the networks symbolically."""
-        VAE.check_networks(self)
+        self.stack.m1.check_networks()
         z_1 = keras.KerasTensor((None, self.latent_dim))
         size = self.num_classes * self.latent_dim
         self.check_pair("upper_encoder", self.upper_encoder, z_1, size)
         self.check_classifier((self.latent_dim,))
 
-    def check_pair(
-        self, argument: str, network: Any, x: Any, size: int | None = None
-    ) -> None:
-        """As `VAE.check_pair`: M1 has one posterior."""
-        VAE.check_pair(self, argument, network, x, size)
-
-    def symbolic_inputs(self) -> tuple[Any, Any]:
-        """As `VAE.symbolic_inputs`."""
-        return VAE.symbolic_inputs(self)
-
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
         return {**super().get_config(), "finetune": self.finetune}
+
+
+class Stack:
+    """The two models, held out of Keras' sight, which would save them as layers.
+
+    Attributes:
+        m1: The model of x: p(z_1) p(x|z_1), inferred by q(z_1|x).
+        m2: The model of z_1: p(y) p(z) p(z_1|y,z), inferred by q(y|z_1) q(z|z_1,y).
+    """
+
+    def __init__(self, m1: VAE, m2: M2) -> None:
+        self.m1, self.m2 = m1, m2
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.m1, self.m2))
 
 
 def _start_at_zero(network: keras.Model, layer: str) -> None:

@@ -332,7 +332,7 @@ def test_importance_sampling_of_two_floors_sums_out_both():
     random, n = np.random.default_rng(0), 200_000
     z = random.normal(size=(n, LATENT)).astype("float32")
     label = random.integers(0, CLASSES, n).astype("int32")
-    params = model.under_labels(tf.constant(z), tf.constant(label)).numpy()
+    params = model.stack.m2.decode_params(tf.constant(z), tf.constant(label)).numpy()
     mean, log_scale = np.split(params, 2, axis=1)
     assert np.abs(log_scale).max() < 3  # where its likelihood does not bound it
     z_1 = mean + np.exp(log_scale) * random.normal(size=mean.shape)
