@@ -20,6 +20,7 @@ _MANY = 20_000  # pictures, from which on batches and epochs are those of other 
 _UPDATES = {False: 2_000, True: 3_000}  # of a flat model, of a hierarchy
 _LATENTS, _COMPONENTS = 64, 5  # of a flat model
 _FINEST_SIDE, _LARGEST_STRIDE = 16, 8  # of a hierarchy's finest maps of latents
+_TIMES_DRAWN = 10  # in training; means of the mixture take as long as many updates
 _WARM_UP = 150  # updates of a hierarchy until the KL has its weight
 
 
@@ -75,7 +76,8 @@ def of_colour_pictures(
             size = asked_size
         steps = math.ceil(pictures.number / size)
         epochs = math.ceil(_UPDATES[hierarchical] / steps)
-        chosen |= {"batch_size": size, "epochs": epochs}
+        every = max(1, epochs // _TIMES_DRAWN)
+        chosen |= {"batch_size": size, "epochs": epochs, "image_every": every}
         # Not by epochs: a run that is given more of them has the same schedule.
         if hierarchical and given.get("kl_schedule", "linear") == "linear":
             warm_up = max(0.1, round(_WARM_UP / steps, 1))

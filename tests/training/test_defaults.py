@@ -20,6 +20,7 @@ def test_colour_pictures_get_convolutions_and_their_own_likelihood(tmp_path):
     assert config.rescale_latents
     updates = config.epochs * -(-50 // config.batch_size)
     assert 1_500 < updates < 2_500
+    assert config.epochs / config.image_every < 20
     assert TrainConfig.resolve({"dataset": "patches"}).epochs < config.epochs
 
 
