@@ -133,8 +133,11 @@ def by_hand():
     yield "layer normalisation and a density", vae, None
 
 
-def answers(model, given):
-    """Returns examples and latents, and what a model says of them, by name."""
+def answers(model, given, measured):
+    """Returns examples and latents, and what a model says of them, by name.
+
+    The metrics too, if they are to be `measured`.
+    """
     shape = model.data_shape
     x = np.linspace(0, 1, 4 * np.prod(shape), dtype=np.float32).reshape(4, *shape)
     z = np.linspace(-1, 1, 4 * model.latent_dim, dtype=np.float32).reshape(4, -1)
@@ -142,6 +145,8 @@ def answers(model, given):
     mean, log_var = model.posterior(x, **rows)
     decoded = model.decode(z, **rows)
     found = {"x": x, "z": z, "mean": mean, "log_var": log_var, "decoded": decoded}
+    if measured:
+        found |= model.evaluate(x, given, 3, verbose=0, return_dict=True)
     return found if given is None else {**found, "given": given}
 
 
@@ -159,8 +164,13 @@ for path in sorted(pathlib.Path().glob("*.keras")):
         mean, log_var = model.posterior(expected["x"], **rows)
         found = {"mean": mean, "log_var": log_var}
         found["decoded"] = model.decode(expected["z"], **rows)
-        for name, value in found.items():
-            np.testing.assert_allclose(value, expected[name], atol=1e-5, err_msg=name)
+        if "loss" in expected:
+            y = rows.get("condition")
+            found |= model.evaluate(expected["x"], y, 3, verbose=0, return_dict=True)
+        for name in expected.keys() - {"x", "z", "given"}:
+            np.testing.assert_allclose(
+                found[name], expected[name], rtol=1e-5, atol=1e-5, err_msg=name
+            )
         if model.compiled:
             assert all(optimizer.built for optimizer in model.optimizers)
     except Exception as error:
@@ -176,7 +186,8 @@ def saved(tmp_path_factory):
     models = [(name, *made(flags)) for name, flags in FLAGS.items()]
     for name, model, given in [*models, *by_hand()]:
         model.save(folder / f"{name}.keras")
-        np.savez(folder / f"{name}.npz", **answers(model, given))
+        measured = name.startswith("model ")
+        np.savez(folder / f"{name}.npz", **answers(model, given, measured))
     return folder
 
 
