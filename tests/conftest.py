@@ -1,8 +1,10 @@
 """Helpers for all tests."""
 
 import importlib.util
+import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +52,159 @@ def run_python(tmp_path):
             capture_output=True,
             text=True,
             timeout=timeout,
+        )
+
+    return run
+
+
+# Imports modules, reads commands, and runs each in a fork of itself.
+_FORKS = """
+import importlib, json, os, runpy, signal, sys, traceback
+
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+
+def run(order):
+    os.chdir(order["cwd"])
+    os.environ.update(order["environment"])
+    for number, name in enumerate(order["outputs"], 1):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        os.dup2(os.open(name, flags), number)
+    signal.alarm(order["timeout"])
+    start, *sys.argv = order["arguments"]
+    if start == "-c":
+        program, sys.argv = sys.argv[0], ["-c", *sys.argv[1:]]
+        exec(program, {"__name__": "__main__"})
+    else:
+        sys.argv = [start, *sys.argv]
+        runpy.run_path(start, run_name="__main__")
+
+ended = {}
+for line in sys.stdin:
+    order = json.loads(line)
+    if "pid" in order:
+        asked = order["pid"]
+        if asked not in ended:
+            found, status = os.waitpid(asked, 0 if order["wait"] else os.WNOHANG)
+            if found:
+                ended[asked] = os.waitstatus_to_exitcode(status)
+        print(json.dumps(ended.get(asked)), flush=True)
+        continue
+    pid = os.fork()
+    if pid:
+        print(pid, flush=True)
+        continue
+    code = 0
+    try:
+        run(order)
+    except SystemExit as end:
+        code = end.code or 0
+        if isinstance(code, str):
+            print(code, file=sys.stderr)
+            code = 1
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+"""
+
+
+class Fork:
+    """A process that is running."""
+
+    def __init__(self, ask, pid, outputs):
+        self._ask, self.pid, self._outputs = ask, pid, outputs
+
+    def kill(self, number=signal.SIGKILL):
+        os.kill(self.pid, number)
+
+    def wait(self):
+        """Its exit code at the end, negative where a signal ended it."""
+        return self._ask({"pid": self.pid, "wait": True})
+
+    def poll(self):
+        """As `wait`, or None while it is running."""
+        return self._ask({"pid": self.pid, "wait": False})
+
+    @property
+    def output(self):
+        return self._outputs[0].read_text(errors="replace")
+
+    @property
+    def errors(self):
+        return self._outputs[-1].read_text(errors="replace")
+
+
+class Forks:
+    """Starts Python programs in processes that have imported TensorFlow before."""
+
+    def __init__(self, *modules):
+        self._server = subprocess.Popen(
+            [sys.executable, "-c", _FORKS, *modules],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def _ask(self, order):
+        self._server.stdin.write(json.dumps(order) + "\n")
+        self._server.stdin.flush()
+        return json.loads(self._server.stdout.readline())
+
+    def start(self, cwd, outputs, *arguments, timeout=300, **environment):
+        """Starts `python arguments` in a folder.
+
+        `outputs` are the files of what it prints, one for both or one for each.
+        """
+        order = {
+            "arguments": [*map(str, arguments)],
+            "cwd": str(cwd),
+            "environment": environment,
+            "outputs": [str(path) for path in (outputs[0], outputs[-1])],
+            "timeout": timeout,
+        }
+        return Fork(self._ask, self._ask(order), outputs)
+
+    def close(self):
+        self._server.stdin.close()
+        self._server.wait(60)
+
+
+@pytest.fixture(scope="session")
+def forks_with():
+    """Gives `Forks` that have imported some modules: `forks_with("tensorflow")`."""
+    made = []
+
+    def make(*modules):
+        made.append(Forks(*modules))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture(scope="session")
+def forks(forks_with):
+    """Processes that have imported TensorFlow and nothing of this package."""
+    return forks_with("tensorflow", "keras", "tensorflow_probability")
+
+
+@pytest.fixture
+def run_forked(forks, tmp_path):
+    """Runs Python as `run_python` does, where Python's own start is not the matter."""
+
+    def run(*arguments, **options):
+        outputs = tmp_path / "stdout.txt", tmp_path / "stderr.txt"
+        for path in outputs:
+            path.write_text("")
+        started = forks.start(tmp_path, outputs, *arguments, **options)
+        code = started.wait()
+        return subprocess.CompletedProcess(
+            arguments, code, started.output, started.errors
         )
 
     return run

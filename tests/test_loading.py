@@ -203,12 +203,12 @@ def registered_in_the_sources():
 
 
 @pytest.mark.slow
-def test_every_class_that_a_file_can_name_is_registered_before_loading(run_python):
+def test_every_class_that_a_file_can_name_is_registered_before_loading(run_forked):
     code = (
         "import json, keras_vae.loading as l; l.register();"
         "import keras; print(json.dumps(list(keras.saving.get_custom_objects())))"
     )
-    found = run_python("-c", code)
+    found = run_forked("-c", code)
     assert found.returncode == 0, found.stderr
     assert registered_in_the_sources() <= set(json.loads(found.stdout))
 
@@ -237,9 +237,9 @@ def test_every_class_is_in_some_file(saved):
 
 
 @pytest.mark.slow
-def test_a_fresh_process_loads_every_model_and_gets_the_same_of_it(saved, run_python):
+def test_a_fresh_process_loads_every_model_and_gets_the_same_of_it(saved, run_forked):
     code = f"import os; os.chdir({str(saved)!r}){CHILD}"
-    found = run_python("-c", code, timeout=600)
+    found = run_forked("-c", code, timeout=600)
     assert found.returncode == 0, found.stderr
     assert json.loads(found.stdout.splitlines()[-1]) == {}
 

@@ -239,7 +239,7 @@ def test_scaled_gradients_that_overflow_only_lower_the_scale():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-def test_one_replica_that_is_not_finite_holds_all_back(run_python, policy):
+def test_one_replica_that_is_not_finite_holds_all_back(run_forked, policy):
     code = f"""
 import math, keras, numpy as np, tensorflow as tf
 from keras_vae.engine import strategies
@@ -263,5 +263,5 @@ try:
 except Diverged as error:
     print(error.step, all(np.isfinite(w).all() for w in vae.get_weights()))
 """
-    result = run_python("-c", code)
+    result = run_forked("-c", code)
     assert result.stdout == "4 True\n", result.stderr

@@ -69,12 +69,12 @@ def test_too_late_for_virtual_devices_is_said_plainly():
 
 
 @pytest.mark.slow
-def test_virtual_devices_can_be_made_after_keras_was_imported(run_python):
+def test_virtual_devices_can_be_made_after_keras_was_imported(run_forked):
     code = (
         "import keras; from keras_vae.engine import strategies; "
         "print(strategies.create(virtual_devices=2).num_replicas_in_sync)"
     )
-    assert run_python("-c", code).stdout == "2\n"
+    assert run_forked("-c", code).stdout == "2\n"
 
 
 CHIEF = '{"cluster": {"chief": ["a:1"], "worker": ["b:2", "c:3"]}, "task": %s}'

@@ -118,7 +118,7 @@ def test_what_is_drawn_from_the_prior_is_fresh_too():
 
 
 @pytest.mark.slow
-def test_replicas_draw_each_for_itself(run_python):
+def test_replicas_draw_each_for_itself(run_forked):
     code = """
 import numpy as np, tensorflow as tf
 from keras_vae.engine import strategies
@@ -131,7 +131,7 @@ call = tf.function(lambda: strategy.run(lambda: vae(tf.ones((3, 4)), training=Tr
 draws = [z.numpy() for _ in range(2) for z in call().latent.z.values]
 print(len({z.tobytes() for z in draws}), int(vae.calls.numpy()))
 """
-    result = run_python("-c", code)
+    result = run_forked("-c", code)
     assert result.stdout == "4 2\n", result.stderr
 
 

@@ -1,11 +1,6 @@
 """Helpers for tests that train: runs in this process and in processes of their own."""
 
 import contextlib
-import json
-import os
-import signal
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -23,42 +18,11 @@ TINY = {
 }
 """A run on the digits that is over in a moment: two epochs of three steps."""
 
-# Reads commands, and runs train.py in forks of itself: TensorFlow is imported once.
-_SERVER = """
-import importlib.util, json, os, signal, sys, traceback
-from keras_vae.training import quiet
-with quiet.starting_tensorflow():
-    from keras_vae.training import run
-spec = importlib.util.spec_from_file_location("train", sys.argv[1])
-train = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(train)
-
-def child(order):
-    os.chdir(order["cwd"])
-    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for number in (1, 2):
-        os.dup2(log, number)
-    signal.alarm(order["timeout"])
-    try:
-        exec(order["before"], {})
-        code = train.main(["train.py", *order["arguments"]])
-    except BaseException:
-        traceback.print_exc()
-        code = 99
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-for line in sys.stdin:
-    order = json.loads(line)
-    if "wait" in order:
-        status = os.waitpid(order["wait"], 0)[1]
-        print(os.waitstatus_to_exitcode(status), flush=True)
-    else:
-        pid = os.fork()
-        if not pid:
-            child(order)
-        print(pid, flush=True)
+_TRAIN = f"""
+import runpy, sys
+exec(sys.argv.pop(1), {{}})
+sys.argv[0] = {str(ROOT / "scripts" / "train.py")!r}
+runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
@@ -75,48 +39,19 @@ def _flags(given):
     return texts
 
 
-class Started:
-    """A `train.py` that is running."""
-
-    def __init__(self, ask, pid, log):
-        self._ask, self.pid, self._log = ask, pid, log
-
-    def kill(self, number=signal.SIGKILL):
-        os.kill(self.pid, number)
-
-    def wait(self):
-        """Its exit code, negative where a signal ended it."""
-        return self._ask({"wait": self.pid})
-
-    @property
-    def output(self):
-        return self._log.read_text()
-
-
 class Trainer:
     """Starts `train.py` in processes of their own, in a folder."""
 
-    def __init__(self, server, cwd):
-        self._server, self._cwd = server, cwd
+    def __init__(self, forks, cwd):
+        self._forks, self._cwd = forks, cwd
         self._count = 0
-
-    def _ask(self, order):
-        self._server.stdin.write(json.dumps(order) + "\n")
-        self._server.stdin.flush()
-        return int(self._server.stdout.readline())
 
     def start(self, before="", timeout=300, **given):
         """Trains with `TINY` and what is given; `before` is Python to run first."""
         self._count += 1
         log = self._cwd / f"log{self._count}.txt"
-        order = {
-            "arguments": _flags({**TINY, **given}),
-            "before": before,
-            "cwd": str(self._cwd),
-            "log": str(log),
-            "timeout": timeout,
-        }
-        return Started(self._ask, self._ask(order), log)
+        program = ("-c", _TRAIN, before, *_flags({**TINY, **given}))
+        return self._forks.start(self._cwd, [log], *program, timeout=timeout)
 
     def run(self, before="", **given):
         """Returns the exit code and what was printed."""
@@ -125,23 +60,15 @@ class Trainer:
 
 
 @pytest.fixture(scope="session")
-def train_server():
-    server = subprocess.Popen(
-        [sys.executable, "-c", _SERVER, str(ROOT / "scripts" / "train.py")],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    yield server
-    server.stdin.close()
-    server.wait(60)
+def forks_to_train(forks_with):
+    """Processes that have imported all that a run needs."""
+    return forks_with("keras_vae.training.run")
 
 
 @pytest.fixture(scope="session")
-def trainer_in(train_server):
+def trainer_in(forks_to_train):
     """Gives a `Trainer` for a folder."""
-    return lambda folder: Trainer(train_server, folder)
+    return lambda folder: Trainer(forks_to_train, folder)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from keras_vae.engine import checkpoint
 
 pytestmark = pytest.mark.slow
 
-LONG = {"epochs": 60, "batch_size": 20, "deterministic": True, "weight_average": 0.9}
-"""A run of 60 epochs of 75 steps."""
+LONG = {"epochs": 30, "batch_size": 20, "deterministic": True, "weight_average": 0.9}
+"""A run of 30 epochs of 75 steps."""
 
 # Makes checkpoints as often as there are calls of steps, so that a kill finds some.
 OFTEN = """

@@ -42,10 +42,10 @@ print(json.dumps(noted))
 
 @pytest.mark.slow
 def test_many_epochs_take_no_more_memory_threads_or_files(
-    run_python, full_length, record_property
+    run_forked, full_length, record_property
 ):
     epochs = 2_000 if full_length else 60
-    result = run_python("-c", _SOAK, epochs, timeout=3600)
+    result = run_forked("-c", _SOAK, epochs, timeout=3600)
     assert result.returncode == 0, result.stderr
     noted = np.array(json.loads(result.stdout.splitlines()[-1]))
     assert len(noted) == epochs

@@ -19,12 +19,8 @@ from keras_vae.training.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = ROOT / "tests/training/worker_program.py"
-TRAIN = ROOT / "scripts/train.py"
 
-FLAGS = (
-    *("--batch_size", "100", "--hidden_units", "32", "--image_every", "2"),
-    *("--validation_fraction", "0.1"),
-)
+FLAGS = {"batch_size": 100, "hidden_units": (32,), "validation_fraction": 0.1}
 
 
 def rows_of(dataset, batches):
@@ -123,43 +119,39 @@ def addresses(count):
     return found
 
 
-def started(tmp_path, *arguments):
+@pytest.fixture
+def start(forks_to_train, tmp_path):
     """Starts a program with its output in a file."""
-    output = tmp_path / f"output-{time.monotonic_ns()}.txt"
-    process = subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        stdout=output.open("wb"),
-        stderr=subprocess.STDOUT,
-    )
-    process.said = lambda: output.read_text(errors="replace")
-    return process
+
+    def started(*arguments):
+        output = tmp_path / f"output-{time.monotonic_ns()}.txt"
+        return forks_to_train.start(tmp_path, [output], *arguments)
+
+    return started
 
 
-def finished(processes, seconds=400):
+def finished(processes):
     """Waits for all and returns their exit codes."""
-    try:
-        return [process.wait(seconds) for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
+    return [process.wait() for process in processes]
 
 
-def job(tmp_path, count, *flags):
+@pytest.fixture
+def job(trainer):
     """Starts the workers of one job of `train.py`."""
-    at = ",".join(addresses(count))
-    return [
-        started(tmp_path, TRAIN, *flags, "--workers", at, "--worker_index", index)
-        for index in range(count)
-    ]
+
+    def start(count, **flags):
+        at = ",".join(addresses(count))
+        given = {**FLAGS, **flags, "workers": at}
+        return [trainer.start(worker_index=index, **given) for index in range(count)]
+
+    return start
 
 
 def wait_for(condition, processes, seconds=400):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end and all(p.poll() is None for p in processes), [
-            process.said() for process in processes
+            process.output for process in processes
         ]
         time.sleep(0.05)
 
@@ -187,29 +179,41 @@ def assert_same_run(folder, other):
         np.testing.assert_allclose(weight, expected, atol=1e-3)
 
 
+MODELS = "adam,sgd,accumulated,coupled,two optimizers"
+
+
+@pytest.fixture(scope="module")
+def alone(forks_to_train, tmp_path_factory):
+    """The file of the models that one process trains."""
+    folder = tmp_path_factory.mktemp("alone")
+    arguments = (PROGRAM, folder / "alone.npz", MODELS, 0)
+    process = forks_to_train.start(folder, [folder / "output.txt"], *arguments)
+    assert process.wait() == 0, process.output
+    return folder / "alone.npz"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [2, 3])
-def test_several_workers_train_the_models_of_one_process(count, tmp_path):
+@pytest.mark.parametrize(("count", "names"), [(2, MODELS), (3, "accumulated,coupled")])
+def test_several_workers_train_the_models_of_one_process(
+    alone, start, count, names, tmp_path
+):
     at = ",".join(addresses(count))
-    alone = started(tmp_path, PROGRAM, tmp_path / "alone.npz", 0)
-    together = [
-        started(tmp_path, PROGRAM, tmp_path / "together.npz", index, at)
-        for index in range(count)
-    ]
-    codes = finished([alone, *together])
-    assert codes == [0] * (count + 1), [p.said() for p in (alone, *together)]
+    program = (PROGRAM, tmp_path / "together.npz", names)
+    together = [start(*program, index, at) for index in range(count)]
+    assert finished(together) == [0] * count, [p.output for p in together]
     with (
-        np.load(tmp_path / "alone.npz") as one,
+        np.load(alone) as one,
         np.load(tmp_path / "together.npz") as all_of_them,
     ):
-        assert sorted(one.files) == sorted(all_of_them.files)
+        expected = [name for name in one.files if name.split("/")[0] in names]
+        assert sorted(expected) == sorted(all_of_them.files)
         worst = max(
             (np.abs(all_of_them[name] / one[name] - 1).max(), name)
-            for name in one.files
+            for name in expected
             if "loss" in name
         )
         print(f"{count} workers, largest relative difference of a loss:", *worst)
-        for name in one.files:
+        for name in expected:
             limits = {"rtol": 1e-4} if "loss" in name else {"rtol": 1e-3, "atol": 1e-3}
             np.testing.assert_allclose(
                 all_of_them[name], one[name], err_msg=name, **limits
@@ -217,12 +221,12 @@ def test_several_workers_train_the_models_of_one_process(count, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_job_leaves_what_one_process_leaves(tmp_path):
-    flags = (*FLAGS, "--epochs", "4")
-    alone = started(tmp_path, TRAIN, *flags, "--output_dir", "alone")
-    together = job(tmp_path, 2, *flags, "--output_dir", "together")
+def test_a_job_leaves_what_one_process_leaves(trainer, job, tmp_path):
+    flags = {**FLAGS, "epochs": 4, "image_every": 2}
+    alone = trainer.start(**flags, output_dir="alone")
+    together = job(2, **flags, output_dir="together")
     codes = finished([alone, *together])
-    assert codes == [0, 0, 0], [p.said() for p in (alone, *together)]
+    assert codes == [0, 0, 0], [p.output for p in (alone, *together)]
     assert_same_run(tmp_path / "together", tmp_path / "alone")
     left = {
         name: sorted(
@@ -233,48 +237,47 @@ def test_a_job_leaves_what_one_process_leaves(tmp_path):
         for name in ("alone", "together")
     }
     assert left["together"] == left["alone"]
-    assert "on 2 devices of 2 workers" in together[0].said()
-    assert "Epoch" not in together[1].said()
+    assert "on 2 devices of 2 workers" in together[0].output
+    assert "Epoch" not in together[1].output
 
 
 @pytest.mark.slow
-def test_a_job_whose_worker_is_killed_ends_and_then_continues(tmp_path):
-    flags = (*FLAGS, "--epochs", "80", "--image_every", "0")
-    whole = started(tmp_path, TRAIN, *flags, "--output_dir", "whole")
-    first = job(tmp_path, 2, *flags, "--output_dir", "run")
+def test_a_job_whose_worker_is_killed_ends_and_then_continues(trainer, job, tmp_path):
+    whole = trainer.start(**FLAGS, epochs=80, output_dir="whole")
+    first = job(2, epochs=80, output_dir="run")
     run = tmp_path / "run"
     wait_for(lambda: (run / "history.csv").exists() and len(history(run)) > 5, first)
-    first[1].send_signal(signal.SIGTERM)  # leaves a checkpoint
-    assert finished(first) == [143, 143], [p.said() for p in first]
+    first[1].kill(signal.SIGTERM)  # leaves a checkpoint
+    assert finished(first) == [143, 143], [p.output for p in first]
     assert (run / "checkpoint/state.npz").exists()
 
-    second = job(tmp_path, 2, *flags, "--output_dir", "run")
+    second = job(2, epochs=80, output_dir="run")
     before = len(history(run))
     wait_for(lambda: len(history(run)) > before + 5, second)
     second[1].kill()
     killed = time.monotonic()
-    assert second[0].wait(120) == 1
+    assert second[0].wait() == 1
     seconds = time.monotonic() - killed
     print(f"the other worker ended {seconds:.0f} s after one was killed")
     assert seconds < 60
-    assert "Worker 1 (127.0.0.1:" in second[0].said()
-    assert "continues from its last checkpoint" in second[0].said()
+    assert "Worker 1 (127.0.0.1:" in second[0].output
+    assert "continues from its last checkpoint" in second[0].output
     finished(second)
 
-    third = job(tmp_path, 2, *flags, "--output_dir", "run")
+    third = job(2, epochs=80, output_dir="run")
     codes = finished([whole, *third])
-    assert codes == [0, 0, 0], [p.said() for p in (whole, *third)]
+    assert codes == [0, 0, 0], [p.output for p in (whole, *third)]
     assert_same_run(run, tmp_path / "whole")
 
 
 @pytest.mark.slow
-def test_what_the_chief_refuses_all_workers_refuse(tmp_path):
+def test_what_the_chief_refuses_all_workers_refuse(job, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/notes.txt").write_text("mine")
-    workers = job(tmp_path, 2, *FLAGS, "--output_dir", "run")
+    workers = job(2, output_dir="run")
     assert finished(workers) == [2, 2]
     for worker in workers:
-        assert "no run's folder" in worker.said()
+        assert "no run's folder" in worker.output
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
 
 
@@ -337,12 +340,12 @@ with strategy.scope():
 
 
 @pytest.mark.slow
-def test_what_one_worker_has_no_memory_for_all_workers_refuse(tmp_path):
+def test_what_one_worker_has_no_memory_for_all_workers_refuse(start):
     at = ",".join(addresses(2))
-    both = [started(tmp_path, "-c", NETWORKS, index, at) for index in range(2)]
-    assert finished(both, 120) == [1, 1], [worker.said() for worker in both]
+    both = [start("-c", NETWORKS, index, at) for index in range(2)]
+    assert finished(both) == [1, 1], [worker.output for worker in both]
     for worker in both:
-        assert "--hidden_units" in worker.said().splitlines()[-1]
+        assert "--hidden_units" in worker.output.splitlines()[-1]
 
 
 @pytest.mark.slow

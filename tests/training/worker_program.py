@@ -1,6 +1,6 @@
 """One worker of a job that trains several models, for `test_workers.py`.
 
-usage: worker_program.py OUT INDEX [HOST:PORT,HOST:PORT,...]
+usage: worker_program.py OUT MODEL,MODEL,... INDEX [HOST:PORT,HOST:PORT,...]
 
 Without addresses it is one process. Writes the losses and weights to OUT.
 """
@@ -25,8 +25,8 @@ MODELS = {
 }
 
 
-def main(out, index, addresses):
-    """Trains all models on all workers; the chief writes."""
+def main(out, names, index, addresses=""):
+    """Trains models on all workers; the chief writes."""
     if addresses:
         strategy = strategies.create("auto", 0, addresses.split(","), int(index))
     else:
@@ -35,7 +35,8 @@ def main(out, index, addresses):
     x = (rng.random((EXAMPLES, *SHAPE)) < 0.3).astype(np.float32)
     more = {"dataset_size": EXAMPLES}
     found = {}
-    for name, (kind, optimizer, how) in MODELS.items():
+    for name in names.split(","):
+        kind, optimizer, how = MODELS[name]
         keras.utils.set_random_seed(0)
         own = more if kind == "BetaTCVAE" else {}
         with strategy.scope():
@@ -54,4 +55,4 @@ def main(out, index, addresses):
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:], *[""] * (4 - len(sys.argv)))
+    main(*sys.argv[1:])
