@@ -22,24 +22,18 @@ help:
 train: $(VENV)/.installed
 	$(BIN)/python scripts/train.py --latent_dim 20
 
-# Two processes side by side, since most tests keep one core busy: those of the models and
-# their loop take about as long as all others. Both together are each test once.
-PYTEST := $(if $(FULL),KERAS_VAE_FULL_TESTS=1 )$(BIN)/python -m pytest -q --durations=10
-HALF := tests/engine tests/models tests/golden
-define side_by_side
-	@log=$$(mktemp); $(PYTEST) $(1) $(HALF) >$$log 2>&1 & \
-	half=$$!; trap "kill $$half" INT TERM; status=0; $(PYTEST) $(1) $(HALF:%=--ignore=%) tests || status=$$?; \
-	wait $$half || status=$$?; cat $$log; rm -f $$log; exit $$status
-endef
+# Two processes, since most tests keep one core busy; each test runs in one of them.
+PYTEST := $(if $(FULL),KERAS_VAE_FULL_TESTS=1 )$(BIN)/python -m pytest -q --durations=10 \
+	-p tests.side_by_side
 
 test: $(VENV)/.installed-test
-	$(call side_by_side,-m 'not slow')
+	$(PYTEST) -m 'not slow'
 
 test-long: $(VENV)/.installed-test
-	$(call side_by_side,-m slow)
+	$(PYTEST) -m slow
 
 test-all: $(VENV)/.installed-test
-	$(call side_by_side)
+	$(PYTEST)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
