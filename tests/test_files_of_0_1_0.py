@@ -76,20 +76,22 @@ def test_an_old_saved_model_generates():
     assert images.shape == (4, 8, 8, 1)
 
 
-def test_an_old_finished_run_can_be_evaluated(run_script, tmp_path):
+def test_an_old_finished_run_can_be_evaluated(load_script, capsys, tmp_path):
     folder = shutil.copytree(FILES / "finished", tmp_path / "run")
     before = json.loads((folder / "metrics.json").read_text())["neg_elbo"]
-    found = run_script("evaluate.py", "--run", folder, "--num_importance_samples", 2)
-    assert found.returncode == 0, found.stderr
+    flags = [f"--run={folder}", "--num_importance_samples=2"]
+    code = load_script("evaluate.py").main(["evaluate.py", *flags])
+    assert code == 0, capsys.readouterr().err
     after = json.loads((folder / "metrics.json").read_text())["neg_elbo"]
     assert after == pytest.approx(before, rel=1e-4)
 
 
 @pytest.mark.slow
-def test_an_old_unfinished_run_is_refused(run_script, tmp_path):
+def test_an_old_unfinished_run_is_refused(load_script, capsys, tmp_path):
     folder = shutil.copytree(FILES / "unfinished", tmp_path / "run")
-    found = run_script("train.py", "--output_dir", folder, *UNFINISHED)
-    assert found.returncode == 2
-    assert "another order" in found.stderr.splitlines()[-1]
-    assert "Traceback" not in found.stderr
+    flags = [f"--output_dir={folder}", *UNFINISHED]
+    assert load_script("train.py").main(["train.py", *flags]) == 2
+    error = capsys.readouterr().err
+    assert "another order" in error.splitlines()[-1]
+    assert "Traceback" not in error
     assert (folder / "checkpoint" / "state.npz").is_file()

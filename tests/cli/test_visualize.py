@@ -35,7 +35,8 @@ def test_bad_input_exits_2_with_one_sentence(
 
 
 @pytest.mark.slow
-def test_a_trained_run_gets_its_plots(run_script, tmp_path):
+def test_a_trained_run_gets_its_plots(load_script, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     arrays = {
         "x_train": rng.integers(0, 256, (60, 6, 9, 3), np.uint8),
@@ -44,17 +45,16 @@ def test_a_trained_run_gets_its_plots(run_script, tmp_path):
         "y_test": np.arange(30) % 10,
     }
     np.savez(tmp_path / "data.npz", **arrays)
-    flags = "--dataset data.npz --latent_dim 3 --hidden_units 8 --epochs 2"
-    result = run_script("train.py", *flags.split(), "--output_dir", "run")
-    assert result.returncode == 0, result.stderr
-    result = run_script(
-        *"visualize.py --run run --plots grids,arrow,all_pairs,curves".split(),
-        *"--format pdf --from_label 2 --to_label 5".split(),
-    )
-    assert result.returncode == 0, result.stderr
+    flags = "--latent_dim 3 --hidden_units 8 --epochs 2 --output_dir run"
+    given = ["train.py", "--dataset", "data.npz", *flags.split()]
+    assert load_script("train.py").main(given) == 0, capsys.readouterr().err
+    flags = "--run run --plots grids,arrow,all_pairs,curves --format pdf"
+    given = ["visualize.py", *flags.split(), "--from_label=2", "--to_label=5"]
+    assert load_script("visualize.py").main(given) == 0
+    printed = capsys.readouterr().out
     names = {path.name for path in (tmp_path / "run" / "images").glob("*.*")}
     stills = {"train", "train_reconstructed", "test", "test_reconstructed", "sampled"}
     stills |= {"arrow", "arrow_frames", "curves"}
     assert names == {f"{name}.pdf" for name in stills} | {"all_pairs.gif"}
-    assert "[1/4]" in result.stdout.replace("[ ", "[")
-    assert "Wrote 8 pictures and 1 GIF to run/images" in result.stdout
+    assert "[1/4]" in printed.replace("[ ", "[")
+    assert "Wrote 8 pictures and 1 GIF to run/images" in printed

@@ -76,14 +76,12 @@ def trainer(trainer_in, tmp_path):
     return trainer_in(tmp_path)
 
 
-@pytest.fixture
-def train(tmp_path, monkeypatch):
-    """Trains in this process: `train(beta=2.0)` with `TINY` for the rest."""
+@pytest.fixture(scope="session")
+def train_anywhere():
+    """Trains in this process: `train_anywhere(beta=2.0)` with `TINY` for the rest."""
     from keras_vae.models import registry
     from keras_vae.training import run
     from keras_vae.training.config import TrainConfig
-
-    monkeypatch.chdir(tmp_path)
 
     def train(say=None, explicit=(), **given):
         without = registry.MODELS[given.get("model", "vae")].without
@@ -92,6 +90,13 @@ def train(tmp_path, monkeypatch):
         return run.train(config, frozenset(explicit), say)
 
     return train
+
+
+@pytest.fixture
+def train(train_anywhere, tmp_path, monkeypatch):
+    """As `train_anywhere`, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return train_anywhere
 
 
 @pytest.fixture(scope="session")

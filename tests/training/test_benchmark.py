@@ -33,19 +33,12 @@ def test_the_machine_is_known_where_a_process_has_no_affinity(monkeypatch):
 @pytest.mark.slow
 def test_training_is_measured_for_each_network_and_batch_size(tmp_path):
     names = ("mlp", "conv")
-    rows = measured(
-        tmp_path,
-        parts=("training",),
-        architectures=names,
-        batch_sizes=(500, 1000),
-        epochs=2,
-    )
-    assert [row["what"] for row in rows] == [
-        f"{name}, batch {size}" for name in names for size in (500, 1000)
-    ]
+    options = {"parts": ("training",), "batch_sizes": (2000,), "epochs": 2}
+    rows = measured(tmp_path, architectures=names, **options)
+    assert [row["what"] for row in rows] == [f"{name}, batch 2000" for name in names]
     assert all(row["value"] > 0 for row in rows)
     # A convolution's products are not those of matrices of one size.
-    assert [0 < row.get("ratio", 0) < 2 for row in rows] == [True, True, False, False]
+    assert [0 < row.get("ratio", 0) < 2 for row in rows] == [True, False]
 
 
 @pytest.mark.slow
@@ -72,11 +65,12 @@ def test_images_of_the_folder_are_all_different(tmp_path):
 
 @pytest.mark.slow
 def test_the_program_says_its_figures_and_nothing_else(run_script, tmp_path):
-    flags = ["--parts=training", "--architectures=mlp", "--batch_sizes=1000"]
+    flags = ["--parts=training", "--architectures=mlp", "--batch_sizes=1000,4000"]
     result = run_script(
         "benchmark.py", *flags, "--epochs=2", f"--out={tmp_path / 'b.json'}"
     )
     assert (result.returncode, result.stderr) == (0, "")
-    first, last = result.stdout.splitlines()
+    first, second, last = result.stdout.splitlines()
     assert first.startswith("training   mlp, batch 1000")
+    assert second.startswith("training   mlp, batch 4000")
     assert last == f"Wrote {tmp_path / 'b.json'}."

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -7,18 +8,40 @@ from PIL import Image
 
 from keras_vae import load_model
 from keras_vae.models.registry import MODELS
+from keras_vae.training.folder import RunFolder
 
 pytestmark = pytest.mark.slow
+
+
+FLAGS = {
+    "learning_rate_schedule": "constant",  # so that it could go on for more epochs
+    "deterministic": True,
+    "image_every": 1,
+    "weight_average": 0.0,
+}
+
+
+@pytest.fixture(scope="module")
+def trained(train_anywhere, tmp_path_factory):
+    """A run of two epochs with `FLAGS`, to be looked at, and what it said."""
+    lines = []
+    path = tmp_path_factory.mktemp("trained") / "digits"
+    return train_anywhere(lines.append, output_dir=str(path), **FLAGS), lines
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """The folder of a copy of that run, "copied"."""
+    folder, _ = trained
+    return RunFolder(shutil.copytree(folder.path, tmp_path / "copied"))
 
 
 def losses(folder):
     return np.genfromtxt(folder.history, delimiter=",", names=True)["loss"]
 
 
-def test_a_run_leaves_the_folder_that_is_promised(train):
-    lines = []
-    folder = train(say=lines.append, image_every=1)
-    assert str(folder.path) == "saved_models/digits-vae-z2"
+def test_a_run_leaves_the_folder_that_is_promised(trained):
+    folder, lines = trained
     names = {path.name for path in folder.path.iterdir()} - {".lock"}
     assert names == {
         "checkpoint",
@@ -38,11 +61,11 @@ def test_a_run_leaves_the_folder_that_is_promised(train):
     total = metrics["reconstruction_loss"] + metrics["kl_loss"]
     assert metrics["neg_elbo"] == pytest.approx(total)
     assert len(losses(folder)) == 2
-    assert "Wrote saved_models/digits-vae-z2" in lines[-1]
+    assert f"Wrote {folder.path}" in lines[-1]
 
 
-def test_the_saved_model_is_the_trained_one(train):
-    folder = train()
+def test_the_saved_model_is_the_trained_one(trained):
+    folder, _ = trained
     model = load_model(folder.model)
     test = keras_digits()
     figures = model.evaluate(test, verbose=0, return_dict=True)
@@ -56,48 +79,44 @@ def keras_digits():
     return datasets.load("digits").test.x
 
 
-def test_a_complete_run_is_left_alone_and_a_new_one_gets_a_number(train):
+def test_a_complete_run_is_left_alone_and_a_new_one_gets_a_number(copied, train):
     lines = []
-    first = train()
-    before = first.model.stat().st_mtime_ns
-    assert train(output_dir=str(first.path), say=lines.append).path == first.path
+    before = copied.model.stat().st_mtime_ns
+    given = {**FLAGS, "output_dir": "copied"}
+    assert str(train(say=lines.append, **given).path) == "copied"
     assert "complete" in lines[-1]
-    assert first.model.stat().st_mtime_ns == before
-    assert train().path.name == "digits-vae-z2-2"
+    assert copied.model.stat().st_mtime_ns == before
+    shutil.copytree(copied.path, "saved_models/digits-vae-z2")
+    assert str(train(epochs=1).path) == "saved_models/digits-vae-z2-2"
 
 
 def test_a_complete_run_goes_on_for_more_epochs_as_if_it_had_never_stopped(
-    train, weights
+    copied, train, weights
 ):
-    given = {"learning_rate_schedule": "constant", "deterministic": True}
-    whole = train(**given, epochs=4, output_dir="whole")
-    for epochs in (2, 4):
-        folder = train(**given, epochs=epochs, output_dir="parts")
-        assert json.loads(folder.metrics.read_text())["epochs"] == epochs
+    whole = train(**FLAGS, epochs=4, output_dir="whole")
+    folder = train(**FLAGS, epochs=4, output_dir="copied")
+    assert json.loads(folder.metrics.read_text())["epochs"] == 4
     np.testing.assert_array_equal(losses(folder), losses(whole))
     ones, others = weights(whole.path), weights(folder.path)
     for name, value in ones.items():
         np.testing.assert_array_equal(value, others[name])
 
 
-def test_a_run_whose_continuation_was_killed_at_its_start_still_goes_on(train):
-    given = {"learning_rate_schedule": "constant", "output_dir": "run"}
-    folder = train(**given, epochs=2)
-    config = dataclasses.replace(folder.read_config(), epochs=3)
-    folder.reopen()
-    folder.config.write_text(config.to_json())
-    assert len(losses(train(**given, epochs=3))) == 3
+def test_a_run_whose_continuation_was_killed_at_its_start_still_goes_on(copied, train):
+    config = dataclasses.replace(copied.read_config(), epochs=3)
+    copied.reopen()
+    copied.config.write_text(config.to_json())
+    assert len(losses(train(**FLAGS, epochs=3, output_dir="copied"))) == 3
 
 
-def test_other_flags_on_a_folder_are_refused(train):
-    folder = train()
+def test_other_flags_on_a_folder_are_refused(copied, train):
     with pytest.raises(ValueError, match="--beta"):
-        train(output_dir=str(folder.path), beta=2.0)
+        train(**FLAGS, output_dir="copied", beta=2.0)
 
 
 def test_a_batch_beyond_the_data_is_lowered_with_a_note_or_refused(train):
     lines = []
-    train(say=lines.append, batch_size=10_000)
+    train(say=lines.append, batch_size=10_000, epochs=1)
     assert any("1500" in line or "1,500" in line for line in lines)
     with pytest.raises(ValueError, match="--batch_size"):
         train(batch_size=10_000, explicit=["batch_size"])
@@ -119,7 +138,19 @@ def test_two_replicas_make_the_run_of_one_device(train, weights):
         np.testing.assert_allclose(value, twos[name], atol=1e-3)
 
 
-@pytest.mark.parametrize("model", MODELS)
+# What a run does with a model depends on its data and on these; what else is promised
+# of every model is in the contract.
+OF_THEIR_OWN = [
+    name
+    for name, entry in MODELS.items()
+    if name == "factor_vae"  # two optimizers
+    or {"elbo", "prior", "sum"} & entry.excused.keys()
+    or entry.hierarchical
+    or any(entry.conditioning)
+]
+
+
+@pytest.mark.parametrize("model", OF_THEIR_OWN)
 def test_every_model_trains_exports_and_is_loaded_again(train, model):
     flags = {"width": 4} if MODELS[model].hierarchical else {}
     folder = train(model=model, epochs=1, **flags)
@@ -142,16 +173,19 @@ def test_a_kl_schedule_does_not_end_training_while_its_weight_still_grows(train)
     np.testing.assert_allclose(rows["val_loss"], rows["val_neg_elbo"], rtol=1e-5)
 
 
-def test_averaged_weights_are_what_is_kept(train, weights):
-    plain, averaged = (weights(train(weight_average=w).path) for w in (0.0, 0.9))
+def test_averaged_weights_are_what_is_kept(trained, train, weights):
+    plain = weights(trained[0].path)
+    averaged = weights(train(**{**FLAGS, "weight_average": 0.9}).path)
     assert any(not np.array_equal(plain[name], averaged[name]) for name in plain)
     apart = max(np.abs(plain[name] - averaged[name]).max() for name in plain)
     assert apart < 0.1  # the average is of the weights just before, not of the start
 
 
-def test_augmentation_changes_what_is_learned_and_is_for_images(train, tmp_path):
-    plain, moved = train(), train(augment="affine")
-    assert not np.allclose(losses(plain), losses(moved))
+def test_augmentation_changes_what_is_learned_and_is_for_images(
+    trained, train, tmp_path
+):
+    moved = train(**FLAGS, augment="affine")
+    assert not np.allclose(losses(trained[0]), losses(moved))
     np.save(tmp_path / "rows.npy", np.random.default_rng(0).normal(size=(40, 5)))
     with pytest.raises(ValueError, match="augment"):
         train(
