@@ -88,16 +88,15 @@ def test_every_callback_of_keras_is_known_here():
 # BackupAndRestore
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("save_freq", "kill"),
+    ("save_freq", "kill", "steps_per_execution"),
     [
-        ("epoch", {"epoch": 2}),
-        (5, {"epoch": 1}),
-        (4, {"step": 18}),
+        ("epoch", {"epoch": 2}, 1),
+        (5, {"epoch": 1}, MANY),
+        (4, {"step": 18}, MANY),
     ],
 )
-@pytest.mark.slow
-@pytest.mark.parametrize("steps_per_execution", [1, MANY])
 def test_a_restored_run_ends_where_an_unbroken_one_does(
     model, x, tmp_path, save_freq, kill, steps_per_execution
 ):

@@ -27,7 +27,7 @@ def trained(name, callbacks=(), **options):
     "name",
     [
         pytest.param(name, marks=() if name == "vae" else pytest.mark.slow)
-        for name in sorted(path.stem for path in FILES.glob("*.keras"))
+        for name in ("vae", "factor_vae", "m2")  # one optimizer, two, three networks
     ],
 )
 def test_averages_are_of_the_weights_that_they_replace(name):

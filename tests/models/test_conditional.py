@@ -507,8 +507,9 @@ def test_a_replica_without_an_example_does_no_harm_to_a_convolutional_prior(x):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "float64"])
-@pytest.mark.parametrize("condition", ["label", "vector"])
+@pytest.mark.parametrize(
+    ("condition", "dtype"), [("label", "mixed_bfloat16"), ("vector", "float64")]
+)
 def test_every_precision_takes_a_condition(x, y, condition, dtype):
     given = rows_of(condition, y)
     keras.config.set_dtype_policy(dtype)

@@ -186,12 +186,11 @@ def test_a_loaded_discriminator_computes_in_the_type_it_was_saved_with(
 
 @pytest.mark.slow
 @cases
-def test_every_precision_trains(kind: type[VAE], options: dict, x: np.ndarray) -> None:
-    for dtype in ("mixed_bfloat16", "float64"):
-        keras.config.set_dtype_policy(dtype)
-        try:
-            model = make(kind, **options)
-        finally:
-            keras.config.set_dtype_policy("float32")
-        history = model.fit(x, epochs=2, batch_size=10, verbose=0).history
-        assert np.isfinite(history["loss"]).all()
+def test_double_precision_trains(kind: type[VAE], options: dict, x: np.ndarray) -> None:
+    keras.config.set_dtype_policy("float64")
+    try:
+        model = make(kind, **options)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    history = model.fit(x, batch_size=10, verbose=0).history
+    assert np.isfinite(history["loss"]).all()

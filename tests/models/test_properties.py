@@ -53,7 +53,7 @@ def on_256_levels(x):
 
 
 @pytest.mark.slow
-@few(8)
+@few(5)
 @given(
     shape=SHAPES,
     latent_dim=st.integers(1, 5),
