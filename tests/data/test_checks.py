@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -159,13 +161,19 @@ def test_memory_beyond_the_machine_is_refused():
 
 
 def test_the_smallest_limit_on_memory_counts(monkeypatch):
-    lines = {
-        "/proc/meminfo": ["MemTotal: 9 kB", "MemAvailable: 4000 kB"],
-        "/sys/fs/cgroup/memory.max": ["1000000"],
+    texts = {
+        "/proc/meminfo": "MemTotal: 9 kB\nMemAvailable: 4000 kB\n",
+        "/sys/fs/cgroup/memory.max": "1000000\n",
     }
-    monkeypatch.setattr(checks, "_lines", lambda path: lines.get(path, []))
+
+    def read_text(path):
+        if str(path) not in texts:
+            raise FileNotFoundError(path)
+        return texts[str(path)]
+
+    monkeypatch.setattr(Path, "read_text", read_text)
     assert checks.memory_limit() == 500_000
-    lines["/sys/fs/cgroup/memory.max"] = ["max"]
+    texts["/sys/fs/cgroup/memory.max"] = "max\n"
     assert checks.memory_limit() == 2_048_000
 
 

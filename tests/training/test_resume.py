@@ -19,34 +19,32 @@ LONG = {"epochs": 30, "batch_size": 20, "deterministic": True, "weight_average":
 # Makes checkpoints as often as there are calls of steps, so that a kill finds some.
 OFTEN = """
 from keras_vae.training import resume
-resume.KeepState._due = property(lambda self: 0.0, lambda self, value: None)
+resume.SECONDS_BETWEEN = resume.COST = 0.0
 """
 
 # Dies in the middle of the nth file that is written aside.
 DIES_WRITING = """
 import os, signal
-from keras_vae import files
 count = 0
-def sync(path, original=files._sync):
+def sync(file, original=os.fsync):
     global count
     count += 1
     if count == {n}:
         os.kill(os.getpid(), signal.SIGKILL)
-    original(path)
-files._sync = sync
+    original(file)
+os.fsync = sync
 """
 
 # Finds the disk full at the nth file that is written aside, and at all after it.
 FULL_DISK = """
 import errno, os
-from keras_vae import files
 count = 0
-def sync(path):
+def sync(file):
     global count
     count += 1
     if count >= {n}:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-files._sync = sync
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+os.fsync = sync
 """
 
 DIES_EXPORTING = """
