@@ -96,7 +96,7 @@ def test_bad_flags_are_refused_in_one_line(arguments, message):
 def test_a_flagfile_that_is_not_text_is_refused(tmp_path):
     path = tmp_path / "flags.bin"
     path.write_bytes(b"\xff\xfe\x80")
-    with pytest.raises(ValueError, match="--flagfile: expected a text file"):
+    with pytest.raises(ValueError, match="--flagfile"):
         parse(f"--flagfile={path}")
 
 

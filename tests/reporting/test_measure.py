@@ -136,12 +136,12 @@ def test_the_table_goes_to_the_runs_folder_and_takes_any_part(copy):
 @pytest.mark.slow
 def test_data_of_another_shape_are_refused(copy, tmp_path):
     np.savez(tmp_path / "wide.npz", x_train=np.zeros((4, 4, 9), np.uint8))
-    with pytest.raises(ValueError, match=r"--dataset: the model .* of shape \(4, 4, 1"):
+    with pytest.raises(ValueError, match="--dataset"):
         evaluate_run(copy, str(tmp_path / "wide.npz"))
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="--run: there is no folder"):
+    with pytest.raises(ValueError, match="--run"):
         evaluate_run(tmp_path / "nothing")
 
 

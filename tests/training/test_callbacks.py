@@ -221,7 +221,7 @@ def test_a_worker_that_is_not_chief_draws_but_writes_nothing(tmp_path, monkeypat
 @KINDS
 @pytest.mark.parametrize("every", [0, -1, 1.5, True, "2"])
 def test_every_is_a_whole_number_from_one(tmp_path, kind, every):
-    with pytest.raises(ValueError, match=f"`every`.*every={every!r}"):
+    with pytest.raises(ValueError, match="`every`"):
         make(kind, tmp_path, every=every)
 
 
@@ -243,7 +243,7 @@ def test_examples_that_cannot_be_shown_are_refused_at_once(tmp_path, x, message)
 def test_the_ends_of_an_interpolation_have_one_shape(tmp_path):
     with pytest.raises(ValueError, match=r"\(8, 8, 1\).*\(8, 8, 3\)"):
         InterpolationImages(tmp_path, np.zeros((8, 8, 1)), np.zeros((8, 8, 3)))
-    with pytest.raises(ValueError, match="`steps`.*at least 2.*steps=1"):
+    with pytest.raises(ValueError, match="`steps`"):
         InterpolationImages(tmp_path, np.zeros(3), np.zeros(3), steps=1)
 
 
@@ -292,9 +292,9 @@ def test_ends_of_another_shape_are_refused_before_training(tmp_path, shape, mess
 def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path, kind):
     (tmp_path / "file").write_text("not a folder")
     model = Recorder((8, 8, 1))
-    with pytest.raises(ValueError, match="`path`.*file.*Choose another"):
+    with pytest.raises(ValueError, match="`path`"):
         fit([make(kind, tmp_path / "file" / "images")], model=model)
-    with pytest.raises(ValueError, match="`log_dir`.*file.*Choose another"):
+    with pytest.raises(ValueError, match="`log_dir`"):
         log_dir = tmp_path / "file"
         fit([make(kind, tmp_path / "images", log_dir=log_dir)], model=model)
     assert float(model.level) == 0

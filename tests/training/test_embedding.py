@@ -37,7 +37,7 @@ def test_the_networks_start_with_the_roll_unrolled():
 def test_too_few_examples_are_refused():
     model = VAE(2, (3,), likelihood="gaussian", seed=0)
     model.adapt(np.zeros((5, 3), np.float32))
-    with pytest.raises(ValueError, match="--init_latents: .* got 5"):
+    with pytest.raises(ValueError, match="--init_latents"):
         embedding.start_at_isomap(model, np.zeros((5, 3), np.float32), seed=0)
 
 
@@ -45,5 +45,5 @@ def test_too_few_examples_are_refused():
     "given", [{"model": "cvae"}, {"model": "iwae"}, {"init_from": "runs/a"}]
 )
 def test_it_is_refused_where_it_has_no_effect(given):
-    with pytest.raises(ValueError, match="--init_latents has no effect"):
+    with pytest.raises(ValueError, match="--init_latents"):
         TrainConfig.resolve({"init_latents": "isomap", **given})
