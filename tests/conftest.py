@@ -154,7 +154,7 @@ class Forks:
         self._server.stdin.flush()
         return json.loads(self._server.stdout.readline())
 
-    def start(self, cwd, outputs, *arguments, timeout=300, **environment):
+    def start(self, cwd, outputs, *arguments, timeout=900, **environment):
         """Starts `python arguments` in a folder.
 
         `outputs` are the files of what it prints, one for both or one for each.

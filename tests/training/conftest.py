@@ -46,7 +46,7 @@ class Trainer:
         self._forks, self._cwd = forks, cwd
         self._count = 0
 
-    def start(self, before="", timeout=300, **given):
+    def start(self, before="", timeout=900, **given):
         """Trains with `TINY` and what is given; `before` is Python to run first."""
         self._count += 1
         log = self._cwd / f"log{self._count}.txt"
