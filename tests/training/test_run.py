@@ -151,7 +151,7 @@ OF_THEIR_OWN = [
 
 
 @pytest.mark.parametrize("model", OF_THEIR_OWN)
-def test_every_model_trains_exports_and_is_loaded_again(train, model):
+def test_a_run_of_each_kind_trains_exports_and_is_loaded_again(train, model):
     flags = {"width": 4} if MODELS[model].hierarchical else {}
     folder = train(model=model, epochs=1, **flags)
     assert folder.is_complete
