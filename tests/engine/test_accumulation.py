@@ -107,6 +107,7 @@ def test_parallel_pieces_are_taken_without_effect(recwarn):
     assert "parallel_pieces" not in model.get_compile_config()
 
 
+@pytest.mark.slow
 def test_batch_normalisation_on_two_replicas_averages_the_microbatches_of_each():
     x = np.random.default_rng(0).random((8, 4), np.float32)
     with strategies.mirrored(2).scope():

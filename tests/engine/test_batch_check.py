@@ -164,7 +164,7 @@ def test_a_model_trains_on_after_a_refusal(vae, grey):
     assert np.all(np.isfinite(history["loss"]))
 
 
-@pytest.mark.parametrize("bad_row", [1, 6])
+@pytest.mark.parametrize("bad_row", [1, pytest.param(6, marks=pytest.mark.slow)])
 def test_one_replica_holds_all_back(replicas, small_vae, grey, bad_row):
     x = grey(24)
     x[16 + bad_row] *= 255  # of either replica of the third batch
@@ -278,7 +278,13 @@ def labelled(kind):
 
 
 @pytest.mark.parametrize(
-    ("kind", "label"), [(CVAE, 3), (CVAE, -1), (M2, 3), (M2, -2)], ids=str
+    ("kind", "label"),
+    [
+        (CVAE, 3),
+        pytest.param(CVAE, -1, marks=pytest.mark.slow),
+        (M2, 3),
+        pytest.param(M2, -2, marks=pytest.mark.slow),
+    ],
 )
 def test_labels_of_a_dataset_are_refused_as_those_of_an_array(grey, kind, label):
     x, y = grey(8), np.array([0, 1, 2, 0, 1, 2, label, 0])

@@ -184,6 +184,7 @@ def test_one_row_that_is_not_finite_reaches_no_weight(kind, optimizer):
     assert changed == []
 
 
+@pytest.mark.slow
 def test_the_averages_of_batch_normalisation_are_those_before():
     vae = keras_vae.VAE(
         2,

@@ -115,6 +115,7 @@ def test_a_restored_run_ends_where_an_unbroken_one_does(
     np.testing.assert_array_equal(weights(restored), weights(unbroken))
 
 
+@pytest.mark.slow
 def test_a_restored_run_goes_on_where_the_model_had_been_trained_before(
     model, x, tmp_path
 ):
@@ -134,6 +135,7 @@ def test_a_restored_run_goes_on_where_the_model_had_been_trained_before(
     np.testing.assert_array_equal(weights(restored), weights(unbroken))
 
 
+@pytest.mark.slow
 def test_after_a_restored_run_a_model_trains_on_for_whole_epochs(model, x, tmp_path):
     backup = lambda: callbacks.BackupAndRestore(tmp_path / "backup")  # noqa: E731
     with pytest.raises(Stop):
@@ -327,7 +329,9 @@ def test_a_callback_that_loads_a_whole_state_goes_back_with_it(model, x, tmp_pat
 # SwapEMAWeights
 
 
-@pytest.mark.parametrize("swap_on_epoch", [False, True])
+@pytest.mark.parametrize(
+    "swap_on_epoch", [False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def test_averaged_weights_are_validated_and_left_in_the_model(model, x, swap_on_epoch):
     def averaging():
         return keras.optimizers.Adam(LEARNING_RATE, use_ema=True, ema_momentum=0.9)
