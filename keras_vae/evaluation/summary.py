@@ -37,7 +37,7 @@ def evaluate(
     features: Features | None = None,
     folder: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
-    """Measures a model on test examples.
+    """Measures a model on test examples, by all metrics that it and they have.
 
     Args:
         model: A `VAE` or a model with its methods.
@@ -52,8 +52,7 @@ def evaluate(
         folder: Of the run, which keeps features that were learned.
 
     Returns:
-        Metrics by name, in nats for each example where not said otherwise, ready for
-        JSON; without those that the model or the data do not have.
+        Metrics by name for JSON, in nats for each example where not said otherwise.
     """
     x, labels = test.split.x, test.split.y
     report = progress or (lambda what, done, of: None)

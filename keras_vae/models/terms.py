@@ -49,6 +49,8 @@ class Output(NamedTuple):
     """What the examples were conditioned on, in conditional models."""
     penalty: Any = None
     """What the loss adds to the reconstruction of each example, (batch,), in nats."""
+    reconstruction_loss: Any = None
+    """-E_q[log p(x|z)] of each example, (batch,), in nats; there in steps alone."""
 
 
 class BoundTerms(NamedTuple):

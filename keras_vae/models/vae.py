@@ -185,7 +185,8 @@ class VAE(Inferring):
         output: Output = super().compute_output_spec(*args, **kwargs)
         if getattr(output.latent, "decoder_input", ()) is None:
             output = output._replace(latent=output.latent._replace(decoder_input=()))
-        return output if output.condition is not None else output._replace(condition=())
+        absent = {name: () for name, part in output._asdict().items() if part is None}
+        return output._replace(**absent)
 
     def params_of(
         self, latent: Latent, condition: Any = None, training: bool | None = None
@@ -238,7 +239,9 @@ class VAE(Inferring):
                 times the example's own weight; by default the mean is taken.
             training: Whether this is a training step.
         """
-        reconstruction = self.reconstruction_of(x, y_pred)
+        reconstruction = y_pred.reconstruction_loss
+        if reconstruction is None:
+            reconstruction = self.reconstruction_of(x, y_pred)
         penalties = super().compute_loss(x, None, None, training=training)
         return replica_mean(reconstruction, sample_weight) + penalties
 
@@ -305,6 +308,8 @@ class VAE(Inferring):
         weight = batch.weight * tf.cast(batch.microbatches * replicas, tf.float32)
         with noise_scope(noise):
             output = self(batch.inputs, training=training, sample_weight=weight)
+        reconstruction = self.reconstruction_of(batch.x, output)
+        output = output._replace(reconstruction_loss=reconstruction)
         loss = self.compute_loss(batch.x, None, output, weight, training=training)
         return loss / tf.cast(batch.microbatches, loss.dtype), output
 
@@ -320,11 +325,14 @@ class VAE(Inferring):
 
         latent = output.latent
         add(self._loss_tracker, loss)
-        add_each(self._reconstruction_tracker, self.reconstruction_of(batch.x, output))
+        add_each(self._reconstruction_tracker, output.reconstruction_loss)
         if self._kl_tracker is not None:
             add_each(self._kl_tracker, sum_over_dims(latent.kl))
         if self._penalty_tracker is not None:
-            add_each(self._penalty_tracker, output.penalty)
+            penalty = output.penalty
+            if penalty is None:  # of a subclass that has a `call` of its own
+                penalty = self.latent_penalty(latent)
+            add_each(self._penalty_tracker, penalty)
         self.track_more(output)
 
     def get_metrics_result(self) -> dict[str, Any]:
