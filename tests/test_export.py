@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vae import VAE, HierarchicalVAE, networks
+from keras_vae import VAE, FlowPrior, HierarchicalVAE, networks
 from keras_vae.evaluation.likelihood import importance_weighted_nll
 from keras_vae.export import export
 from keras_vae.probability.likelihoods import LIKELIHOODS
@@ -188,15 +188,32 @@ def test_outputs_are_in_the_units_of_the_data(tmp_path):
     np.testing.assert_allclose(got, vae.reconstruct(x[:4]), rtol=1e-5)
 
 
-@pytest.mark.parametrize("hierarchical", [False, True])
-def test_the_likelihood_can_be_estimated_from_the_saved_model_alone(
-    hierarchical, tmp_path
-):
+def flows():
+    shape, small = (4, 4, 1), {"hidden_units": (8,)}
+    keras.utils.set_random_seed(0)
+    return VAE(
+        2,
+        shape,
+        encoder=networks.mlp_encoder(shape, 2, context=128, **small),
+        decoder=networks.mlp_decoder(2, shape, **small),
+        posterior="iaf",
+        posterior_flows=1,
+        prior=FlowPrior(2, width=8),
+        seed=0,
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: small_vae((4, 4, 1)),
+        lambda: HierarchicalVAE(2, (4, 4, 1), groups=(1, 1), width=4, seed=0),
+        flows,
+    ],
+)
+def test_the_likelihood_can_be_estimated_from_the_saved_model_alone(make, tmp_path):
     x = (examples(6, (4, 4, 1)) > 0.5).astype(np.float32)
-    if hierarchical:
-        model = HierarchicalVAE(2, (4, 4, 1), groups=(1, 1), width=4, seed=0)
-    else:
-        model = small_vae((4, 4, 1))
+    model = make()
     model.compile(keras.optimizers.Adam(0.01))
     model.fit(x, epochs=100, verbose=0)  # for posteriors that fit
     model.export(tmp_path / "saved_model")

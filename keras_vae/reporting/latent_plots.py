@@ -350,6 +350,8 @@ def kl_per_dimension(subject: Subject) -> Drawings:
     label = "KL(q ‖ p), nats"
     if not subject.prior_is_standard:
         label = "KL to a normal of the same moments, nats"
+    if getattr(subject.model, "flow", None) is not None:
+        label = "KL of normals of the same moments, nats"
     return {
         "kl_per_dimension": latents.kl_bars(subject.kl, subject.order, title, label)
     }

@@ -64,6 +64,9 @@ def model_graph(subject: Subject) -> Drawings:
     inferred, decoded = ("z₁" + c, "z₁") if stacked else ("x" + c, "z" + c)
     likelihood = graph.Block(f"p(x|{decoded}): {type(model.likelihood).__name__}")
     encoder = [x, *structure.shifted(structure.blocks(model.encoder), 1)]
+    flow = getattr(model, "flow", None)
+    if flow is not None:
+        encoder.append(_flow(flow, encoder))
     decoder = structure.blocks(model.decoder)
     if groups := getattr(model, "latent_groups", None):
         way = [
@@ -84,10 +87,11 @@ def model_graph(subject: Subject) -> Drawings:
     size = f"{subject.latent_dim} numbers" if subject.latent_dim > 1 else "a number"
     if groups:
         size = f"{groups.z_dim:,} numbers in {len(groups)} groups"
+    normal = "N(mean, variance)" if flow is None else "flow of a normal"
     figure = graph.model_graph(
         encoder,
         [*decoder, likelihood],
-        f"q(z|{inferred}): {_posterior(model)}" if subject.has_kl else "mean",
+        f"q(z|{inferred}): {normal}" if subject.has_kl else "mean",
         _prior(subject),
         f"z, {size}{'; c' if c else ''}",
         f"{type(model).__name__} of {subject.run.data.name}, {count}",
@@ -98,11 +102,14 @@ def model_graph(subject: Subject) -> Drawings:
     return {"model_graph": figure}
 
 
-def _posterior(model: Any) -> str:
-    flow = getattr(model, "flow", None)
-    if flow is None:
-        return "N(mean, variance)"
-    return f"N(mean, variance), {flow.title}, {flow.steps} steps"
+def _flow(flow: Any, encoder: list[graph.Block]) -> graph.Block:
+    """Returns the block of a posterior's flow, behind moments and context."""
+    last = len(encoder) - 1
+    two = encoder[-1].inputs not in (None, (last - 1,))  # boxes, neither of the other
+    title = f"{flow.title.capitalize()}, {flow.steps} steps"
+    shape = structure.shape_text((flow.latent_dim,))
+    inputs = (last - 1, last) if two else None
+    return graph.Block(title, shape, inputs, bool(flow.weights))
 
 
 def _prior(subject: Subject) -> str:

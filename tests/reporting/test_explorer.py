@@ -66,6 +66,13 @@ def test_the_graph_of_the_model_shows_the_condition(explorer):
             {"p(z|c): network of c, 16 weights", "KL(q ‖ p)"},
             "ConditionalNormal",
         ),
+        (
+            lambda: CVAE(
+                2, SHAPE, condition="label", num_classes=3, posterior="planar"
+            ),
+            {"q(z|x,c): flow of a normal", "Planar flow, 4 steps", "Dense 20"},
+            "mean, variance",
+        ),
         (lambda: M2(2, SHAPE, num_classes=3), {"ε ~ N(0, I)"}, "ConditionalNormal"),
         (
             lambda: M1M2(2, SHAPE, num_classes=3),
