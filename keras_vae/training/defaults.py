@@ -65,10 +65,13 @@ def of_colour_pictures(
     model = str(values.get("model", "vae"))
     if pictures is None or model not in _MODELS:
         return {}
-    if values.get("preset", "none") not in _PRESETS:
+    preset = values.get("preset", "none")
+    if preset not in _PRESETS:
         return {}
     hierarchical = registry.MODELS[model].hierarchical
     chosen = _of_hierarchy(pictures) if hierarchical else _of_flat(model, given)
+    if preset != "none":
+        chosen["augment"] = "none"  # what is turned is smoother than what is not
     if pictures.number < _MANY:
         size = min(_SMALL_BATCH, pictures.number)
         asked_size = given.get("batch_size")
@@ -109,7 +112,6 @@ def _of_hierarchy(pictures: glance.Pictures) -> dict[str, Any]:
         stride *= 2
     return {
         "likelihood": "discretized_logistic_mixture",
-        "augment": "none",  # what is turned is smoother than what is not
         "finest_stride": stride,
     }
 
@@ -118,7 +120,6 @@ def _of_flat(model: str, given: Mapping[str, Any]) -> dict[str, Any]:
     chosen: dict[str, Any] = {
         "encoder": given.get("encoder", "conv"),
         "latent_dim": _LATENTS,
-        "augment": "none",
     }
     if (given.get("decoder") or chosen["encoder"]) in _CONVOLUTIONAL:
         chosen["likelihood"] = "discretized_logistic_mixture"

@@ -69,10 +69,11 @@ def fitted(
         config = dataclasses.replace(config, augment="none")
     if chosen := _chosen(config, explicit):
         shape = "x".join(map(str, data.input_shape))
-        say(
-            f"Note:   for {examples:,} colour pictures of {shape}, unless given: "
-            f"{' '.join(f'--{name} {value}' for name, value in chosen.items())}."
+        flags = " ".join(
+            f"--{name}" if value is True else f"--{name} {value}"
+            for name, value in chosen.items()
         )
+        say(f"Note:   chosen for {examples:,} colour pictures of {shape}: {flags}.")
     if config.likelihood == "auto" and data.kind == "images":
         likelihood = config.likelihood_of(data.input_shape)
         if likelihood != "bernoulli":
@@ -91,7 +92,12 @@ def _chosen(config: TrainConfig, explicit: frozenset[str]) -> dict[str, Any]:
     values = dataclasses.asdict(config)
     given = {name: values[name] for name in explicit}
     found = defaults.of_colour_pictures(values, given)
-    return {name: value for name, value in found.items() if values[name] == value}
+    usual = {field.name: field.default for field in dataclasses.fields(config)}
+    return {
+        name: value
+        for name, value in found.items()
+        if values[name] == value != usual[name]
+    }
 
 
 def augmentation(config: TrainConfig, model: VAE) -> Augment | None:
