@@ -122,7 +122,7 @@ def test_a_run_with_few_labels_is_measured_with_the_labels_summed_out(
 @pytest.mark.slow
 def test_a_run_on_known_factors_gets_their_scores(programs, tmp_path, monkeypatch):
     arrays = named.shapes(32)
-    rows = {"train": np.arange(400), "test": np.arange(600)}
+    rows = {"train": np.arange(400), "test": np.arange(1200)}
     for part, some in rows.items():
         arrays[f"x_{part}"] = arrays[f"x_{part}"].take(some)
         for name in ("y", "factors"):
