@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [
     DOCS / "index.md",
+    DOCS / "troubleshooting.md",
     *sorted((DOCS / "guides").glob("*.md")),
 ]
 CONFIG = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
@@ -99,11 +100,19 @@ def test_the_site_builds_without_a_warning_and_fetches_nothing(tmp_path):
     assert [page for page in pages if fetched.search(page.read_text())] == []
 
 
+@pytest.fixture(scope="module")
+def devices():
+    """Two logical CPU devices, for the page that trains on two replicas."""
+    from keras_vae.engine import strategies
+
+    return strategies.logical_cpus(2)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "page", PAGES, ids=lambda path: f"{path.parent.name}/{path.stem}"
 )
-def test_what_a_page_tells_to_run_runs(page, tmp_path, monkeypatch):
+def test_what_a_page_tells_to_run_runs(page, devices, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     namespace = {"__name__": f"page_{page.stem}"}
