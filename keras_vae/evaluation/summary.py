@@ -19,6 +19,7 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and of how much."""
 
 _MIN_ROWS_FOR_FACTORS = 1_000
+_MOMENTS_APART = 10.0  # nats, from which on another scale of z is worth a try
 
 
 class Examples(NamedTuple):
@@ -343,11 +344,14 @@ def table(metrics: dict[str, Any]) -> str:
         lines.append(f"{name:<42}{score:>12.3f} (chance {chance:.3f})")
     lines += _class_lines(metrics.get("by_class", {}))
     if metrics.get("prior_far", 0.0) > FEW:
+        apart = metrics.get("prior_aggregate_kl", 0.0) > _MOMENTS_APART
+        flat = "kl_per_dimension" in metrics
+        rescaled = "--rescale_latents, " if apart and flat else ""
         lines.append(
             f"Warning: {metrics['prior_far']:.0%} of the prior's draws fall where no "
             "example's z lies, so samples may look like none. Try generate.py "
-            "--sampler aggregate; train with --rescale_latents, a smaller --latent_dim "
-            "or more --epochs."
+            f"--sampler aggregate; train with {rescaled}a smaller --latent_dim or more "
+            "--epochs."
         )
     return "\n".join(lines)
 

@@ -184,3 +184,7 @@ def test_known_factors_are_scored_beside_chance():
 def test_samples_where_no_example_lies_are_warned_of():
     assert "Warning" in summary.table({"prior_far": 0.9})
     assert "Warning" not in summary.table({"prior_far": 0.1})
+    small_ball = {"prior_far": 0.9, "kl_per_dimension": [9.0, 9.0]}
+    for apart in (30.0, 1.0):
+        lines = summary.table({**small_ball, "prior_aggregate_kl": apart})
+        assert ("--rescale_latents" in lines) == (apart == 30.0)
