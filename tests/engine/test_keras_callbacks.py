@@ -1,7 +1,10 @@
 """What each callback of Keras gets of a training in calls of many steps."""
 
 import csv
+import http.server
 import inspect
+import json
+import threading
 import warnings
 
 import keras
@@ -14,14 +17,13 @@ N, BATCH, STEPS = 40, 4, 10
 MANY = 7  # steps of a call, which divide nothing here
 LEARNING_RATE = 0.01
 
-# Callbacks without a test of their own here: base classes, what Keras adds by itself,
-# one that needs a server and one that needs a package.
+# Callbacks without a test of their own here: base classes and what Keras adds by itself.
 ELSEWHERE = {"Callback", "CallbackList", "MonitorCallback", "History", "ProgbarLogger"}
-ELSEWHERE |= {"RemoteMonitor", "OrbaxCheckpoint"}
 TESTED = {
     *("BackupAndRestore", "CSVLogger", "EarlyStopping", "LambdaCallback"),
-    *("LearningRateScheduler", "ModelCheckpoint", "ReduceLROnPlateau"),
-    *("SwapEMAWeights", "TensorBoard", "TerminateOnNaN"),
+    *("LearningRateScheduler", "ModelCheckpoint", "OrbaxCheckpoint"),
+    *("ReduceLROnPlateau", "RemoteMonitor", "SwapEMAWeights", "TensorBoard"),
+    "TerminateOnNaN",
 }
 
 
@@ -197,6 +199,27 @@ def test_a_checkpoint_of_each_epoch_loads(model, x, tmp_path):
     np.testing.assert_array_equal(weights(loaded), weights(vae))
 
 
+@pytest.fixture
+def orbax():
+    pytest.importorskip("orbax.checkpoint")
+
+
+def test_orbax_keeps_a_state_every_so_many_batches(orbax, model, x, tmp_path):
+    options = {"save_freq": 6, "max_to_keep": None, "save_on_background": False}
+    fit(model(), x, callbacks.OrbaxCheckpoint(tmp_path / "states", **options))
+    found = {int(folder.name) for folder in (tmp_path / "states").iterdir()}
+    assert found == {6, 12, 18, 24, 30}
+
+
+def test_a_model_that_orbax_kept_trains_on_as_the_one_itself(orbax, model, x, tmp_path):
+    vae = model()
+    fit(vae, x, callbacks.OrbaxCheckpoint(tmp_path / "states", monitor="loss"))
+    loaded = keras.saving.load_model(tmp_path / "states")
+    np.testing.assert_array_equal(weights(loaded), weights(vae))
+    assert fit(loaded, x, epochs=2) == fit(vae, x, epochs=2)
+    np.testing.assert_array_equal(weights(loaded), weights(vae))
+
+
 # TerminateOnNaN
 
 
@@ -266,6 +289,30 @@ def test_a_csv_has_a_row_of_figures_for_each_epoch(model, x, tmp_path):
     assert [row["epoch"] for row in table] == ["0", "1", "2"]
     for name, values in history.items():
         assert [float(row[name]) for row in table] == pytest.approx(values)
+
+
+def test_a_remote_monitor_sends_the_metrics_of_each_epoch(model, x):
+    received = []
+
+    class Keep(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            received.append(json.loads(body))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Keep) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        root = f"http://127.0.0.1:{server.server_port}"
+        monitor = callbacks.RemoteMonitor(root, path="/", send_as_json=True)
+        history = fit(model(), x, monitor, validation_data=x[:8])
+        server.shutdown()
+    assert [sent.pop("epoch") for sent in received] == [0, 1, 2]
+    for name, values in history.items():
+        assert [sent[name] for sent in received] == pytest.approx(values)
 
 
 @pytest.mark.parametrize(
