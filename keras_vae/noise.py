@@ -117,6 +117,9 @@ class RowNoise:
         stream: str,
         dtype: tf.DType,
     ) -> tf.Tensor:
+        given = _given.get()
+        if given is not None:
+            return given.take(op, rows, event_shape)
         size = math.prod(event_shape)
         counts = max(1, -(-size // _NUMBERS_PER_COUNT))
         key = tf.bitwise.bitwise_xor(
@@ -172,6 +175,50 @@ class CopiesNoise(RowNoise):
         return tf.reshape(numbers, [self.copies * examples, *event_shape])[:rows]
 
 
+class GivenNoise:
+    """Noise that comes from outside, in the place of what would be drawn.
+
+    Inside `with given:` every draw takes the next columns: normal numbers those of
+    `normal`, uniform ones those of `uniform`, in the order in which they are asked for.
+    Without these tensors zeros are given and the columns counted, in `widths`.
+
+    Args:
+        normal: Standard normal numbers, float32 `(rows, n)`.
+        uniform: Numbers uniform on [0, 1), float32 `(rows, m)`.
+    """
+
+    def __init__(
+        self, normal: tf.Tensor | None = None, uniform: tf.Tensor | None = None
+    ) -> None:
+        self.widths = {"normal": 0, "uniform": 0}
+        self._columns = {"normal": normal, "uniform": uniform}
+        self._counts = normal is None and uniform is None
+
+    def take(self, op: Any, rows: Any, event_shape: Sequence[int]) -> tf.Tensor:
+        """Returns the numbers that a draw of `op` gets, `(rows, *event_shape)`."""
+        kind = _KINDS[op]
+        first = self.widths[kind]
+        self.widths[kind] = last = first + math.prod(event_shape)
+        if self._counts:
+            return tf.zeros([rows, *event_shape])
+        columns = self._columns[kind][:, first:last]  # type: ignore[index]
+        return tf.reshape(columns, [rows, *event_shape])
+
+    def __enter__(self) -> "GivenNoise":
+        self._token = _given.set(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        _given.reset(self._token)
+
+
+_KINDS = {
+    tf.raw_ops.StatelessRandomNormalV2: "normal",
+    tf.raw_ops.StatelessRandomUniformV2: "uniform",
+}
+_given: contextvars.ContextVar[GivenNoise | None] = contextvars.ContextVar(
+    "keras_vae_given_noise", default=None
+)
 _current: contextvars.ContextVar[RowNoise | None] = contextvars.ContextVar(
     "keras_vae_noise", default=None
 )

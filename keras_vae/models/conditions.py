@@ -158,8 +158,14 @@ class Label(Condition):
             [f"Expected {self.expected}. Received: labels from", *ends],
         )
         with tf.control_dependencies([right] if right is not None else []):
-            code = tf.one_hot(rows, self.num_classes)
-        return tf.where(wrong[..., tf.newaxis], math.nan, code)
+            # In 8-bit integers, which exported models may have, `tf.one_hot` is wrong
+            # and a constant NaN has no scale; a table of codes and sqrt(-1) do well.
+            none = tf.zeros([1, self.num_classes])
+            table = tf.concat([tf.eye(self.num_classes), none], axis=0)
+            code = tf.gather(
+                table, tf.where(wrong | (rows < 0), self.num_classes, rows)
+            )
+        return code + tf.sqrt(-tf.cast(wrong, code.dtype))[..., tf.newaxis]
 
 
 class Vector(Condition):

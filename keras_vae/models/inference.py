@@ -251,9 +251,14 @@ class Inference(ChunkedTrainer):
         if start is not None:  # of a user's own likelihood
             bias.assign(np.reshape(start, bias.shape))
 
-    def export(self, path: str | os.PathLike[str]) -> None:
-        """Writes a SavedModel for generation; see `keras_vae.export.export`."""
-        export(self, path)
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        format: str = "tf_saved_model",
+        calibration: Any = None,
+    ) -> None:
+        """Writes the model for other programs; see `keras_vae.export.export`."""
+        export(self, path, format, calibration)
 
     def check_examples(self, x: Any) -> None:
         """Raises a ValueError where the model cannot be trained on examples."""

@@ -141,8 +141,8 @@ class Mixture(Prior):
         parts = self.parts(posterior)
         log_weights, means, log_vars = (tf.cast(part, tf.float32) for part in parts)
         edges = tf.cumsum(tf.exp(log_weights))[:-1]
-        place = noise.uniform(n, (1,), "component")[:, 0]
-        component = tf.searchsorted(edges, place, side="right")
+        place = noise.uniform(n, (1,), "component")
+        component = tf.reduce_sum(tf.cast(place >= edges, tf.int32), axis=-1)
         normal = noise.normal(n, (self.latent_dim,))
         scale = tf.exp(0.5 * tf.gather(log_vars, component))
         return tf.gather(means, component) + scale * normal

@@ -17,7 +17,7 @@ N, BATCH, STEPS = 40, 4, 10
 MANY = 7  # steps of a call, which divide nothing here
 LEARNING_RATE = 0.01
 
-# Callbacks without a test of their own here: base classes and what Keras adds by itself.
+# Without a test of their own here: base classes and what Keras adds by itself.
 ELSEWHERE = {"Callback", "CallbackList", "MonitorCallback", "History", "ProgbarLogger"}
 TESTED = {
     *("BackupAndRestore", "CSVLogger", "EarlyStopping", "LambdaCallback"),

@@ -10,7 +10,7 @@ from keras_vae.noise import RowNoise
 from keras_vae.probability.distributions import interpolate_latents, nearer_end
 
 
-def export(model: Any, path: str | os.PathLike[str]) -> None:
+def write(model: Any, path: str | os.PathLike[str]) -> None:
     """Writes a model as a SavedModel with named signatures.
 
     `generate` (which is `serving_default`), `generate_draws`, `decode`, `encode`,
@@ -32,7 +32,7 @@ def export(model: Any, path: str | os.PathLike[str]) -> None:
     model.ensure_built()
     module = tf.Module()
     module.state = [variable.value for variable in model.variables]
-    functions = _signatures(model)
+    functions = signatures(model)
     with written_aside(path) as aside, model.prior.fixed(model.encode_params):
         tf.saved_model.save(
             module,
@@ -100,7 +100,8 @@ class _Functions:
         return {"probabilities": self.model.label_probabilities(x)}
 
 
-def _signatures(model: Any) -> dict[str, Any]:
+def signatures(model: Any) -> dict[str, Any]:
+    """Returns the functions of a SavedModel by name, with what each takes."""
     x = tf.TensorSpec([None, *model.data_shape], tf.float32, name="x")
     z = tf.TensorSpec([None, model.z_dim], tf.float32, name="z")
     num = tf.TensorSpec([], tf.int32, name="num")
