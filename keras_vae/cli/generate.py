@@ -5,9 +5,11 @@ Examples:
         --num 64 --out grid.png
     keras-vae generate --saved_model DIR --num 100000 --seed 1 --out samples.npz
     keras-vae generate --saved_model DIR --label 0,1,2,3,4 --num 50 --out grid.png
+    keras-vae generate --onnx DIR --num 64 --out grid.png
 
-It needs TensorFlow, numpy, Pillow and absl, not the package that trained the model:
-the file keras_vae/cli/generate.py runs alone when it is copied to another machine.
+It needs TensorFlow, or onnxruntime with --onnx, and numpy, Pillow and absl, not the
+package that trained the model: the file keras_vae/cli/generate.py runs alone when it is
+copied to another machine.
 
 The same seed gives the same examples, and a larger --num starts with the same ones.
 Up to 4,096 examples, fewer of large ones, come from one call of the model with the seed
@@ -28,7 +30,7 @@ import textwrap
 import time
 import warnings
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -37,6 +39,8 @@ from absl import flags as absl_flags
 
 FLAGS = {
     "saved_model": "folder of the SavedModel, saved_models/NAME/saved_model",
+    "onnx": "in place of --saved_model: a folder that `keras-vae export --format onnx` "
+    "wrote; onnxruntime computes, and seeds give other examples than TensorFlow's",
     "out": "the file to write; its ending, .png or .npz, says what",
     "num": "how many examples",
     "seed": "of what is drawn; by default a new one each time",
@@ -83,7 +87,8 @@ LINES = 72  # grey level of the lines between images
 class Request(NamedTuple):
     """What the flags ask for."""
 
-    saved_model: Path
+    folder: Path
+    onnx: bool
     out: Path
     format: str
     num: int
@@ -98,14 +103,18 @@ class Request(NamedTuple):
 def parse(argv: Sequence[str]) -> Request:
     """Reads the command line, the program's name first."""
     given = read_flags(argv)
-    for name in ("saved_model", "out"):
+    source = "onnx" if "onnx" in given else "saved_model"
+    for name in (source, "out"):
         if name not in given:
             raise ValueError(f"--{name} must be given: {FLAGS[name]}.")
+    if source == "onnx":
+        check_onnx_flags(given)
     text = {**dict.fromkeys(FLAGS, ""), **DEFAULTS, **given}
     out = Path(text["out"])
     labels = [integer("label", x, 0) for x in text["label"].split(",") if text["label"]]
     request = Request(
-        saved_model=Path(text["saved_model"]),
+        folder=Path(text[source]),
+        onnx=source == "onnx",
         out=out,
         format=wanted_format(out, text["format"]),
         num=integer("num", text["num"], 1, MOST),
@@ -126,6 +135,15 @@ def parse(argv: Sequence[str]) -> Request:
             "one out."
         )
     return request
+
+
+def check_onnx_flags(given: dict[str, str]) -> None:
+    """Refuses flags that ask for what a folder of ONNX files has not got."""
+    for name, only in (("saved_model", ""), ("draw", "False"), ("sampler", "prior")):
+        if given.get(name, only) != only:
+            raise ValueError(f"--{name} and --onnx exclude each other: leave one out.")
+    if given.get("device", "cpu") not in ("auto", "cpu"):
+        raise ValueError("--device: expected cpu with --onnx, got a GPU.")
 
 
 def read_flags(argv: Sequence[str]) -> dict[str, str]:
@@ -277,20 +295,107 @@ def gpus_of(device: str, gpus: Sequence[Any]) -> Sequence[Any]:
     return wanted
 
 
+class Input(NamedTuple):
+    """Shape and kind of what a model is conditioned on."""
+
+    shape: tuple[Any, ...]
+    is_integer: bool
+
+
+class Generator(NamedTuple):
+    """A model that generates: maps (n, seed, condition) to x."""
+
+    call: Callable[[int, tuple[int, int], np.ndarray | None], np.ndarray]
+    shape: tuple[int, ...]
+    condition: Input | None
+
+
+def load_generator(request: Request) -> Generator:
+    """Returns what generates, from a SavedModel or from ONNX files."""
+    if request.onnx:
+        return load_onnx(request)
+    tf = start_tensorflow(request.device)
+    signature = load_signature(tf, request)
+
+    def call(n: int, seed: tuple[int, int], condition: np.ndarray | None) -> np.ndarray:
+        given = {} if condition is None else {"condition": condition}
+        inputs = {"num": n, "seed": seed, **given}
+        try:
+            x = signature(**{k: tf.constant(v) for k, v in inputs.items()})["x"]
+        except tf.errors.OpError as error:
+            # TensorFlow's reason stands between names and places in the graph.
+            before = re.sub(r"{{.*?}}", "", error.message).split("\n\t [[")[0]
+            raise RuntimeError(before.strip().splitlines()[-1]) from error
+        return np.asarray(x)
+
+    spec = signature.structured_input_signature[1].get("condition")
+    return Generator(
+        call,
+        tuple(signature.structured_outputs["x"].shape[1:]),
+        spec and Input(tuple(spec.shape), spec.dtype.is_integer),
+    )
+
+
+def load_onnx(request: Request) -> Generator:
+    """Returns what `generate.onnx` in a folder generates."""
+    file = request.folder / "generate.onnx"
+    if not file.is_file():
+        raise ValueError(
+            f"--onnx: there is no generate.onnx in {request.folder}. `keras-vae export "
+            "--format onnx` writes a folder that has one."
+        )
+    try:
+        import onnxruntime
+    except ImportError:
+        raise ValueError(
+            "--onnx needs the package onnxruntime: pip install onnxruntime."
+        ) from None
+    try:
+        session = onnxruntime.InferenceSession(
+            os.fspath(file), providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # whatever a damaged file makes of the parser
+        raise ValueError(
+            f"--onnx: {file} cannot be loaded: {first_line(error)}."
+        ) from (None)
+    inputs = {each.name: each for each in session.get_inputs()}
+    outputs = {each.name: each for each in session.get_outputs()}
+    if "noise" not in inputs or set(outputs) != {"x"}:
+        raise ValueError(f"--onnx: {file} is not a file that keras_vae exported.")
+
+    def call(n: int, seed: tuple[int, int], condition: np.ndarray | None) -> np.ndarray:
+        given = {} if condition is None else {"condition": condition}
+        for place, name in enumerate(("noise", "uniform")):
+            if name in inputs:
+                random = np.random.default_rng([*seed, place])
+                draw = random.standard_normal if name == "noise" else random.random
+                given[name] = draw((n, inputs[name].shape[1]), np.float32)
+        try:
+            return np.asarray(session.run(["x"], given)[0])
+        except Exception as error:  # onnxruntime has a class for each of its codes
+            raise RuntimeError(first_line(error)) from error
+
+    spec = inputs.get("condition")
+    return Generator(
+        call,
+        tuple(outputs["x"].shape[1:]),
+        spec and Input(tuple(spec.shape), "int" in spec.type),
+    )
+
+
 def load_signature(tf: Any, request: Request) -> Any:
     """Returns the signature of the SavedModel that does what is asked."""
     try:
-        signatures = tf.saved_model.load(os.fspath(request.saved_model)).signatures
+        signatures = tf.saved_model.load(os.fspath(request.folder)).signatures
     # A file that is cut off or made by something else can raise nearly anything.
     except Exception as error:
         raise ValueError(
-            f"--saved_model: {request.saved_model} cannot be loaded: "
-            f"{first_line(error)}."
+            f"--saved_model: {request.folder} cannot be loaded: {first_line(error)}."
         ) from error
     name = "generate_draws" if request.draw else "generate"
     if name not in signatures or not is_generator(signatures[name]):
         raise ValueError(
-            f"--saved_model: {request.saved_model} is not a model that keras_vae "
+            f"--saved_model: {request.folder} is not a model that keras_vae "
             f"exported. Expected the signature {name}, from num and seed to x; found "
             f"{', '.join(sorted(signatures)) or 'no signature'}."
         )
@@ -299,7 +404,7 @@ def load_signature(tf: Any, request: Request) -> Any:
         if name not in signatures:
             raise ValueError(
                 "--sampler aggregate: no density of the training latents was fitted "
-                f"before {request.saved_model} was exported. Use --sampler prior."
+                f"before {request.folder} was exported. Use --sampler prior."
             )
     return signatures[name]
 
@@ -322,27 +427,27 @@ def is_generator(signature: Any) -> bool:
 
 
 def generated(
-    tf: Any, signature: Any, request: Request, condition: np.ndarray | None
+    generator: Generator, request: Request, condition: np.ndarray | None
 ) -> Iterator[np.ndarray]:
     """Yields the examples, float32 (n, ...), one call of the model at a time."""
-    size = math.prod(signature.structured_outputs["x"].shape[1:])
-    rows = max(1, min(ROWS_PER_CALL, NUMBERS_PER_CALL // size))
+    rows = max(1, min(ROWS_PER_CALL, NUMBERS_PER_CALL // math.prod(generator.shape)))
     said = time.monotonic()
     for call, start in enumerate(range(0, request.num, rows)):
         stop = min(start + rows, request.num)
-        given = {} if condition is None else {"condition": condition[start:stop]}
-        inputs = {"num": stop - start, "seed": [request.seed, call], **given}
+        given = None if condition is None else condition[start:stop]
         try:
-            x = signature(**{k: tf.constant(v) for k, v in inputs.items()})["x"].numpy()
-        except tf.errors.OpError as error:
+            x = generator.call(stop - start, (request.seed, call), given)
+        except RuntimeError as error:
             about = ", perhaps at --label" if request.labels else ""
-            # TensorFlow's reason stands between names and places in the graph.
-            before = re.sub(r"{{.*?}}", "", error.message).split("\n\t [[")[0]
-            reason = before.strip().splitlines()[-1]
-            raise ValueError(f"The model fails{about}: {reason}.") from error
+            raise ValueError(f"The model fails{about}: {error}.") from error
         if not np.isfinite(x).all():
             raise ValueError(
-                "The model gives NaN or infinity: train it at a smaller learning rate."
+                "The model gives NaN or infinity: "
+                + (
+                    "is every --label one that it knows?"
+                    if request.labels
+                    else "train it at a smaller learning rate."
+                )
             )
         yield x
         if time.monotonic() - said > 2:
@@ -377,22 +482,22 @@ def read_condition(path: Path) -> np.ndarray:
     return rows
 
 
-def conditions(request: Request, rows: np.ndarray | None, spec: Any) -> Any:
+def conditions(request: Request, rows: np.ndarray | None, spec: Input | None) -> Any:
     """Returns what each example is conditioned on, (num, ...), or None.
 
     Args:
         request: What is asked for.
         rows: What the file of --condition holds.
-        spec: Shape and dtype of the signature's input `condition`; None without one.
+        spec: Of the model's input `condition`; None without one.
     """
     flag = "condition" if request.condition else "label"
     if spec is None:
         if request.labels or request.condition:
             raise ValueError(
-                f"--{flag}: {request.saved_model} is not conditional: leave it out."
+                f"--{flag}: {request.folder} is not conditional: leave it out."
             )
         return None
-    if spec.dtype.is_integer:
+    if spec.is_integer:
         if request.labels is None:
             raise ValueError(
                 "This model needs labels: one, --label 7, or several, --label 0,1,2."
@@ -596,22 +701,20 @@ def shown(text: str) -> str:
 
 def generate(request: Request) -> None:
     """Does what the flags ask for; bad input is refused as early as it can be."""
-    check_folder(request.saved_model)
+    if not request.onnx:
+        check_folder(request.folder)
     rows = read_condition(request.condition) if request.condition else None
     with written_aside(request.out) as file:
-        print(f"Loading {request.saved_model}", flush=True)
-        tf = start_tensorflow(request.device)
-        signature = load_signature(tf, request)
-        spec = signature.structured_input_signature[1].get("condition")
-        condition = conditions(request, rows, spec)
-        shape = tuple(signature.structured_outputs["x"].shape[1:])
-        check_writable(request, shape)
-        examples = generated(tf, signature, request, condition)
+        print(f"Loading {request.folder}", flush=True)
+        generator = load_generator(request)
+        condition = conditions(request, rows, generator.condition)
+        check_writable(request, generator.shape)
+        examples = generated(generator, request, condition)
         if request.format == "png":
             write_png(file, examples)
         else:
-            write_npz(file, examples, (request.num, *shape))
-    print(summary(request, shape))
+            write_npz(file, examples, (request.num, *generator.shape))
+    print(summary(request, generator.shape))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,6 +17,7 @@ COMMANDS = {
     "generate": "generates examples with the SavedModel of a run",
     "evaluate": "measures the likelihood, the latents and the samples of a run",
     "encode": "writes the latents and the ELBO of every example as a table",
+    "export": "writes the model of a run as ONNX, LiteRT or SavedModel",
     "visualize": "draws the plots of a run",
     "report": "writes one page about a run, report.html",
     "explore": "opens a page to move about the latent space of a run",

@@ -222,7 +222,7 @@ class VampPrior(Mixture):
         super().__init__(components, **kwargs)
         self.data_shape = None if data_shape is None else tuple(data_shape)
         self.condition = condition
-        self._fixed_parts: tuple[tf.Tensor, ...] | None = None
+        self._fixed_parts: tuple[np.ndarray, ...] | None = None
 
     def set_examples(
         self, data_shape: tuple[int, ...], condition: tf.TensorSpec | None
@@ -262,7 +262,8 @@ class VampPrior(Mixture):
     def parts(self, posterior: Posterior | None) -> tuple[tf.Tensor, ...]:
         """Returns log 1/K, and the posteriors of the pseudo-inputs."""
         if self._fixed_parts is not None:
-            return self._fixed_parts
+            log_weights, means, log_vars = map(tf.constant, self._fixed_parts)
+            return log_weights, means, log_vars
         if posterior is None:
             raise invalid_argument(
                 "posterior",
@@ -277,7 +278,8 @@ class VampPrior(Mixture):
     @contextlib.contextmanager
     def fixed(self, posterior: Posterior) -> Iterator[None]:
         """Inside, the components are constants: what is exported needs no encoder."""
-        self._fixed_parts = self.parts(posterior)
+        # As arrays, which are constants of a graph and no inputs of it.
+        self._fixed_parts = tuple(part.numpy() for part in self.parts(posterior))
         try:
             yield
         finally:
