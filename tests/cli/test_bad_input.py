@@ -30,6 +30,7 @@ import keras_vae
 from keras_vae.cli.encode import EncodeOptions
 from keras_vae.cli.evaluate import EvaluateOptions
 from keras_vae.cli.explore import ExploreOptions
+from keras_vae.cli.export import ExportOptions
 from keras_vae.cli.report import ReportOptions
 from keras_vae.cli.visualize import VisualizeOptions
 from keras_vae.training.benchmark import BenchmarkOptions
@@ -119,6 +120,7 @@ OPTIONS = {
     "benchmark.py": BenchmarkOptions,
     "evaluate.py": EvaluateOptions,
     "encode.py": EncodeOptions,
+    "export.py": ExportOptions,
     "explore.py": ExploreOptions,
     "visualize.py": VisualizeOptions,
     "report.py": ReportOptions,
@@ -514,6 +516,7 @@ def test_images_of_ten_thousand_pixels_a_row_are_read(tmp_path):
 READERS = {
     "evaluate.py": (),
     "encode.py": (),
+    "export.py": ("--format=litert",),
     "visualize.py": ("--plots=curves",),
     "report.py": (),
     "explore.py": ("--noopen",),
@@ -685,6 +688,8 @@ def in_place_of(name):
         (None, "visualize.py", ["--plots=swiss_roll"], "none of these makes sense"),
         (None, "encode.py", ["--split=validation"], "no validation split"),
         (None, "encode.py", ["--split=all"], "--split"),
+        (None, "export.py", ["--out=."], "something else"),
+        (None, "export.py", ["--format=onnx", "--int8"], "--int8"),
         (None, "encode.py", ["--out=model.keras"], "ends in .csv"),
         (None, "encode.py", ["--out=/dev/null/a.csv"], "cannot be written"),
         (None, "encode.py", ["--out=" + "x" * 300 + ".csv"], "cannot be written"),

@@ -530,3 +530,85 @@ def test_the_script_runs_where_the_package_is_not_installed(tmp_path, models):
     flags = [f"--saved_model={models / 'images'}", f"--out={tmp_path / 'x.npz'}"]
     done = subprocess.run([*command, *flags], capture_output=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+# From ONNX files.
+
+
+@pytest.fixture(scope="module")
+def onnx_folder(tmp_path_factory):
+    """The ONNX files of a small conditional model."""
+    for package in ("onnx", "tf2onnx", "onnxruntime"):
+        pytest.importorskip(package)
+    keras.utils.set_random_seed(0)
+    model = keras_vae.CVAE(3, IMAGE, num_classes=4, seed=0)
+    model.ensure_built()
+    path = tmp_path_factory.mktemp("onnx") / "files"
+    model.export(path, format="onnx")
+    return path
+
+
+@pytest.fixture
+def from_onnx(onnx_folder, tmp_path):
+    """Runs the program on the ONNX files; returns its exit code."""
+
+    def run(out="out.npz", **flags):
+        flags = {"onnx": onnx_folder, "out": tmp_path / out, **flags}
+        return program.main(
+            ["generate.py", *(f"--{name}={value}" for name, value in flags.items())]
+        )
+
+    return run
+
+
+@pytest.mark.slow
+def test_a_seed_gives_the_same_examples_by_onnx_and_more_begin_with_them(
+    from_onnx, tmp_path
+):
+    def made(**flags):
+        assert from_onnx(label=2, **flags) == 0
+        return np.load(tmp_path / "out.npz")["x"]
+
+    first = made(num=5, seed=1)
+    assert first.shape == (5, *IMAGE) and first.dtype == np.float32
+    np.testing.assert_array_equal(made(num=9, seed=1)[:5], first)
+    assert np.any(made(num=5, seed=2) != first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({}, "needs labels"),
+        ({"label": 9}, "one that it knows"),
+        ({"label": 1, "draw": "true"}, "--draw"),
+        ({"label": 1, "sampler": "aggregate"}, "--sampler"),
+        ({"label": 1, "saved_model": "x"}, "--saved_model"),
+        ({"label": 1, "device": "gpu"}, "--device"),
+        ({"onnx": "nowhere"}, "no generate.onnx"),
+    ],
+)
+def test_what_onnx_files_cannot_give_is_refused(from_onnx, capsys, flags, words):
+    assert from_onnx(**flags) == 2
+    sentence = capsys.readouterr().err
+    assert words in sentence and sentence.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_with_onnx_files_a_copy_runs_without_tensorflow(
+    run_python, onnx_folder, tmp_path
+):
+    shutil.copy(program.__file__, tmp_path / "generate.py")
+    result = run_python(
+        *("-I", "-X", "importtime", "generate.py", f"--onnx={onnx_folder}"),
+        *("--label=0,1", "--num=4", "--out=grid.png"),
+    )
+    assert result.returncode == 0, result.stderr
+    packages = {
+        line.rpartition("|")[2].strip().partition(".")[0]
+        for line in result.stderr.splitlines()
+    }
+    assert "onnxruntime" in packages
+    assert not packages & {"tensorflow", "keras", "keras_vae"}
+    with Image.open(tmp_path / "grid.png") as image:
+        assert image.width > 2 * IMAGE[1]
