@@ -97,6 +97,7 @@ def _generate(model: Any) -> Any:
     ]
     if condition is not None:
         specs.append(condition)
+    function: Any
     # The inputs' names are those of the arguments, so each case has its own.
     match "uniform" in widths, condition is not None:
         case False, False:

@@ -18,8 +18,6 @@ NO_LABEL = -1
 LABELLED_SHARE = 0.25
 """Fraction of the examples of an epoch that have a label, by default."""
 
-_CLEAR = 0.9  # probability from which a label counts as certain
-
 
 class PartialLabel(Label):
     """A class where it is known: y may hold `NO_LABEL` in some places."""
@@ -113,7 +111,11 @@ def over_labels(
 
 
 def label_inference(
-    log_q: tf.Tensor, label: tf.Tensor, one_hot: tf.Tensor, joint: bool = True
+    log_q: tf.Tensor,
+    label: tf.Tensor,
+    one_hot: tf.Tensor,
+    joint: bool = True,
+    confidence: float = 0.9,
 ) -> LabelInference:
     """Returns what several views of the examples say of their labels.
 
@@ -123,7 +125,9 @@ def label_inference(
         label: (batch,), `NO_LABEL` where it is not known.
         one_hot: Its code, (batch, num_classes), all 0 where it is not known.
         joint: Whether the bound trains the classifier; else it takes q(y|x) as it is.
+        confidence: Probability from which x itself shows a label clearly.
     """
+    least = math.log(confidence) if confidence else -math.inf
     views, num_classes = log_q.shape[0], one_hot.shape[-1]
     turned = log_q[1:] if views > 1 else log_q
     one_hot = tf.cast(one_hot, log_q.dtype)
@@ -131,7 +135,7 @@ def label_inference(
     mean = tf.reduce_logsumexp(log_q, axis=0) - math.log(views)
     of_x = tf.stop_gradient(log_q[0])
     best = tf.argmax(of_x, axis=-1, output_type=tf.int32)
-    clear = (views > 1) & ~known & (tf.reduce_max(of_x, axis=-1) > math.log(_CLEAR))
+    clear = (views > 1) & ~known & (tf.reduce_max(of_x, axis=-1) > least)
     target = tf.one_hot(tf.where(clear, best, NO_LABEL), num_classes, dtype=log_q.dtype)
     if not joint:
         mean = tf.stop_gradient(mean)

@@ -114,12 +114,13 @@ _RESCALED = {"rescale_latents": None}
 _SEMI_SUPERVISED = {
     **_POSTERIOR,
     **_BETA,
-    **_same("alpha", "gamma", "joint"),
+    **_same("alpha", "gamma", "confidence", "joint"),
     "num_labels": None,
 }
 _FEW_LABELS = {
     "alpha": 500.0,
     "gamma": 0.5,
+    "confidence": 0.9,
     "num_labels": 100,
     "condition": "label",
     "epochs": 15,
@@ -276,6 +277,8 @@ MODELS: dict[str, ModelEntry] = {
             **_FEW_LABELS,
             # With the bound on latents inferred labels drift further.
             "joint": False,
+            # With less they drift as well (0.95: Sohn et al. 2020).
+            "confidence": 0.95,
             "encoder": "conv",
             "decoder": "mlp",
             "hidden_units": (128,),

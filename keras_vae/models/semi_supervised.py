@@ -74,6 +74,7 @@ class M2(CVAE):
         alpha: Weight of the classification, at least 0. The paper's weight of each
             labelled example is 0.1 N / N_labelled.
         gamma: Weight of the agreement of views, beside that of the classification.
+        confidence: Probability from which a label counts as shown clearly.
         views: Views of each image in training; None takes 2 for images and 1 else.
         labelled_share: Fraction of the examples of an epoch in `fit` that have a label,
             at least: they are taken more often than others. 0: as often.
@@ -107,6 +108,7 @@ class M2(CVAE):
         classifier: str | keras.Model = "mlp",
         alpha: float = 500.0,
         gamma: float = 0.5,
+        confidence: float = 0.9,
         views: int | None = None,
         labelled_share: float = LABELLED_SHARE,
         joint: bool = True,
@@ -117,6 +119,7 @@ class M2(CVAE):
         lookup("condition", condition, {"label": None})
         self.alpha = in_range("alpha", alpha, 0.0)
         self.gamma = in_range("gamma", gamma, 0.0)
+        self.confidence = in_range("confidence", confidence, 0.0, 1.0)
         self.labelled_share = in_range("labelled_share", labelled_share, 0.0, 0.99)
         self.joint = bool(joint)
         self._given_views, image = views, len(shape) == 3
@@ -182,7 +185,8 @@ class M2(CVAE):
         )
         if label is None:
             label = tf.fill([tf.shape(x)[0]], NO_LABEL)
-        return label_inference(log_q, label, self.known_labels(label), self.joint)
+        one_hot = self.known_labels(label)
+        return label_inference(log_q, label, one_hot, self.joint, self.confidence)
 
     def _view(self, x: tf.Tensor, k: int, noise: RowNoise, training: Any) -> tf.Tensor:
         """Returns log q(y|x) as one view of x gives it, (batch, num_classes)."""
@@ -437,6 +441,7 @@ class M2(CVAE):
             **super().get_config(),
             "alpha": self.alpha,
             "gamma": self.gamma,
+            "confidence": self.confidence,
             "views": self._given_views,
             "labelled_share": self.labelled_share,
             "joint": self.joint,

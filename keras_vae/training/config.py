@@ -263,6 +263,9 @@ class ModelOptions(Options):
     gamma: float | None = option(
         None, "weight of a model's own penalty", minimum=0, maximum=LARGE
     )
+    confidence: float | None = option(
+        None, "probability from which an image shows a label", minimum=0, maximum=1
+    )
     capacity: float | None = option(
         None, "KL in nats that is aimed for", minimum=0, maximum=LARGE
     )

@@ -45,10 +45,10 @@ def test_a_classifier_has_a_logit_for_each_label(name, shape):
     assert not any("dropout" in layer.name for layer in plain.layers)
 
 
-def inferred(q, labels, joint=True):
+def inferred(q, labels, **options):
     """Of q(y|x), (views, batch, 3)."""
     log_q, label = tf.math.log(tf.constant(q, tf.float32)), tf.constant(labels)
-    return label_inference(log_q, label, tf.one_hot(label, 3), joint)
+    return label_inference(log_q, label, tf.one_hot(label, 3), **options)
 
 
 def test_a_known_label_is_taken_as_it_is_and_costs_what_its_views_say():
@@ -75,6 +75,9 @@ def test_only_a_label_that_is_shown_clearly_and_not_known_asks_views_to_agree():
     labels = inferred(views, [NO_LABEL, 0, NO_LABEL])
     np.testing.assert_allclose(labels.disagreement, [np.log(2), 0, 0], rtol=1e-6)
     assert inferred(views[:1], [NO_LABEL, 0, NO_LABEL]).disagreement.numpy().max() == 0
+    for confidence, asked in ((0.96, 0), (0.8, 2), (0.0, 2)):
+        found = inferred(views, [NO_LABEL, 0, NO_LABEL], confidence=confidence)
+        assert np.count_nonzero(found.disagreement) == asked
 
 
 def test_a_label_is_right_where_x_itself_shows_it_most():
