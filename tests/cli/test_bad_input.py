@@ -162,7 +162,7 @@ def test_a_number_that_is_none_or_out_of_range_is_refused(refused, name, field):
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_device_that_is_not_there_is_refused(refused, name, device):
     without = ("train.py", "anomaly.py", "benchmark.py")
-    run = () if name in without else ("--run=of-no-one",)
+    run = () if name in without else ("--run=of-no-one", *READERS[name])
     assert "--device" in refused(name, *run, f"--device={device}")
 
 
