@@ -96,6 +96,7 @@ def test_the_vae_keeps_what_is_promised_of_steps():
     check("vae", STEPS)
 
 
+@pytest.mark.slow
 def test_flows_keep_what_is_checked_quickly():
     make, y = maker("vae", "vectors", **FLOWS)
     assert testing.check_model(make, examples("vectors"), y, clauses=QUICK) is None

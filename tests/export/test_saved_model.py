@@ -208,7 +208,7 @@ def flows():
     [
         lambda: small_vae((4, 4, 1)),
         lambda: HierarchicalVAE(2, (4, 4, 1), groups=(1, 1), width=4, seed=0),
-        flows,
+        pytest.param(flows, marks=pytest.mark.slow),
     ],
 )
 def test_the_likelihood_can_be_estimated_from_the_saved_model_alone(make, tmp_path):
