@@ -69,10 +69,8 @@ def evaluate(
     if model.has_kl:
         columns |= {"kl_loss": terms.kl_loss, "neg_elbo": terms.neg_elbo}
         metrics |= _bounds(model, terms, x, given)
-        measured = test._replace(condition=given)
-        nll = _importance_weighted(
-            model, measured, terms, num_importance_samples, report
-        )
+        of = model, test._replace(condition=given), terms
+        nll = _importance_weighted(*of, num_importance_samples, report)
         columns["importance_weighted_nll"] = nll.pop("by_example")
         metrics |= nll
     if model.infers_condition and labels is not None:

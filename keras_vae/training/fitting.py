@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -48,17 +47,7 @@ def fitted(
             f"Note:   {aside:,} examples are held out for validation, to select by "
             "(--validation_fraction 0 trains on them too)."
         )
-    examples = len(data.train)
-    if config.batch_size > examples:
-        if "batch_size" in explicit:
-            raise invalid_flag(
-                "batch_size",
-                f"at most {examples}, the number of training examples",
-                config.batch_size,
-                "Give a smaller one or leave it out.",
-            )
-        say(f"Note:   batches hold {examples} examples, all there are for training.")
-        config = dataclasses.replace(config, batch_size=examples)
+    config = _with_batches(config, explicit, len(data.train), say)
     if config.augment != "none" and data.kind != "images":
         if "augment" in explicit:
             raise ValueError(
@@ -69,11 +58,8 @@ def fitted(
         config = dataclasses.replace(config, augment="none")
     if chosen := _chosen(config, explicit):
         shape = "x".join(map(str, data.input_shape))
-        flags = " ".join(
-            f"--{name}" if value is True else f"--{name} {value}"
-            for name, value in chosen.items()
-        )
-        say(f"Note:   chosen for {examples:,} colour pictures of {shape}: {flags}.")
+        pictures = f"{len(data.train):,} colour pictures of {shape}"
+        say(f"Note:   chosen for {pictures}: {' '.join(chosen)}.")
     if config.likelihood == "auto" and data.kind == "images":
         likelihood = config.likelihood_of(data.input_shape)
         if likelihood != "bernoulli":
@@ -87,17 +73,37 @@ def fitted(
     return config
 
 
-def _chosen(config: TrainConfig, explicit: frozenset[str]) -> dict[str, Any]:
+def _with_batches(
+    config: TrainConfig,
+    explicit: frozenset[str],
+    examples: int,
+    say: Callable[[str], None],
+) -> TrainConfig:
+    """Batches of no more examples than there are."""
+    if config.batch_size <= examples:
+        return config
+    if "batch_size" in explicit:
+        raise invalid_flag(
+            "batch_size",
+            f"at most {examples}, the number of training examples",
+            config.batch_size,
+            "Give a smaller one or leave it out.",
+        )
+    say(f"Note:   batches hold {examples} examples, all there are for training.")
+    return dataclasses.replace(config, batch_size=examples)
+
+
+def _chosen(config: TrainConfig, explicit: frozenset[str]) -> list[str]:
     """The flags that are what they are because the data are colour pictures."""
     values = dataclasses.asdict(config)
     given = {name: values[name] for name in explicit}
     found = defaults.of_colour_pictures(values, given)
     usual = {field.name: field.default for field in dataclasses.fields(config)}
-    return {
-        name: value
+    return [
+        f"--{name}" if value is True else f"--{name} {value}"
         for name, value in found.items()
         if values[name] == value != usual[name]
-    }
+    ]
 
 
 def augmentation(config: TrainConfig, model: VAE) -> Augment | None:
