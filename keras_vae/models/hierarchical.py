@@ -202,12 +202,22 @@ class Hierarchy(VAE):
         self, n: Any, seed: Any, condition: Any = None, temperature: Any = 1.0
     ) -> tf.Tensor:
         """Draws z from p(z), (n, z_dim), each scale being times `temperature`."""
-        return self._completed(tf.zeros([n, 0]), seed, condition, temperature)
+        return self.complete(tf.zeros([n, 0]), seed, condition, temperature)
 
-    def _completed(
-        self, top: tf.Tensor, seed: Any, condition: Any, temperature: Any = 1.0
+    def complete(
+        self, top: tf.Tensor, seed: Any, condition: Any = None, temperature: Any = 1.0
     ) -> tf.Tensor:
-        """Draws z, (n, z_dim), from the prior given its first groups, (n, ...)."""
+        """Draws the groups of z that are not given from the prior given those that are.
+
+        Args:
+            top: z of the first groups, (n, their numbers), or of none, (n, 0).
+            seed: A Python int or an int32 tensor of shape (2,).
+            condition: Of conditional models, as a tensor.
+            temperature: Factor on the standard deviations of what is drawn.
+
+        Returns:
+            z, (n, z_dim).
+        """
 
         def walk(z: Any, condition: Any, first: Any, seed: Any, scale: Any) -> Any:
             noise = RowNoise(seed, 0, first, "prior")
@@ -260,7 +270,7 @@ class Hierarchy(VAE):
         prior = self._top_prior(n, condition)
         e = self.aggregate.sample(n, seed)  # type: ignore[union-attr]
         top = prior.mean + e * tf.exp(0.5 * prior.log_var)
-        return self._completed(top, seed, condition)
+        return self.complete(top, seed, condition)
 
     def _top_prior(self, rows: Any, condition: Any) -> GroupNormal:
         return self.top_down.top_prior(rows, self._codes(condition, rows))

@@ -38,6 +38,7 @@ _EXAMPLES = 60  # to pick from
 _POINTS = 2_000  # on the map
 _SIDE = 336  # pixels of the longer side of a picture, where that enlarges it
 _MOST = 64  # pictures of one question
+_SEED = 0  # of the noise of the groups below the top of a hierarchy
 
 Say = Callable[[str], None]
 
@@ -53,6 +54,9 @@ class Explorer:
     centre + u unit, see `Subject`. A condition is `{"label": 3}` or, where it is no
     label, `{"example": 5}`, that of the example of this number; None without. Where
     there are several latents, it may be a list with one for each.
+
+    Of a hierarchy u is the top; the groups below follow the prior, at a temperature
+    from 0, its means, to 1, always with the same noise.
 
     Args:
         run: The run.
@@ -94,27 +98,38 @@ class Explorer:
             "map": self._map(),
             "sources": [*sources, "aggregate"],
             "fitted": self._fitted,
+            "hierarchical": self._is_hierarchical,
             "condition": self._condition_of(0),
             "conditions": self._labels() if self._is_labelled() else None,
         }
 
-    def picture(self, u: Any, condition: Any = None, columns: int = 1) -> bytes:
+    def picture(
+        self, u: Any, condition: Any = None, columns: int = 1, temperature: Any = 0.0
+    ) -> bytes:
         """Decodes latents and returns a PNG of what comes, side by side.
 
         Args:
             u: `(n, latent_dim)`, 1 to 64 rows.
             condition: See the class.
             columns: How many go into a row.
+            temperature: See the class.
 
         Raises:
             ValueError: If they are not that.
         """
         with self._lock:
             return picture_files.encode_png(
-                self._drawn(self._decode(u, condition), columns)
+                self._drawn(self._decode(u, condition, temperature), columns)
             )
 
-    def walk(self, a: Any, b: Any, condition: Any = None, steps: int = 31) -> bytes:
+    def walk(
+        self,
+        a: Any,
+        b: Any,
+        condition: Any = None,
+        steps: int = 31,
+        temperature: Any = 0.0,
+    ) -> bytes:
         """Returns a GIF of the straight way from a to b and back.
 
         Args:
@@ -122,6 +137,7 @@ class Explorer:
             b: Where it ends.
             condition: See the class; of two, each half has that of its end.
             steps: From a to b.
+            temperature: See the class.
 
         Raises:
             ValueError: If they are no latents or no conditions.
@@ -131,7 +147,7 @@ class Explorer:
         if isinstance(condition, list) and len(condition) == 2:
             condition = [condition[end] for end in at_ends(0, 1, steps)]
         with self._lock:
-            x = self._decode((1.0 - t) * ends[0] + t * ends[1], condition)
+            x = self._decode((1.0 - t) * ends[0] + t * ends[1], condition, temperature)
             frames = [self._drawn(x[step : step + 1], 1) for step in range(steps)]
         return picture_files.encode_gif(frames + frames[-2:0:-1])
 
@@ -274,12 +290,37 @@ class Explorer:
             raise ValueError(f"u: expected numbers from -{_FURTHEST} to {_FURTHEST}.")
         return values
 
-    def _decode(self, u: Any, condition: Any) -> np.ndarray:
-        values = self._checked(u)
-        z = self.subject.centre + values * self.subject.unit
-        return np.asarray(
-            self._model.decode(z.astype(np.float32), self._condition(condition, len(z)))
-        )
+    def _decode(self, u: Any, condition: Any, temperature: Any = 0.0) -> np.ndarray:
+        values, scale = self._checked(u), self._checked_temperature(temperature)
+        z = (self.subject.centre + values * self.subject.unit).astype(np.float32)
+        given = self._condition(condition, len(z))
+        if scale:
+            # One by one, since noise is by row and all have that of the first.
+            rows = [
+                self._model.complete(
+                    z[row : row + 1],
+                    _SEED,
+                    None if given is None else tf.constant(given[row : row + 1]),
+                    scale,
+                )
+                for row in range(len(z))
+            ]
+            z = np.concatenate(rows)
+        return np.asarray(self._model.decode(z, given))
+
+    def _checked_temperature(self, temperature: Any) -> float:
+        number = isinstance(temperature, int | float) and temperature is not True
+        most = 1.0 if self._is_hierarchical else 0.0
+        if not number or not 0.0 <= temperature <= most:
+            raise ValueError(
+                f"temperature: expected a number from 0 to {most:g}, got "
+                f"{shortened(temperature)}."
+            )
+        return float(temperature)
+
+    @property
+    def _is_hierarchical(self) -> bool:
+        return hasattr(self._model, "latent_groups")
 
     def _drawn(self, x: np.ndarray, columns: int) -> grids.Picture:
         if not self.subject.is_image:

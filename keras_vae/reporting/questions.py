@@ -71,14 +71,15 @@ def _respond(explorer: "Explorer", request: Request) -> Response:
     asked = request.get_json(silent=True)
     if not isinstance(asked, dict):
         raise BadRequest("A question is a JSON object.")
-    condition = asked.get("condition")
+    condition, temperature = asked.get("condition"), asked.get("temperature", 0)
     if name == "decode":
         u = _asked(asked, "u")
         columns = len(u) if isinstance(u, list) else 1
-        png = explorer.picture(u, condition, columns)
+        png = explorer.picture(u, condition, columns, temperature)
         return Response(png, mimetype="image/png")
     if name == "walk":
-        gif = explorer.walk(_asked(asked, "a"), _asked(asked, "b"), condition)
+        a, b = _asked(asked, "a"), _asked(asked, "b")
+        gif = explorer.walk(a, b, condition, temperature=temperature)
         return Response(gif, mimetype="image/gif")
     if name == "draw":
         u = explorer.draw(_asked(asked, "source"), condition)

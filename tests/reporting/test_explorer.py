@@ -10,11 +10,11 @@ import threading
 import keras
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 from werkzeug.serving import make_server
 from werkzeug.test import Client
 
-from keras_vae import CVAE, M1M2, M2
+from keras_vae import CVAE, M1M2, M2, HierarchicalVAE
 from keras_vae.reporting import plots
 from keras_vae.reporting.explorer import Explorer, application
 from keras_vae.reporting.runs import load_run
@@ -170,6 +170,68 @@ def test_the_page_takes_over_the_condition_of_either_example(explorer, browser):
             assert browser.ask("condition") == conditions[expected]
             shown = json.loads(browser.ask("$('condition').value"))
             assert shown == conditions[expected]
+
+
+def test_a_temperature_is_for_hierarchies_alone(explorer):
+    with pytest.raises(ValueError, match="temperature"):
+        explorer.picture(LATENT, explorer.state["condition"], temperature=0.5)
+
+
+@pytest.fixture(scope="module")
+def hierarchy(tmp_path_factory):
+    """The explorer of a hierarchy that never trained."""
+    folder = tmp_path_factory.mktemp("hierarchy")
+    x = np.random.default_rng(0).integers(0, 256, (12, *SHAPE[:2]), np.uint8)
+    np.savez(folder / "data.npz", x_train=x, x_test=x)
+    config = {"dataset": str(folder / "data.npz"), "binarize": "none", "seed": 0}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "metrics.json").write_text("{}")
+    keras.utils.set_random_seed(0)
+    model = HierarchicalVAE(2, SHAPE, groups=(1, 1), group_channels=2, width=4, seed=0)
+    model.ensure_built()
+    model.save(folder / "model.keras")
+    return Explorer(load_run(folder))
+
+
+def test_the_temperature_moves_what_is_below_the_top(hierarchy):
+    def pixels(**options):
+        with Image.open(io.BytesIO(hierarchy.picture(LATENT, **options))) as image:
+            return np.asarray(image).astype(int)
+
+    means, warm = pixels(), pixels(temperature=1.0)
+    assert np.any(warm != means)
+    np.testing.assert_array_equal(pixels(temperature=1.0), warm)
+    np.testing.assert_array_equal(pixels(temperature=0), means)
+
+
+def test_equal_latents_have_equal_noise_so_that_a_walk_does_not_flicker(hierarchy):
+    gif = hierarchy.walk(LATENT[0], LATENT[0], steps=4, temperature=1.0)
+    with Image.open(io.BytesIO(gif)) as image:
+        frames = [np.asarray(f.convert("RGB")) for f in ImageSequence.Iterator(image)]
+    for frame in frames:
+        np.testing.assert_array_equal(frame, frames[0])
+
+
+@pytest.mark.parametrize("temperature", [-0.1, 1.5, True, "hot", None, [1]])
+def test_what_is_no_temperature_is_refused(hierarchy, temperature):
+    with pytest.raises(ValueError, match="temperature"):
+        hierarchy.picture(LATENT, temperature=temperature)
+
+
+@pytest.mark.slow
+def test_the_page_has_a_switch_for_the_temperature_of_a_hierarchy(hierarchy, browser):
+    with serving(hierarchy) as address:
+        browser.open(address)
+        browser.until("document.body.dataset.ready")
+        assert not browser.ask("$('temperature-row').hidden")
+        before = browser.ask("Number($('picture').dataset.number)")
+        browser.ask(
+            "($('temperature').value = 0.5, "
+            "$('temperature').dispatchEvent(new Event('input')))"
+        )
+        browser.until(f"Number($('picture').dataset.number) > {before}")
+        assert browser.ask("temperature") == 0.5
+        assert browser.ask("$('trouble').hidden")
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ const STEPS = 11; // of the way that is shown whole
 let run; // what the server says of the run, see `Explorer.state`
 let u = [];
 let condition = null;
+let temperature = 0; // of the levels below the top, in hierarchies
 let ends = []; // places in `run.examples`: start, then end
 let chosen = null; // the condition for all of a way; null: each half has its end's
 let sliders = []; // by the order of `run.sliders`
@@ -60,7 +61,7 @@ async function show(what) {
     changed = false;
     const began = performance.now();
     try {
-      const response = await ask("decode", { u: [u], condition });
+      const response = await ask("decode", { u: [u], condition, temperature });
       await put(response, $("picture"), $("save-picture"));
       const time = Math.round(performance.now() - began);
       $("time").textContent = `(${time} ms)`;
@@ -80,6 +81,7 @@ function latent() {
 
 function saveLatent() {
   const content = { run: run.name, z: latent(), standard_deviations: u, condition };
+  if (run.hierarchical) content.temperature = temperature;
   const text = JSON.stringify(content, null, 2);
   $("save-latent").href = `data:application/json,${encodeURIComponent(text)}`;
 }
@@ -335,12 +337,12 @@ function walkTo(t) {
 async function showWay() {
   if (ends.length < 2) return;
   const steps = Array.from({ length: STEPS }, (_, k) => k / (STEPS - 1));
-  const way = { u: steps.map(between), condition: steps.map(conditionAt) };
+  const way = { u: steps.map(between), condition: steps.map(conditionAt), temperature };
   const [a, b] = [way.u[0], way.u[STEPS - 1]];
   try {
     await put(await ask("decode", way), $("way"));
     const given = [conditionAt(0), conditionAt(1)];
-    await put(await ask("walk", { a, b, condition: given }), $("save-walk"));
+    await put(await ask("walk", { a, b, condition: given, temperature }), $("save-walk"));
   } catch (error) {
     trouble(error);
   }
@@ -385,6 +387,16 @@ function startCondition() {
   });
 }
 
+function startTemperature() {
+  $("temperature-row").hidden = !run.hierarchical;
+  $("temperature").addEventListener("input", () => {
+    temperature = Number($("temperature").value);
+    $("temperature-value").textContent = temperature.toFixed(2);
+    show();
+  });
+  $("temperature").addEventListener("change", showWay);
+}
+
 async function draw(source) {
   playing = false;
   try {
@@ -409,6 +421,7 @@ async function start() {
     : "From the posterior of an example chosen at random";
   u = run.centre.map(() => 0);
   startCondition();
+  startTemperature();
   sliders = run.sliders.map(makeSlider);
   $("sliders").append(...sliders.map(({ row }) => row));
   startMap();
