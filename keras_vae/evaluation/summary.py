@@ -344,7 +344,7 @@ def table(metrics: dict[str, Any]) -> str:
     if metrics.get("prior_far", 0.0) > FEW:
         apart = metrics.get("prior_aggregate_kl", 0.0) > _MOMENTS_APART
         flat = "kl_per_dimension" in metrics
-        rescaled = "--rescale_latents, " if apart and flat else ""
+        rescaled = "--prior flow, --rescale_latents, " if apart and flat else ""
         lines.append(
             f"Warning: {metrics['prior_far']:.0%} of the prior's draws fall where no "
             "example's z lies, so samples may look like none. Try generate.py "

@@ -222,7 +222,7 @@ class VampPrior(Mixture):
         super().__init__(components, **kwargs)
         self.data_shape = None if data_shape is None else tuple(data_shape)
         self.condition = condition
-        self._fixed_parts: tuple[np.ndarray, ...] | None = None
+        self._fixed_parts: tuple[Any, ...] | None = None
 
     def set_examples(
         self, data_shape: tuple[int, ...], condition: tf.TensorSpec | None
@@ -262,8 +262,7 @@ class VampPrior(Mixture):
     def parts(self, posterior: Posterior | None) -> tuple[tf.Tensor, ...]:
         """Returns log 1/K, and the posteriors of the pseudo-inputs."""
         if self._fixed_parts is not None:
-            log_weights, means, log_vars = map(tf.constant, self._fixed_parts)
-            return log_weights, means, log_vars
+            return tuple(map(tf.convert_to_tensor, self._fixed_parts))
         if posterior is None:
             raise invalid_argument(
                 "posterior",
@@ -278,8 +277,12 @@ class VampPrior(Mixture):
     @contextlib.contextmanager
     def fixed(self, posterior: Posterior) -> Iterator[None]:
         """Inside, the components are constants: what is exported needs no encoder."""
-        # As arrays, which are constants of a graph and no inputs of it.
-        self._fixed_parts = tuple(part.numpy() for part in self.parts(posterior))
+        parts = self.parts(posterior)
+        if (
+            tf.executing_eagerly()
+        ):  # arrays are constants of a graph, tensors its inputs
+            parts = tuple(part.numpy() for part in parts)
+        self._fixed_parts = parts
         try:
             yield
         finally:

@@ -17,9 +17,9 @@ def pictures(folder, count=50, side=32, mode="RGB"):
 def test_colour_pictures_get_convolutions_and_their_own_likelihood(tmp_path):
     config = TrainConfig.resolve({"dataset": pictures(tmp_path / "few")})
     assert (config.encoder, config.likelihood) == ("conv", MIXTURE)
-    assert config.rescale_latents
+    assert config.prior == "flow"
     updates = config.epochs * -(-50 // config.batch_size)
-    assert 1_500 < updates < 2_500
+    assert 800 < updates < 1_200
     assert config.epochs / config.image_every < 20
     assert TrainConfig.resolve({"dataset": "patches"}).epochs < config.epochs
 
@@ -40,6 +40,8 @@ def test_a_preset_of_hierarchies_fits_number_and_size_of_pictures(tmp_path):
     "given",
     [
         {"likelihood": "gaussian"},
+        {"rescale_latents": True, "prior": "standard_normal"},
+        {"prior": "gaussian_mixture", "prior_components": 9},
         {"encoder": "resnet", "latent_dim": 8, "epochs": 2, "batch_size": 5},
         {"model": "hvae", "kl_schedule": "constant", "finest_stride": 4},
     ],
