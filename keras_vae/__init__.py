@@ -44,6 +44,8 @@ _HOME = {
     "DiscretizedLogistic": "probability.likelihoods",
     "DiscretizedLogisticMixture": "probability.likelihoods",
     "load_model": "loading",
+    "from_preset": "presets",
+    "list_presets": "presets",
     "load": "data.datasets",
     "batches": "data.pipeline",
 }

@@ -35,25 +35,48 @@ def load_model(
         ValueError: If the file is not there, cannot be read, or holds another model.
     """
     place = _file_of(os.fspath(path))
+    advice = "Take it from the run again, or train anew."
+    return read(place, checked_objects(custom_objects), compile, advice)
+
+
+def checked_objects(custom_objects: Any) -> dict[str, Any]:
+    """Returns a user's own classes and functions by name.
+
+    Raises:
+        ValueError: If it is no dictionary.
+    """
     if custom_objects is not None and not isinstance(custom_objects, Mapping):
         raise invalid_argument(
             "custom_objects",
             "a dictionary of classes and functions by name",
             received=f"a {type(custom_objects).__name__}",
         )
+    return dict(custom_objects or {})
+
+
+def read(place: str, objects: dict[str, Any], compile: bool, advice: str) -> Any:
+    """Returns the model of a `.keras` file, or of a folder with the same in it.
+
+    Args:
+        place: The file or the folder.
+        objects: Classes and functions by name.
+        compile: Bring the optimizer back too.
+        advice: What to do where it is damaged, as a sentence.
+
+    Raises:
+        ValueError: If it cannot be read or holds another model.
+    """
     import keras
 
     register()
     try:
         model = keras.saving.load_model(
-            place,
-            custom_objects=dict(custom_objects or {}),
-            compile=compile,
-            safe_mode=True,
+            place, custom_objects=objects, compile=compile, safe_mode=True
         )
     # A file that is cut off or made by another version can raise nearly anything.
     except Exception as error:
-        raise ValueError(f"{place} cannot be loaded: {_reason(error)}") from error
+        reason = _reason(error, advice)
+        raise ValueError(f"{place} cannot be loaded: {reason}") from error
     if not hasattr(model, "data_shape") or not hasattr(model, "latent_dim"):
         raise ValueError(
             f"{place} is not a model of keras_vae but {type(model).__name__}: name the "
@@ -96,7 +119,7 @@ def _file_of(place: str) -> str:
     return place
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, advice: str) -> str:
     """Says why a file could not be loaded and what to do."""
     text = str(error).strip()
     if "safe_mode=False" in text:
@@ -115,5 +138,5 @@ def _reason(error: Exception) -> str:
     first = (text.splitlines() or [type(error).__name__])[0]
     return (
         f"{one_line(first).rstrip('.')}. It is cut off, damaged or not of this "
-        "version: take it from the run again, or train anew."
+        f"version. {advice}"
     )

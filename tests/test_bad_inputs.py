@@ -69,6 +69,8 @@ METHODS = {
         "condition",
         lambda m: m.sample(3, condition=[1, 2, 3]),
     ),
+    "a preset of other weights": ("dtype", lambda m: m.to_preset("new", dtype="half")),
+    "a preset with no card": ("card", lambda m: m.to_preset("new", card=3)),
     "decode another shape": ("z", lambda m: m.decode(Z[:, :1])),
     "decode one z": ("z", lambda m: m.decode(Z[0])),
     "decode text": ("z", lambda m: m.decode(np.full((3, 2), "a"))),
@@ -134,6 +136,12 @@ DATA = {
     "a model that is not there": ("path", lambda: keras_vae.load_model("gone.keras")),
     "a model of a folder": ("path", lambda: keras_vae.load_model(".")),
     "a model from a network": ("path", lambda: keras_vae.load_model("hf://a/b")),
+    "a preset that is not there": ("preset", lambda: keras_vae.from_preset("gone")),
+    "a number as preset": ("preset", lambda: keras_vae.from_preset(3)),
+    "a preset with a list of classes": (
+        "custom_objects",
+        lambda: keras_vae.from_preset("digits", custom_objects=[3]),
+    ),
     "a configuration with NaN": ("--beta", lambda: TrainConfig(beta=NAN)),
     "a configuration with text": ("--epochs", lambda: TrainConfig(epochs="3")),
 }

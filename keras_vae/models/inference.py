@@ -22,6 +22,7 @@ from keras_vae.models.terms import (
     sum_over_dims,
 )
 from keras_vae.noise import RowNoise, as_tensor
+from keras_vae.presets import to_preset
 from keras_vae.probability.distributions import interpolate_latents, nearer_end
 
 ADAPT_EXAMPLES = 10_000  # examples that `adapt` reads where reading is slow
@@ -259,6 +260,15 @@ class Inference(ChunkedTrainer):
     ) -> None:
         """Writes the model for other programs; see `keras_vae.export.export`."""
         export(self, path, format, calibration)
+
+    def to_preset(
+        self,
+        folder: str | os.PathLike[str],
+        card: str | None = None,
+        dtype: str = "float32",
+    ) -> None:
+        """Writes the model as a folder; see `keras_vae.presets.to_preset`."""
+        to_preset(self, folder, card, dtype)
 
     def check_examples(self, x: Any) -> None:
         """Raises a ValueError where the model cannot be trained on examples."""
