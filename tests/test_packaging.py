@@ -94,10 +94,11 @@ def test_a_wheel_says_what_it_is(distributions):
     assert about["Version"] == keras_vae.__version__
     assert about["License-Expression"] == "Apache-2.0"
     assert about["Summary"] and about["Keywords"]
-    assert about["Requires-Python"] == PROJECT["project"]["requires-python"]
+    versions = PROJECT["project"]["requires-python"].split(",")
+    assert set(about["Requires-Python"].split(",")) == set(versions)
     assert set(about.get_all("Provides-Extra")) >= {"explore", "gpu", "hub", "onnx"}
     assert len(about.get_all("Classifier")) == len(PROJECT["project"]["classifiers"])
-    assert "variational" in about.get_payload()  # the README
+    assert about.get_payload().startswith("# keras_vae")  # the README
 
 
 @pytest.mark.slow

@@ -198,7 +198,7 @@ def test_without_the_package_of_the_hub_it_says_what_to_install(monkeypatch):
         ("config.json", lambda content: b"[]"),
         ("config.json", lambda content: b'{"epochs": 3}'),
         ("config.json", lambda content: b"\xff\xfe"),
-        ("config.json", lambda content: content.replace(b'"VAE"', b'"WAVE"')),
+        ("config.json", lambda content: content.replace(b"VAE", b"WAVE")),
         ("model.weights.h5", lambda content: None),
         ("model.weights.h5", lambda content: content[: len(content) // 2]),
         ("model.weights.h5", lambda content: b""),
