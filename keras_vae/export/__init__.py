@@ -34,7 +34,7 @@ def export(
         model: A built `VAE`.
         path: A folder; one that is there is replaced once the new one is complete.
         format: A name in `FORMATS`.
-        calibration: For `litert`, examples as `fit` takes them, or the pair of them and
+        calibration: For `litert`, an array of examples, or the pair of it and
             their condition: weights and activations are 8-bit integers then, on scales
             that suit these examples. None keeps float32.
 

@@ -56,10 +56,16 @@ class _Calibration:
     """What the functions are called with to see the range of their values."""
 
     def __init__(self, model: Any, given: Any) -> None:
-        x, condition = given if isinstance(given, tuple) else (given, None)
+        pair = isinstance(given, tuple | list) and len(given) == 2
+        x, condition = given if pair else (given, None)
+        shape = getattr(x, "shape", ())
+        if len(shape) != 1 + len(model.data_shape) or not shape[0]:
+            raise invalid_argument(
+                "calibration",
+                "an array of examples, or the pair of one and their condition",
+                received=f"{type(x).__name__} of shape {tuple(shape)}",
+            )
         x = np.asarray(x)[:_MOST]
-        if not len(x):
-            raise invalid_argument("calibration", "at least one example", given)
         if condition is not None:
             condition = np.asarray(condition)[:_MOST]
         z_mean, z_log_var = model.posterior(x, condition)

@@ -17,7 +17,6 @@ from keras_vae.naming import lookup
 from keras_vae.networks import limit
 
 _KEEPING = 2.0  # at first a step keeps sigmoid(2) = 0.88 of z
-_FIRST = keras.initializers.VarianceScaling(0.01, "fan_avg", "uniform")
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
@@ -109,8 +108,10 @@ class AutoregressiveNetwork(keras.layers.Layer):
         self.first = MaskedDense(order, hidden, **of)
         self.of_context = keras.layers.Dense(self.width, use_bias=False, **of)
         self.second = MaskedDense(hidden, hidden, **of)
+        # Made here: an initialiser has its seed from when it is made.
+        small = keras.initializers.VarianceScaling(0.01, "fan_avg", "uniform")
         self.last = MaskedDense(
-            hidden, order * 2, strict=True, kernel_initializer=_FIRST, **of
+            hidden, order * 2, strict=True, kernel_initializer=small, **of
         )
         wide = (None, self.width)
         limit.count(context_shape[-1] * self.width)
@@ -250,9 +251,12 @@ class PlanarFlow(Flow):
             u, w, b = step[..., :size], step[..., size:-1], step[..., -1]
             product = tf.reduce_sum(w * u, axis=-1)
             # m of appendix A.1; the 1e-6 keeps the logarithm below finite.
-            slope = tf.nn.softplus(product) + 1e-6
-            square = tf.maximum(tf.reduce_sum(w * w, axis=-1), 1e-12)
-            u += ((slope - 1.0 - product) / square)[..., tf.newaxis] * w
+            wanted = tf.nn.softplus(product) + 1e-6
+            square = tf.reduce_sum(w * w, axis=-1)
+            move = (wanted - 1.0 - product) / tf.maximum(square, 1e-12)
+            u += move[..., tf.newaxis] * w
+            # Where w is all but 0 nothing moves u, and the slope stays 1 + w'u.
+            slope = tf.where(square > 1e-12, wanted, 1.0 + product + move * square)
             h = tf.tanh(tf.reduce_sum(w * z, axis=-1) + b)
             z += u * h[..., tf.newaxis]
             # 1 + (1 - h^2) w'u, where w'u = slope - 1.

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_vae import VAE, HierarchicalVAE
+from keras_vae import CVAE, VAE, GaussianMixture, HierarchicalVAE
 from keras_vae.evaluation.agreement import agreement, prior_agreement
 
 RNG = np.random.default_rng(0)
@@ -36,6 +36,17 @@ def test_it_is_measured_of_models(kind):
     found = prior_agreement(kind(latent_dim=2, input_shape=(4, 4, 1), seed=0), x)
     assert found["prior_radius"] == pytest.approx(np.sqrt(np.pi / 2), rel=0.3)
     assert np.isfinite(list(found.values())).all()
+
+
+def test_a_conditional_model_is_held_against_the_prior_it_has():
+    x = RNG.integers(0, 2, (30, 4, 4, 1)).astype(np.float32)
+    y = np.arange(30) % 3
+    model = CVAE(2, (4, 4, 1), num_classes=3, prior=GaussianMixture(2), seed=0)
+    model.ensure_built()
+    model.prior.means.assign(np.full((2, 2), 5.0, np.float32))
+    found = prior_agreement(model, x, y)
+    assert found["prior_radius"] == pytest.approx(7.1, rel=0.1)
+    assert found["prior_far"] > 0.9
 
 
 def test_what_is_not_finite_has_no_measure():

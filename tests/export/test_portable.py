@@ -182,6 +182,22 @@ def test_only_litert_takes_examples_to_calibrate_by(tmp_path, format):
         export(make("vae"), tmp_path / "out", format, calibration=examples())
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        lambda: tf.data.Dataset.from_tensors(np.zeros((2, *SHAPE), np.float32)),
+        lambda: np.zeros((0, *SHAPE)),
+        lambda: np.zeros(SHAPE),
+        lambda: 5,
+    ],
+    ids=["a dataset", "no examples", "one example", "a number"],
+)
+def test_what_is_no_array_of_examples_is_refused(tmp_path, given):
+    with pytest.raises(ValueError, match="calibration"):
+        export(make("vae"), tmp_path / "out", "litert", calibration=given())
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_the_converter_refuses_is_one_sentence_and_leaves_what_was_there(
     tmp_path,
 ):

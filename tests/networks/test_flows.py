@@ -189,3 +189,29 @@ def test_flows_compute_in_float32_under_a_policy_of_half_precision() -> None:
 def test_a_number_of_steps_that_is_none_is_refused(steps) -> None:
     with pytest.raises(ValueError, match="`posterior_flows`"):
         make_flow("iaf", 2, steps)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-7, 1e-3])
+def test_a_planar_step_whose_w_is_next_to_nothing_moves_volumes_by_nothing(scale):
+    flow = PlanarFlow(2, steps=3)
+    z = tf.constant([[0.3, -0.7]])
+    context = tf.fill([1, flow.context_size], scale)
+    _, log_det = flow(z, context)
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        out, _ = flow(z, context)
+    jacobian = np.asarray(tape.batch_jacobian(out, z))[0]
+    expected = np.linalg.slogdet(jacobian.astype(np.float64))[1]
+    np.testing.assert_allclose(log_det, [expected], atol=1e-5)
+
+
+def test_steps_of_iaf_start_apart_and_by_the_seed_that_is_set():
+    def kernels():
+        keras.utils.set_random_seed(3)
+        flow = InverseAutoregressiveFlow(3, steps=2)
+        flow.build((None, 3))
+        return [network.last.kernel.numpy() for network in flow.networks]
+
+    first, second = kernels()
+    assert np.any(first != second)
+    np.testing.assert_array_equal(kernels()[0], first)
