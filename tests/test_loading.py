@@ -46,6 +46,7 @@ NUMBERS = {
     "batch_norm": {"batch_norm": True},
     "beta": {"beta": 2.0},
     "capacity": {"capacity": 3.0, "model": "capacity_vae"},
+    "confidence": {"confidence": 0.8, "model": "m2"},
     "dropout": {"dropout": 0.2},
     "free_bits": {"free_bits": 0.1},
     "gamma": {"gamma": 3.0, "model": "dip_vae"},
@@ -71,6 +72,11 @@ ELSEWHERE |= {"num_labels"}
 
 # Classes that no file names, since their base or their model makes them.
 MADE_BY_MODELS = {
+    "keras_vae>AffineCoupling",
+    "keras_vae>AutoregressiveNetwork",
+    "keras_vae>InverseAutoregressiveFlow",
+    "keras_vae>MaskedDense",
+    "keras_vae>PlanarFlow",
     "keras_vae>Prior",
     "keras_vae>ConditionalNormal",
     "keras_vae>PositionBias",
