@@ -58,12 +58,12 @@ class _Calibration:
     def __init__(self, model: Any, given: Any) -> None:
         pair = isinstance(given, tuple | list) and len(given) == 2
         x, condition = given if pair else (given, None)
-        shape = getattr(x, "shape", ())
+        shape = tuple(getattr(x, "shape", ()))
         if len(shape) != 1 + len(model.data_shape) or not shape[0]:
             raise invalid_argument(
                 "calibration",
                 "an array of examples, or the pair of one and their condition",
-                received=f"{type(x).__name__} of shape {tuple(shape)}",
+                received=f"{type(x).__name__} of shape {shape}",
             )
         x = np.asarray(x)[:_MOST]
         if condition is not None:
