@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_vae.data.checks import one_line
+from keras_vae.data.checks import first_line
 from keras_vae.errors import invalid_argument
 
 _REGISTERING = ("engine.optimizers", "models", "networks", "probability")
@@ -135,8 +135,6 @@ def _reason(error: Exception, advice: str) -> str:
             "keras.saving.register_keras_serializable before loading, or give it, as "
             f"in custom_objects={{{unknown[2]!r}: {unknown[2]}}}."
         )
-    first = (text.splitlines() or [type(error).__name__])[0]
     return (
-        f"{one_line(first).rstrip('.')}. It is cut off, damaged or not of this "
-        f"version. {advice}"
+        f"{first_line(error)}. It is cut off, damaged or not of this version. {advice}"
     )

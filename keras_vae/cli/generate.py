@@ -355,9 +355,8 @@ def load_onnx(request: Request) -> Generator:
             os.fspath(file), providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # whatever a damaged file makes of the parser
-        raise ValueError(
-            f"--onnx: {file} cannot be loaded: {first_line(error)}."
-        ) from (None)
+        reason = first_line(error)
+        raise ValueError(f"--onnx: {file} cannot be loaded: {reason}.") from None
     inputs = {each.name: each for each in session.get_inputs()}
     outputs = {each.name: each for each in session.get_outputs()}
     if "noise" not in inputs or set(outputs) != {"x"}:

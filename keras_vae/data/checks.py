@@ -226,6 +226,12 @@ def one_line(error: Any) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
+def first_line(error: Exception) -> str:
+    """Returns the first line of what it says, as part of one sentence."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return one_line(lines[0]).rstrip(".")
+
+
 def _lines(path: str) -> list[str]:
     try:
         return Path(path).read_text().splitlines()

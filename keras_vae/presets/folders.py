@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_vae import files
-from keras_vae.data.checks import one_line
+from keras_vae.data.checks import first_line
 from keras_vae.errors import invalid_argument
 from keras_vae.loading import checked_objects, read
 from keras_vae.naming import lookup, nearest
@@ -148,10 +148,7 @@ def _fetched(name: str) -> Path:
             repo_id=repository, allow_patterns=wanted
         )
     except Exception as error:  # of the hub, of the network, of the disk
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ValueError(
-            f"{name} cannot be fetched: {one_line(first).rstrip('.')}."
-        ) from error
+        raise ValueError(f"{name} cannot be fetched: {first_line(error)}.") from error
     return Path(folder)
 
 

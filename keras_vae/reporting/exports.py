@@ -48,7 +48,7 @@ def export_run(
     if int8:
         split = run.examples("train", _CALIBRATION)
         condition = None if run.model.infers_condition else run.condition(split)
-        calibration = split.x[:] if condition is None else (split.x[:], condition)
+        calibration = split.x if condition is None else (split.x, condition)
     run.model.export(place, format, calibration)
     size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
     names = ", ".join(sorted(file.name for file in place.iterdir()))
