@@ -31,6 +31,19 @@ def pytest_collection_finish(session):
         strategies.logical_cpus(LOGICAL_CPUS)
 
 
+@pytest.fixture(autouse=True)
+def _operations_as_they_were():
+    """Ends what a run with `deterministic` begins for the whole process.
+
+    Keras compiles nothing with XLA while it lasts. TensorFlow has no public name.
+    """
+    yield
+    if "tensorflow" in sys.modules:
+        from tensorflow.python.framework import config
+
+        config.disable_op_determinism()
+
+
 @pytest.fixture
 def run_python(tmp_path):
     """Runs Python in a process of its own, in an empty folder, and returns the result.

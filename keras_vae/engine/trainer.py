@@ -110,18 +110,14 @@ class ChunkedTrainer(SingleBatches):
             jit_compile=jit_compile,
             auto_scale_loss=auto_scale_loss,
         )
+        if jit_compile is True and not (self.jit_compile or run_eagerly):
+            raise _no_xla("Keras compiles no step while operations are deterministic")
         self._steps_per_call = steps_per_call
         self.accumulate_steps = microbatches
 
     def _check_xla(self, jit_compile: Any) -> None:
         if jit_compile is True and not self.supports_jit:
-            raise invalid_argument(
-                "jit_compile",
-                f"False, since XLA cannot compile the steps of this "
-                f"{type(self).__name__}",
-                jit_compile,
-                advice="Leave it out.",
-            )
+            raise _no_xla(f"XLA cannot compile the steps of this {type(self).__name__}")
 
     def _checked_microbatches(self, accumulate_steps: Any) -> int:
         """Returns their number if a batch can be cut into as many."""
@@ -371,6 +367,12 @@ class ChunkedTrainer(SingleBatches):
             size = checked_batch_size(batch_size)
             x = pipeline.batches(x, batch_size=size, shuffle=False, repeat=False)
         return super().predict(x, **kwargs)
+
+
+def _no_xla(why: str) -> ValueError:
+    return invalid_argument(
+        "jit_compile", f"False, since {why}", True, advice="Leave it out."
+    )
 
 
 def _warn_without_effect(argument: str, value: Any) -> None:

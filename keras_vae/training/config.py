@@ -422,6 +422,11 @@ class TrainConfig(RunOptions, ModelOptions):
                 "--stretch_schedule has no effect with --learning_rate_schedule "
                 f"{self.learning_rate_schedule}: leave it out."
             )
+        if name == "jit_compile" and self.deterministic:
+            return (
+                "--jit_compile has no effect with --deterministic, with which XLA "
+                "compiles nothing: leave one of them out."
+            )
         return super().unused(name)
 
     @property

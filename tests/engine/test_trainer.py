@@ -406,3 +406,13 @@ def test_mixed_precision_gives_finite_float32_losses(grey):
         figures["reconstruction_loss"] + figures["kl_loss"], rel=1e-6
     )
     assert figures["loss"] == pytest.approx(-np.mean(vae.elbo(x)), rel=1e-4)
+
+
+def test_xla_with_deterministic_operations_is_refused():
+    vae = with_dropout()
+    tf.config.experimental.enable_op_determinism()
+    with (
+        pytest.warns(UserWarning, match="jit_compile"),
+        pytest.raises(ValueError, match="`jit_compile`"),
+    ):
+        vae.compile(jit_compile=True)

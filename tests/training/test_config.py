@@ -87,6 +87,7 @@ def test_a_preset_leaves_out_what_the_model_does_not_use(monkeypatch):
         ({"prior_flows": 5}, "--prior to flow"),
         ({"posterior_flows": 5}, "--posterior to iaf or planar"),
         ({"model": "wae", "posterior_flows": 5}, "vae, iwae, beta_vae, cvae"),
+        ({"jit_compile": True, "deterministic": True}, "leave one of them out"),
         ({"layer_order": "split"}, "without --batch_norm and --dropout"),
         ({"likelihood_scale": 0.1}, "--likelihood to gaussian_fixed"),
         ({"likelihood_components": 5}, "--likelihood to discretized_logistic_mixture"),
