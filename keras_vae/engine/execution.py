@@ -23,6 +23,7 @@ from keras_vae.engine.batch_check import BatchCheck, nothing_refused
 from keras_vae.engine.divergence import diagnosis
 from keras_vae.engine.given import without_optionals
 from keras_vae.engine.model import StepModel
+from keras_vae.engine.optimizers import fused_updates
 
 _AUTO_SECONDS = 0.25  # what a call should last; calls stay below half a second
 _AUTO_GROWTH = 8  # how much longer than the last call the next may be
@@ -238,7 +239,8 @@ class StepFunction:
                 running = [tf.identity(variable.value) for variable in averages]
                 with tf.control_dependencies(_tensors(batch)):
                     made.assign_add(1)
-                strategy.run(step_on, args=(batch,))
+                with fused_updates(model.optimizers):
+                    strategy.run(step_on, args=(batch,))
                 if trains:
                     sound = model.step.value > before
                     if not sound:  # what is not finite has not been used

@@ -74,7 +74,8 @@ class ChunkedTrainer(SingleBatches):
 
         Args:
             optimizer: A name or a `keras.optimizers.Optimizer`; "adam" is
-                `keras_vae.Adam`.
+                `keras_vae.Adam`. Keras' own `Adam`, `AdamW` and `SGD` are as fast: in
+                training they update by the same kind of kernel.
             loss: Not taken: the model has its own.
             loss_weights: Not taken either.
             metrics: Not taken: the terms of the loss are reported.

@@ -1,4 +1,4 @@
-"""The fused Adam against Keras' own."""
+"""Fused kernels against Keras' own updates."""
 
 import keras
 import numpy as np
@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import keras_vae
 from keras_vae.engine import strategies
+from keras_vae.engine.optimizers import fused_updates
 
 STEPS = 20
 SHAPES = [(3, 4), (4,), ()]
@@ -29,13 +30,14 @@ def variables(dtype="float32"):
     ]
 
 
-def trained(optimizer, dtype="float32"):
+def trained(optimizer, dtype="float32", fused=False):
     """Returns the weights and the optimizer's state after some steps."""
     weights = variables(dtype)
     optimizer.build(weights)
     step = tf.function(optimizer.apply)
-    for grads in gradients(dtype):
-        step(grads)
+    with fused_updates([optimizer] if fused else []):
+        for grads in gradients(dtype):
+            step(grads)
     return [w.numpy() for w in [*weights, *optimizer.variables]]
 
 
@@ -44,7 +46,9 @@ def kernels(optimizer, gradient):
     weight = keras.Variable(np.ones((3,)), dtype=gradient.dtype.name)
     optimizer.build([weight])
     graph = tf.function(lambda: optimizer.apply([gradient])).get_concrete_function()
-    return {op.type for op in graph.graph.get_operations()}
+    definition = graph.graph.as_graph_def()
+    bodies = [definition.node, *(f.node_def for f in definition.library.function)]
+    return {node.op for body in bodies for node in body}
 
 
 @pytest.mark.parametrize(
@@ -105,21 +109,113 @@ def test_the_fused_kernel_is_used_where_it_holds():
     assert fused not in kernels(keras_vae.Adam(), tf.ones((3,), tf.float64))
 
 
+OWN = [
+    (keras.optimizers.Adam, {}),
+    (keras.optimizers.Adam, {"clipnorm": 0.5, "weight_decay": 0.1, "use_ema": True}),
+    (keras.optimizers.Adam, {"gradient_accumulation_steps": 3, "amsgrad": True}),
+    (keras.optimizers.AdamW, {"weight_decay": 0.1, "global_clipnorm": 1.0}),
+    (keras.optimizers.SGD, {}),
+    (keras.optimizers.SGD, {"momentum": 0.9}),
+    (keras.optimizers.SGD, {"momentum": 0.9, "nesterov": True}),
+]
+
+
+@pytest.mark.parametrize(("kind", "options"), OWN)
+def test_keras_own_optimizers_are_fused_with_the_same_result(kind, options):
+    rate = keras.optimizers.schedules.ExponentialDecay(0.01, 5, 0.5)
+    found = trained(kind(rate, **options), fused=True)
+    expected = trained(kind(rate, **options))
+    assert len(found) == len(expected)
+    for mine, reference in zip(found, expected, strict=True):
+        np.testing.assert_allclose(mine, reference, rtol=2e-5, atol=1e-7)
+
+
+def test_keras_own_optimizers_are_fused_where_the_kernel_holds_and_nowhere_else():
+    class Subclass(keras.optimizers.Adam):
+        pass
+
+    def fused(optimizer, gradient=None):
+        found = []
+        for within in ([optimizer], []):
+            with fused_updates(within):
+                gradient = tf.ones((3,)) if gradient is None else gradient
+                used = kernels(optimizer, gradient)
+            found.append(any(name.startswith("ResourceApply") for name in used))
+        assert not found[1], "it stays fused"
+        return found[0]
+
+    adam, sgd = keras.optimizers.Adam, keras.optimizers.SGD
+    assert fused(adam()) and fused(keras.optimizers.AdamW())
+    assert fused(sgd()) and fused(sgd(momentum=0.9))
+    assert fused(keras.optimizers.LossScaleOptimizer(adam()))
+    assert not fused(adam(amsgrad=True))
+    assert not fused(adam(), tf.ones((3,), tf.float64))
+    assert not fused(keras.optimizers.RMSprop())
+    assert not fused(Subclass())
+
+
+def vae(optimizer):
+    keras.utils.set_random_seed(0)
+    model = keras_vae.VAE(2, (4, 4, 1), seed=0)
+    model.compile(optimizer)
+    return model
+
+
+def fitted(optimizer, x):
+    model = vae(optimizer)
+    model.fit(x, batch_size=4, epochs=2, verbose=0)
+    return model
+
+
+def test_an_optimizer_of_the_user_trains_fused_and_stays_as_it_was(tmp_path):
+    x = np.random.default_rng(0).random((10, 4, 4, 1), np.float32)
+    optimizer = keras.optimizers.Adam(0.01)
+    names = set(vars(optimizer))
+    config = keras.saving.serialize_keras_object(optimizer)
+    model = fitted(optimizer, x)
+    assert model.optimizer is optimizer and type(optimizer) is keras.optimizers.Adam
+    assert int(optimizer.iterations.numpy()) == 6
+    assert keras.saving.serialize_keras_object(optimizer) == config
+    added = set(vars(optimizer)) - names
+    assert "update_step" not in added
+    # The same kernel gives the same bits.
+    for mine, fused in zip(
+        model.get_weights(), fitted(keras_vae.Adam(0.01), x).get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(mine, fused)
+    model.save(tmp_path / "model.keras")
+    loaded = keras_vae.load_model(tmp_path / "model.keras")
+    assert type(loaded.optimizer) is keras.optimizers.Adam
+    for each in (model, loaded):
+        each.fit(x, batch_size=4, verbose=0)
+    for mine, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, other)
+
+
+def test_an_optimizer_is_as_it_was_after_an_error():
+    optimizer = keras.optimizers.Adam(0.01)
+    with pytest.raises(KeyError), fused_updates([optimizer]):
+        raise KeyError("of a step")
+    assert "update_step" not in vars(optimizer)
+
+
+@pytest.mark.parametrize("kind", [keras_vae.Adam, keras.optimizers.Adam])
 @pytest.mark.parametrize("replicas", [2, 4])
-def test_replicas_sum_their_gradients_and_stay_equal(replicas):
+def test_replicas_sum_their_gradients_and_stay_equal(replicas, kind):
     strategy = strategies.mirrored(replicas)
     with strategy.scope():
         weights = variables()
-        optimizer = keras_vae.Adam(0.01)
+        optimizer = kind(0.01)
         optimizer.build(weights)
 
     @tf.function
     def step(grads):
-        strategy.run(lambda: optimizer.apply([g / replicas for g in grads]))
+        with fused_updates([optimizer]):
+            strategy.run(lambda: optimizer.apply([g / replicas for g in grads]))
 
     for grads in gradients():
         step(grads)
-    expected = trained(keras_vae.Adam(0.01))
+    expected = trained(kind(0.01))
     for weight, reference in zip(weights, expected, strict=False):
         copies = strategy.experimental_local_results(weight.value)
         assert len(copies) == replicas
