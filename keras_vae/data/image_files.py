@@ -16,7 +16,7 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 """The files of a folder that are examples, in any case of letters."""
 
 _OTHER_ENDINGS = (".webp", ".tif", ".tiff", ".jp2", ".avif", ".heic", ".ppm", ".pgm")
-_FORMATS = ("PNG", "JPEG", "BMP", "GIF")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF")
 _GREY_MODES = ("1", "L", "LA", "I;16", "I")
 _COLOUR_MODES = ("P", "PA", "RGB", "RGBA", "CMYK")
 
@@ -119,7 +119,7 @@ def _header(path: str) -> _Header:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise DataError(f"dataset: {path!r} is no regular file; remove it.")
-        with Image.open(path, formats=_FORMATS) as image:
+        with Image.open(path, formats=FORMATS) as image:
             mode, kind = image.mode, image.format
             grey = mode in _GREY_MODES
             if not grey and mode not in _COLOUR_MODES:

@@ -5,6 +5,7 @@ WSGI application around it; `explore` runs it on this machine. The page itself i
 `pages/` and takes nothing from any network.
 """
 
+import base64
 import contextlib
 import functools
 import math
@@ -23,6 +24,8 @@ from matplotlib.colors import to_hex
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from keras_vae.naming import shortened
+from keras_vae.reporting import uploads
+from keras_vae.reporting.conditions import Conditions
 from keras_vae.reporting.drawings import at_ends
 from keras_vae.reporting.questions import application
 from keras_vae.reporting.runs import Run, load_run
@@ -51,9 +54,8 @@ class Explorer:
     """What can be asked about a run's latent space.
 
     Latents are given as `u`, in standard deviations from the centre of the prior: z =
-    centre + u unit, see `Subject`. A condition is `{"label": 3}` or, where it is no
-    label, `{"example": 5}`, that of the example of this number; None without. Where
-    there are several latents, it may be a list with one for each.
+    centre + u unit, see `Subject`. A condition is a name, see `Conditions`. Where there
+    are several latents, it may be a list with one for each.
 
     Of a hierarchy u is the top; the groups below follow the prior, at a temperature
     from 0, its means, to 1, always with the same noise.
@@ -72,7 +74,8 @@ class Explorer:
         self._seeds = np.random.default_rng()
         self._fitted = getattr(run.model, "aggregate", None) is not None
         self._lock = threading.Lock()
-        start = self._condition_of(0)
+        self._conditions = Conditions(subject)
+        start = self._conditions.of(self._rows[0])
         for count in (1, 2):  # compiles, so that the first slider moves at once
             self.picture(np.zeros((count, subject.latent_dim)), start)
 
@@ -94,13 +97,15 @@ class Explorer:
             "sliders": [{"dim": dim, "weight": float(weights[dim])} for dim in dims],
             "centre": subject.centre.tolist(),
             "unit": subject.unit.tolist(),
-            "examples": self._examples(),
+            "examples": [self.example(int(row)) for row in self._rows],
             "map": self._map(),
             "sources": [*sources, "aggregate"],
             "fitted": self._fitted,
             "hierarchical": self._is_hierarchical,
-            "condition": self._condition_of(0),
-            "conditions": self._labels() if self._is_labelled() else None,
+            "images": subject.is_image,
+            "most_bytes": uploads.MOST_BYTES,
+            "condition": self._conditions.of(self._rows[0]),
+            "conditions": self._conditions.labels(),
         }
 
     def picture(
@@ -169,7 +174,7 @@ class Explorer:
         subject, model = self.subject, self._model
         seed = tf.constant(self._seeds.integers(2**31 - 1, size=2), tf.int32)
         with self._lock:
-            given = model.check_condition(self._condition(condition, 1), 1)
+            given = model.check_condition(self._conditions.arrays(condition, 1), 1)
             if source == "prior":
                 z = model.prior_sample(1, seed, given)[0, : subject.latent_dim]
             elif self._fitted:
@@ -179,8 +184,7 @@ class Explorer:
                 row = self._seeds.integers(len(mean))
                 noise = self._seeds.standard_normal(subject.latent_dim)
                 z = mean[row] + np.exp(0.5 * log_var[row]) * noise
-        u = (np.asarray(z, np.float64) - subject.centre) / subject.unit
-        return [float(value) for value in u]
+        return self._in_units(z)
 
     def thumbnails(self) -> bytes:
         """Returns the examples to pick from, one below the other, as a PNG."""
@@ -191,22 +195,74 @@ class Explorer:
 
     # Examples and the map.
 
-    def _examples(self) -> list[dict[str, Any]]:
+    def example(self, row: Any) -> dict[str, Any]:
+        """Returns name, number, u and condition of a held-out example.
+
+        Raises:
+            ValueError: If there is none of this number.
+        """
+        row = self._checked_row(row)
         subject = self.subject
-        classes = subject.shown_classes
-        names = [
-            f"example {row}"
-            if classes is None or classes[row] < 0
+        name, classes = f"example {row}", subject.shown_classes
+        if classes is not None and classes[row] >= 0:
             # A dash tells the class from the number of the example.
-            else f"{subject.names[classes[row]]} \N{EN DASH} example {row}"
-            for row in self._rows
-        ]
-        u = (subject.z[self._rows] - subject.centre) / subject.unit
-        conditions = [self._condition_of(place) for place in range(len(self._rows))]
-        return [
-            {"name": name, "u": list(map(float, row)), "condition": condition}
-            for name, row, condition in zip(names, u, conditions, strict=True)
-        ]
+            name = f"{subject.names[classes[row]]} \N{EN DASH} {name}"
+        return {
+            "name": name,
+            "row": row,
+            "u": self._in_units(subject.z[row]),
+            "condition": self._conditions.of(row),
+        }
+
+    def original(self, row: Any) -> bytes:
+        """Returns a held-out example as a PNG, drawn as `picture` draws.
+
+        Raises:
+            ValueError: If there is none of this number.
+        """
+        row = self._checked_row(row)
+        return self._png(self.subject.examples.x[row : row + 1])
+
+    def upload(
+        self, content: bytes, condition: Any = None, swap: Any = False
+    ) -> dict[str, Any]:
+        """Encodes an image of the user's.
+
+        Args:
+            content: Of the file, see `uploads.example`.
+            condition: See the class; for models that do not find it in the image.
+            swap: Whether black becomes white.
+
+        Returns:
+            u, condition, the example that was made of it as a PNG in base64
+            ("original"), and in words how it was made ("note").
+
+        Raises:
+            ValueError: If it cannot be read or the condition is none of this model.
+        """
+        with self._lock:
+            x, note = uploads.example(content, self.subject.run, bool(swap))
+            condition, given = self._conditions.of_upload(x, condition)
+            z = self._model.posterior(x, given)[0][0, : self.subject.latent_dim]
+            return {
+                "u": self._in_units(z),
+                "condition": condition,
+                "original": base64.b64encode(self._png(x)).decode(),
+                "note": note,
+            }
+
+    def _in_units(self, z: Any) -> list[float]:
+        u = (np.asarray(z, np.float64) - self.subject.centre) / self.subject.unit
+        return [float(value) for value in u]
+
+    def _checked_row(self, row: Any) -> int:
+        most = len(self.subject.examples) - 1
+        whole = isinstance(row, int) and not isinstance(row, bool)
+        if not whole or not 0 <= row <= most:
+            raise ValueError(
+                f"row: expected an integer from 0 to {most}, got {shortened(row)}."
+            )
+        return int(row)
 
     def _map(self) -> dict[str, Any]:
         subject = self.subject
@@ -221,6 +277,7 @@ class Explorer:
         return {
             "outside": int(len(points) - inside.sum()),
             "points": np.round(points, 4).tolist(),
+            "rows": rows.tolist(),
             "classes": known.tolist(),
             "colors": colors,
             "names": [] if classes is None else list(subject.names),
@@ -229,48 +286,6 @@ class Explorer:
             "labels": [_plain(label) for label in subject.map.labels],
             "limits": [list(map(float, limit)) for limit in subject.map_limits],
         }
-
-    # Conditions.
-
-    def _is_labelled(self) -> bool:
-        given = self.subject.condition
-        return given is not None and np.issubdtype(given.dtype, np.integer)
-
-    def _labels(self) -> list[dict[str, Any]]:
-        known = self.subject.run.data.label_names or ()
-        count = getattr(self._model.condition, "num_classes", len(known))
-        return [
-            {"label": label, "name": known[label] if label < len(known) else str(label)}
-            for label in range(count)
-        ]
-
-    def _condition_of(self, place: int) -> dict[str, int] | None:
-        given = self.subject.condition
-        if given is None:
-            return None
-        if self._is_labelled():
-            return {"label": int(given[self._rows[place]])}
-        return {"example": place}
-
-    def _condition(self, condition: Any, n: int) -> Any:
-        """Returns the rows of a condition that the page named, or of one for each."""
-        given = self.subject.condition
-        if given is None:
-            return None
-        if isinstance(condition, list) and len(condition) == n:
-            return np.concatenate([self._condition(one, 1) for one in condition])
-        match condition:
-            case {"label": bool()} | {"example": bool()}:
-                pass
-            case {"label": int(label)} if self._is_labelled():
-                if 0 <= label < len(self._labels()):
-                    return np.full(n, label, np.int32)
-            case {"example": int(place)} if 0 <= place < len(self._rows):
-                row = self._rows[place]
-                return np.repeat(given[row : row + 1], n, axis=0)
-        raise ValueError(
-            f"condition: expected one of this model, got {shortened(condition)}."
-        )
 
     # Decoding and drawing.
 
@@ -293,7 +308,7 @@ class Explorer:
     def _decode(self, u: Any, condition: Any, temperature: Any = 0.0) -> np.ndarray:
         values, scale = self._checked(u), self._checked_temperature(temperature)
         z = (self.subject.centre + values * self.subject.unit).astype(np.float32)
-        given = self._condition(condition, len(z))
+        given = self._conditions.arrays(condition, len(z))
         if scale:
             # One by one, since noise is by row and all have that of the first.
             rows = [
@@ -321,6 +336,9 @@ class Explorer:
     @property
     def _is_hierarchical(self) -> bool:
         return hasattr(self._model, "latent_groups")
+
+    def _png(self, x: np.ndarray) -> bytes:
+        return picture_files.encode_png(self._drawn(x, 1))
 
     def _drawn(self, x: np.ndarray, columns: int) -> grids.Picture:
         if not self.subject.is_image:

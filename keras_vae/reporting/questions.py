@@ -4,15 +4,29 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from werkzeug.exceptions import BadRequest, HTTPException, NotFound, SecurityError
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    NotFound,
+    RequestEntityTooLarge,
+    SecurityError,
+)
 from werkzeug.wrappers import Request, Response
 
 from keras_vae.reporting import pages
+from keras_vae.reporting.uploads import MOST_BYTES
 
 if TYPE_CHECKING:
     from keras_vae.reporting.explorer import Explorer
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+_FILES = (
+    "explorer.html",
+    "explorer.css",
+    "explorer.js",
+    "explorer_examples.js",
+    "explorer_map.js",
+)
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 
 
@@ -31,7 +45,8 @@ def application(explorer: "Explorer", host: str = "127.0.0.1") -> Callable[..., 
     def answer(environ: Any, start_response: Any) -> Any:
         request = Request(environ)
         request.trusted_hosts = trusted
-        request.max_content_length = 2**22
+        upload = request.path == "/upload"
+        request.max_content_length = MOST_BYTES if upload else 2**22
         try:
             _ = request.host  # raises where it is not trusted
             response = _respond(explorer, request)
@@ -39,6 +54,9 @@ def application(explorer: "Explorer", host: str = "127.0.0.1") -> Callable[..., 
             response = Response(str(error), 400)
         except RecursionError:
             response = Response("The question is nested too deeply.", 400)
+        except RequestEntityTooLarge:
+            most = f"{MOST_BYTES / 2**20:.0f} MiB" if upload else "4 MiB"
+            response = Response(f"It is larger than {most}; choose a smaller one.", 413)
         except SecurityError:
             response = Response("This page answers on this machine only.", 400)
         except HTTPException as error:
@@ -61,16 +79,30 @@ def _respond(explorer: "Explorer", request: Request) -> Response:
             return Response(json.dumps(explorer.state), mimetype="application/json")
         if name == "thumbnails":
             return Response(explorer.thumbnails(), mimetype="image/png")
-        if name in ("explorer.html", "explorer.css", "explorer.js"):
+        if name == "original":
+            row = request.args.get("row", "")
+            png = explorer.original(int(row) if row.isdecimal() else row)
+            return Response(png, mimetype="image/png")
+        if name in _FILES:
             kind = _TYPES[name.rpartition(".")[2]]
             return Response(pages.read(name), mimetype=kind)
         raise NotFound("There is nothing here.")
-    # A page from elsewhere cannot send JSON here without asking, and is refused then.
-    if request.method != "POST" or not request.is_json:
+    if request.method == "POST":
+        return _answer(explorer, name, request)
+    raise BadRequest("A question is a POST of JSON.")
+
+
+def _answer(explorer: "Explorer", name: str, request: Request) -> Response:
+    # A page from elsewhere cannot send these types here without asking, and is refused
+    # then.
+    if name == "upload" and request.mimetype == "application/octet-stream":
+        asked = _object(request.args.get("question", "{}"))
+        condition, swap = asked.get("condition"), asked.get("swap", False)
+        made = explorer.upload(request.get_data(), condition, swap)
+        return Response(json.dumps(made), mimetype="application/json")
+    if not request.is_json:
         raise BadRequest("A question is a POST of JSON.")
-    asked = request.get_json(silent=True)
-    if not isinstance(asked, dict):
-        raise BadRequest("A question is a JSON object.")
+    asked = _object(request.get_data(as_text=True))
     condition, temperature = asked.get("condition"), asked.get("temperature", 0)
     if name == "decode":
         u = _asked(asked, "u")
@@ -81,10 +113,23 @@ def _respond(explorer: "Explorer", request: Request) -> Response:
         a, b = _asked(asked, "a"), _asked(asked, "b")
         gif = explorer.walk(a, b, condition, temperature=temperature)
         return Response(gif, mimetype="image/gif")
-    if name == "draw":
-        u = explorer.draw(_asked(asked, "source"), condition)
-        return Response(json.dumps({"u": u}), mimetype="application/json")
+    if name in ("draw", "example"):
+        if name == "draw":
+            found = {"u": explorer.draw(_asked(asked, "source"), condition)}
+        else:
+            found = explorer.example(_asked(asked, "row"))
+        return Response(json.dumps(found), mimetype="application/json")
     raise NotFound("There is nothing here.")
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        asked = json.loads(text)
+    except ValueError:
+        asked = None
+    if not isinstance(asked, dict):
+        raise BadRequest("A question is a JSON object.")
+    return asked
 
 
 def _asked(asked: dict[str, Any], name: str) -> Any:

@@ -201,6 +201,13 @@ class Browser:
         self.driver.get("about:blank")  # else only a fragment might change
         self.driver.get(address)
 
+    def prefer(self, scheme):
+        """Has pages in a "light" or "dark" scheme from here on."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.driver.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": features}
+        )
+
     def ask(self, expression, *arguments):
         """Returns the value of JavaScript, in which `arguments` are known."""
         return self.driver.execute_script(f"return {expression}", *arguments)

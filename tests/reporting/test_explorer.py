@@ -126,6 +126,32 @@ def test_what_is_no_condition_is_refused(explorer, condition):
         explorer.picture(LATENT, condition)
 
 
+def png(seed):
+    """An image file of the model's size."""
+    buffer = io.BytesIO()
+    pixels = np.random.default_rng(seed).integers(0, 256, SHAPE[:2], np.uint8)
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def test_an_upload_has_the_label_that_is_chosen_or_the_half_that_it_shows(explorer):
+    start = explorer.state["condition"]
+    first, second = (explorer.upload(png(seed), start) for seed in (1, 2))
+    if "label" in start:
+        other = explorer.upload(png(1), {"label": 2})
+        assert first["condition"] == start and other["condition"] == {"label": 2}
+        assert first["u"] != other["u"]  # q(z|x,c)
+        with pytest.raises(ValueError, match="condition: "):
+            explorer.upload(png(1), {"label": 99})
+        return
+    pictures = {explorer.picture(LATENT, made["condition"]) for made in (first, second)}
+    assert len(pictures) == 2
+    for seed in range(40):
+        explorer.upload(png(seed))
+    with pytest.raises(ValueError, match="condition: "):  # the oldest are let go of
+        explorer.picture(LATENT, first["condition"])
+
+
 def test_draws_are_made_under_the_condition(explorer):
     u = explorer.draw("prior", explorer.state["condition"])
     assert len(u) == 2

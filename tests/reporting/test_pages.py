@@ -222,13 +222,130 @@ def test_a_button_draws_another_latent_each_time(page, source):
 
 
 @pytest.mark.parametrize("width", [390, 1280])
+def test_the_picture_stays_in_sight_wherever_one_is_on_the_page(
+    address, browser, width
+):
+    browser.open(address, width, height=700)
+    browser.until("document.body.dataset.ready")
+    browser.ask("$('examples').children[3].click()")  # an original is set beside
+    browser.until("!asking && $('original-picture').naturalWidth")
+    for place in ("#sliders input", "#map", "#file", "#examples", "#t"):
+        visible = browser.ask(
+            """(() => {
+              document.querySelector(arguments[0]).scrollIntoView({ block: "end" });
+              return ["picture", "original-picture"].every((id) => {
+                const box = $(id).getBoundingClientRect();
+                const at = (y) => document.elementFromPoint(box.x + box.width / 2, y);
+                return at(box.top + 4) === $(id) && at(box.bottom - 4) === $(id);
+              });
+            })()""",
+            place,
+        )
+        assert visible, place
+
+
+def test_a_point_of_the_map_shows_its_example_and_a_click_takes_its_latents(page):
+    from selenium.webdriver import ActionChains
+
+    k, row, x, y = page.ask(
+        """(() => {
+          const far = ([x, y]) => Math.hypot(x, y);
+          const k = run.map.points.reduce(
+            (best, point, k) => far(point) < far(run.map.points[best]) ? k : best, 0);
+          const [x, y] = inPixels(run.map.points[k]);
+          return [k, run.map.rows[k], x - $("map").width / 2, y - $("map").height / 2];
+        })()"""
+    )
+    box = page.driver.find_element("id", "map")
+    pointing = ActionChains(page.driver).move_to_element_with_offset(
+        box, round(x), round(y)
+    )
+    pointing.perform()
+    page.until("!$('pointed').hidden && $('pointed-picture').naturalWidth")
+    assert page.ask("$('pointed-name').textContent") == page.ask(f"nameOfPoint({k})")
+    pointing.click().perform()
+    page.until("!$('original').hidden && !asking")
+    assert f"example {row}" in page.ask("$('what').textContent")
+    assert page.ask("onPlane()") == pytest.approx(
+        page.ask("run.map.points[arguments[0]]", k), abs=1e-3
+    )
+    page.ask("$('map').focus()")
+    ActionChains(page.driver).send_keys("\ue014").perform()  # arrow to the right
+    assert page.ask("$('what').textContent") == "a place on the map"
+    page.until("$('original').hidden")
+
+
+def test_an_image_of_ones_own_is_reconstructed_with_the_original_beside(page, tmp_path):
+    field = page.driver.find_element("id", "file")
+    place = tmp_path / "mine <b>.png"
+    Image.effect_noise((90, 60), 80).save(place)
+    before = page.ask("run.examples.length")
+    field.send_keys(str(place))
+    page.until("run.examples.length > arguments[0] && !asking", before)
+    assert page.ask("!$('original').hidden && $('original-picture').naturalWidth > 0")
+    assert "90×60" in page.ask("$('own-note').textContent")
+    assert "mine <b>.png" in page.ask("$('what').textContent")
+    assert page.ask("[...u]") == pytest.approx(page.ask("run.examples.at(-1).u"))
+    # It is an end of a walk as any other.
+    shown_after(page, "$('examples').children[0].click()")
+    page.until("!$('way').hidden")
+    (tmp_path / "letter.png").write_text("no image")
+    field.send_keys(str(tmp_path / "letter.png"))
+    page.until("$('own-note').textContent.includes('not taken')")
+    assert page.ask("run.examples.length") == before + 1
+
+
+def test_the_strip_is_one_stop_for_the_tab_key_with_arrows_inside(page):
+    from selenium.webdriver import ActionChains, Keys
+
+    def press(*keys):
+        ActionChains(page.driver).send_keys(*keys).perform()
+        return page.ask("[...$('examples').children].indexOf(document.activeElement)")
+
+    page.ask("$('swap').focus()")
+    assert press(Keys.TAB) == 0
+    assert press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_LEFT) == 1
+    below = press(Keys.ARROW_DOWN)
+    assert below > 1
+    assert press(Keys.ARROW_UP) == press(Keys.ARROW_UP) == 1  # no further up
+    assert press(Keys.END) == page.ask("run.examples.length") - 1
+    press(Keys.ENTER)
+    page.until("$('examples').lastElementChild.ariaSelected === 'true'")
+    assert press(Keys.TAB) == -1
+    stops = page.ask("document.querySelectorAll('#examples [tabindex=\"0\"]').length")
+    assert stops == 1
+
+
+def test_the_pages_are_dark_where_the_system_is(report, address, browser):
+    for page in (address, report.as_uri()):
+        light = {}
+        for scheme in ("light", "dark"):
+            browser.prefer(scheme)
+            browser.open(page)
+            browser.until("document.body.dataset.ready || !document.scripts.length")
+            light[scheme] = browser.screenshot().mean()
+        browser.prefer("light")
+        assert light["light"] > 200
+        assert light["dark"] < 90
+
+
+def test_no_request_of_the_page_leaves_the_machine(page):
+    shown_after(page, "$('examples').children[3].click()")
+    asked = page.ask("performance.getEntriesByType('resource').map(({ name }) => name)")
+    own = page.ask("[location.origin, `blob:${location.origin}`, 'data:']")
+    assert len(asked) > 5
+    assert all(name.startswith(tuple(own)) for name in asked)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
 def test_the_pages_fit_a_phone_and_a_desk(report, address, browser, width):
     for page in (address, report.as_uri()):
         browser.open(page, width)
         browser.until("document.body.dataset.ready || !document.scripts.length")
         assert browser.fits()
         images = browser.ask(
-            "[...document.images].filter((image) => !image.hidden).map((image) =>"
+            "[...document.images].filter((image) => image.checkVisibility())"
+            ".map((image) =>"
             " [image.naturalWidth, image.getBoundingClientRect().right])"
         )
         assert all(natural > 0 and right <= width for natural, right in images)

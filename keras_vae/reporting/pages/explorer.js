@@ -4,14 +4,11 @@
 // number a dimension. Whatever a person does sets it, and `show` has it decoded.
 
 const $ = (id) => document.getElementById(id);
-const STEPS = 11; // of the way that is shown whole
 
 let run; // what the server says of the run, see `Explorer.state`
 let u = [];
 let condition = null;
 let temperature = 0; // of the levels below the top, in hierarchies
-let ends = []; // places in `run.examples`: start, then end
-let chosen = null; // the condition for all of a way; null: each half has its end's
 let sliders = []; // by the order of `run.sliders`
 let playing = false;
 
@@ -49,8 +46,10 @@ async function put(response, ...elements) {
 let asking = false;
 let changed = false;
 
-async function show(what) {
+// `what` says in words what is shown; an `original` is set beside it, null takes it away.
+async function show(what, original) {
   if (what !== undefined) $("what").textContent = what;
+  if (original !== undefined) showOriginal(original);
   sliders.forEach(placeSlider);
   placeMarker();
   saveLatent();
@@ -64,6 +63,10 @@ async function show(what) {
       const response = await ask("decode", { u: [u], condition, temperature });
       await put(response, $("picture"), $("save-picture"));
       const time = Math.round(performance.now() - began);
+      const { naturalWidth, naturalHeight } = $("picture");
+      const frame = document.querySelector(".frame");
+      frame.style.setProperty("--ratio", naturalWidth / naturalHeight);
+      frame.classList.toggle("broad", naturalWidth > 1.6 * naturalHeight);
       $("time").textContent = `(${time} ms)`;
       $("picture").dataset.time = time;
       $("picture").dataset.number = 1 + Number($("picture").dataset.number || 0);
@@ -73,6 +76,31 @@ async function show(what) {
     }
   }
   asking = false;
+}
+
+function showOriginal(original) {
+  $("original").hidden = !original;
+  if (!original) return;
+  $("original-picture").src = original.src;
+  $("original-picture").alt = `${original.name}, as it is in the data`;
+}
+
+// Whatever is begun anew ends what plays.
+function stop() {
+  playing = false;
+}
+
+// Takes the latents and the condition of an example, which is set beside.
+function take(example) {
+  stop();
+  u = [...example.u];
+  condition = example.condition;
+  placeCondition();
+  const top = run.hierarchical ? ", from its top level" : "";
+  show(`reconstruction of ${example.name}${top}`, {
+    src: example.src || `original?row=${example.row}`,
+    name: example.name,
+  });
 }
 
 function latent() {
@@ -107,12 +135,12 @@ function makeSlider({ dim, weight }) {
   input.id = `z${dim}`;
   const output = document.createElement("output");
   const share = document.createElement("span");
-  share.className = weight < 0.01 ? "weight faint" : "weight";
+  share.className = "weight";
   share.textContent = weight.toFixed(2);
   share.title = run.weight;
   row.append(name, input, output, share);
   input.addEventListener("input", () => {
-    playing = false;
+    stop();
     u[dim] = Number(input.value);
     show("a latent set by hand");
   });
@@ -123,250 +151,19 @@ function subscript(number) {
   return String(number).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
 }
 
-// The map: a plane through the latent space, z = origin + x axes[0] + y axes[1].
-
-const map = { canvas: null, points: null };
-
-function inPixels([x, y]) {
-  const [[left, right], [bottom, top]] = run.map.limits;
-  const { width, height } = map.canvas;
-  return [
-    ((x - left) / (right - left)) * width,
-    ((top - y) / (top - bottom)) * height,
-  ];
-}
-
-function onPlane() {
-  const z = latent();
-  const place = run.map.axes.map((axis) => {
-    const length = axis.reduce((sum, value) => sum + value * value, 0);
-    const along = axis.reduce((sum, v, dim) => sum + v * (z[dim] - run.map.origin[dim]), 0);
-    return along / length;
-  });
-  const [bottom, top] = run.map.limits[1];
-  return place.length === 2 ? place : [place[0], (bottom + top) / 2];
-}
-
-function goTo(place) {
-  playing = false;
-  const used = place.slice(0, run.map.axes.length);
-  u = u.map((_, dim) => {
-    const z = run.map.axes.reduce(
-      (sum, axis, k) => sum + axis[dim] * used[k], run.map.origin[dim]);
-    return (z - run.centre[dim]) / run.unit[dim];
-  });
-  show("a place on the map");
-}
-
-function drawMap() {
-  const { canvas } = map;
-  const scale = window.devicePixelRatio || 1;
-  canvas.width = canvas.clientWidth * scale;
-  canvas.height = canvas.clientHeight * scale;
-  map.points = document.createElement("canvas");
-  map.points.width = canvas.width;
-  map.points.height = canvas.height;
-  const pen = map.points.getContext("2d");
-  drawAxes(pen, scale);
-  pen.globalAlpha = 0.65;
-  const radius = (run.map.points.length > 800 ? 2 : 3) * scale;
-  run.map.points.forEach((point, row) => {
-    pen.fillStyle = run.map.colors[run.map.classes[row]] || "#949494";
-    const [x, y] = inPixels(point);
-    pen.beginPath();
-    pen.arc(x, y, radius, 0, 2 * Math.PI);
-    pen.fill();
-  });
-  placeMarker();
-}
-
-function drawAxes(pen, scale) {
-  const [horizontal, vertical] = run.map.limits;
-  pen.strokeStyle = "#eeeeee";
-  pen.fillStyle = "#888888";
-  pen.lineWidth = scale;
-  pen.font = `${11 * scale}px system-ui, sans-serif`;
-  const line = (from, to, text, dx, dy) => {
-    pen.beginPath();
-    pen.moveTo(...inPixels(from));
-    pen.lineTo(...inPixels(to));
-    pen.stroke();
-    const [x, y] = inPixels(from);
-    pen.fillText(text, x + dx * scale, y + dy * scale);
-  };
-  for (let k = 1; k < 8; k += 1) {
-    const x = horizontal[0] + (k / 8) * (horizontal[1] - horizontal[0]);
-    line([x, vertical[0]], [x, vertical[1]], x.toFixed(1).replace("-", "\u2212"), 3, -4);
-    if (run.map.axes.length < 2) continue;
-    const y = vertical[0] + (k / 8) * (vertical[1] - vertical[0]);
-    line([horizontal[0], y], [horizontal[1], y], y.toFixed(1).replace("-", "\u2212"), 3, -4);
-  }
-}
-
-function placeMarker() {
-  if (!map.points) return;
-  const pen = map.canvas.getContext("2d");
-  pen.clearRect(0, 0, map.canvas.width, map.canvas.height);
-  pen.drawImage(map.points, 0, 0);
-  const scale = window.devicePixelRatio || 1;
-  const ring = (x, y, radius, color, width) => {
-    pen.beginPath();
-    pen.arc(x, y, radius * scale, 0, 2 * Math.PI);
-    pen.strokeStyle = color;
-    pen.lineWidth = width * scale;
-    pen.stroke();
-  };
-  const [x, y] = inPixels(onPlane());
-  ring(x, y, 8, "#ffffff", 5);
-  ring(x, y, 8, "#111111", 2.5);
-}
-
-function placeOf(event) {
-  const box = map.canvas.getBoundingClientRect();
-  const [[left, right], [bottom, top]] = run.map.limits;
-  return [
-    left + ((event.clientX - box.left) / box.width) * (right - left),
-    top - ((event.clientY - box.top) / box.height) * (top - bottom),
-  ];
-}
-
-function startMap() {
-  map.canvas = $("map");
-  map.canvas.addEventListener("pointerdown", (event) => {
-    map.canvas.setPointerCapture(event.pointerId);
-    goTo(placeOf(event));
-  });
-  map.canvas.addEventListener("pointermove", (event) => {
-    if (event.buttons & 1) goTo(placeOf(event));
-  });
-  map.canvas.addEventListener("keydown", (event) => {
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-    if (!way) return;
-    event.preventDefault();
-    const step = (run.map.limits[0][1] - run.map.limits[0][0]) / 80;
-    goTo(onPlane().map((value, k) => value + way[k] * step));
-  });
-  const axes = run.map.axes.length === 2 ? ["→ ", "↑ "] : ["→ ", "rows: "];
-  $("map-x").textContent = axes[0] + run.map.labels[0];
-  $("map-y").textContent = axes[1] + run.map.labels[1];
-  const beyond = run.map.outside, count = run.map.points.length;
-  if (beyond) $("outside").textContent = ` ${beyond} of ${count} examples lie outside.`;
-  run.map.names.forEach((name, k) => {
-    const item = document.createElement("span");
-    item.textContent = name;
-    item.style.setProperty("--color", run.map.colors[k]);
-    $("legend").append(item);
-  });
-  new ResizeObserver(drawMap).observe(map.canvas);
-}
-
-// Walks.
-
-async function startExamples() {
-  const sheet = new Image();
-  sheet.src = "thumbnails";
-  await sheet.decode();
-  const count = run.examples.length;
-  const scale = Math.min(8, (46 * count) / sheet.naturalHeight, 80 / sheet.naturalWidth);
-  // Whole pixels, so that no example shows the edge of the next.
-  const height = Math.round((sheet.naturalHeight / count) * scale);
-  const width = Math.round(sheet.naturalWidth * scale);
-  run.examples.forEach(({ name }, place) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "example";
-    button.title = name;
-    button.setAttribute("role", "option");
-    button.setAttribute("aria-label", name);
-    Object.assign(button.style, {
-      boxSizing: "content-box",
-      width: `${width}px`,
-      height: `${height}px`,
-      backgroundImage: "url(thumbnails)",
-      backgroundSize: `${width}px ${height * count}px`,
-      backgroundPosition: `0 ${-place * height}px`,
-      imageRendering: scale < 1 ? "auto" : "pixelated",
-      backgroundOrigin: "content-box",
-      backgroundClip: "content-box",
-    });
-    button.addEventListener("click", () => pick(place));
-    $("examples").append(button);
-  });
-}
-
-async function pick(place) {
-  ends = ends.length === 1 ? [ends[0], place] : [place];
-  [...$("examples").children].forEach((button, k) => {
-    button.classList.toggle("start", k === ends[0]);
-    button.classList.toggle("end", ends.length === 2 && k === ends[1]);
-    button.setAttribute("aria-selected", ends.includes(k));
-  });
-  playing = false;
-  $("play").disabled = $("t").disabled = ends.length < 2;
-  $("way").hidden = $("save-walk").hidden = true;
-  chosen = null;
-  if (ends.length === 1) {
-    condition = run.examples[place].condition;
-    placeCondition();
-    u = [...run.examples[place].u];
-    show(`reconstruction of ${run.examples[place].name}`);
-    return;
-  }
-  walkTo(0);
-  showWay();
-}
-
-function between(t) {
-  const [a, b] = ends.map((place) => run.examples[place].u);
-  return a.map((value, dim) => (1 - t) * value + t * b[dim]);
-}
-
-function conditionAt(t) {
-  return chosen || run.examples[ends[t > 0.5 ? 1 : 0]].condition;
-}
-
-function walkTo(t) {
-  $("t").value = t;
-  $("t-value").textContent = `t = ${t.toFixed(2)}`;
-  u = between(t);
-  condition = conditionAt(t);
-  placeCondition();
-  return show(`t = ${t.toFixed(2)} of the way`);
-}
-
-async function showWay() {
-  if (ends.length < 2) return;
-  const steps = Array.from({ length: STEPS }, (_, k) => k / (STEPS - 1));
-  const way = { u: steps.map(between), condition: steps.map(conditionAt), temperature };
-  const [a, b] = [way.u[0], way.u[STEPS - 1]];
-  try {
-    await put(await ask("decode", way), $("way"));
-    const given = [conditionAt(0), conditionAt(1)];
-    await put(await ask("walk", { a, b, condition: given, temperature }), $("save-walk"));
-  } catch (error) {
-    trouble(error);
-  }
-}
-
-async function play() {
-  playing = !playing;
-  $("play").textContent = playing ? "Stop" : "Play";
-  let step = Math.round(Number($("t").value) * 100);
-  let direction = step >= 100 ? -1 : 1;
-  while (playing) {
-    await new Promise((resume) => setTimeout(resume, 30));
-    if (!playing) break;
-    step += 2 * direction;
-    if (step <= 0 || step >= 100) direction = -direction;
-    await walkTo(Math.min(Math.max(step, 0), 100) / 100);
-  }
-  $("play").textContent = "Play";
-}
-
 // Conditions and draws.
 
 function placeCondition() {
-  if (condition) $("condition").value = JSON.stringify(condition);
+  if (!condition) return;
+  const value = JSON.stringify(condition);
+  const known = [...$("condition").options].some((option) => option.value === value);
+  if (!known) $("condition").add(new Option(nameOfCondition(), value));
+  $("condition").value = value;
+}
+
+function nameOfCondition() {
+  if (condition.own !== undefined) return `that of your image ${condition.own + 1}`;
+  return `that of example ${condition.example}`;
 }
 
 function startCondition() {
@@ -374,7 +171,7 @@ function startCondition() {
   if (!condition) return;
   const choices = run.conditions
     ? run.conditions.map(({ label, name }) => [{ label }, name])
-    : run.examples.map(({ name }, example) => [{ example }, `that of ${name}`]);
+    : run.examples.map((example) => [example.condition, `that of ${example.name}`]);
   for (const [value, name] of choices) {
     $("condition").add(new Option(name, JSON.stringify(value)));
   }
@@ -398,10 +195,11 @@ function startTemperature() {
 }
 
 async function draw(source) {
-  playing = false;
+  stop();
   try {
     u = (await (await ask("draw", { source, condition })).json()).u;
-    show(source === "prior" ? "drawn from the prior" : "drawn from the aggregate posterior");
+    const name = source === "prior" ? "prior" : "aggregate posterior";
+    show(`drawn from the ${name}`, null);
   } catch (error) {
     trouble(error);
   }
@@ -426,19 +224,16 @@ async function start() {
   $("sliders").append(...sliders.map(({ row }) => row));
   startMap();
   $("centre").addEventListener("click", () => {
-    playing = false;
+    stop();
     u = u.map(() => 0);
-    show("the centre");
+    show("the centre", null);
   });
   for (const source of ["prior", "aggregate"]) {
     $(source).hidden = !run.sources.includes(source);
     $(source).addEventListener("click", () => draw(source));
   }
-  $("t").addEventListener("input", () => {
-    playing = false;
-    walkTo(Number($("t").value));
-  });
-  $("play").addEventListener("click", play);
+  startWalk();
+  startOwn();
   await Promise.all([startExamples(), show("the centre")]);
   document.body.dataset.ready = "yes";
 }
