@@ -117,6 +117,11 @@ def _bounds(
             group.name: float(kl[where].sum()) for group, where in groups.slices()
         }
         metrics["numbers_per_group"] = {group.name: group.size for group in groups}
+        each = list(metrics["kl_per_group"].values())
+        metrics["kl_per_resolution"] = {
+            name: sum(each[number] for number in numbers)
+            for name, numbers in groups.by_resolution().items()
+        }
     else:
         metrics["kl_per_dimension"] = kl.tolist()
     return metrics
@@ -336,6 +341,11 @@ def table(metrics: dict[str, Any]) -> str:
         lines += [
             f"  {name:<40}{kl:>12.2f} nats of {sizes[name]:,} numbers"
             for name, kl in metrics["kl_per_group"].items()
+        ]
+        lines += ["KL by resolution"]
+        lines += [
+            f"  {name:<40}{kl:>12.2f} nats"
+            for name, kl in metrics["kl_per_resolution"].items()
         ]
     for name, score in metrics.get("disentanglement", {}).items():
         chance = metrics["disentanglement_chance"][name]

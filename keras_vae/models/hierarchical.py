@@ -32,7 +32,14 @@ from keras_vae.probability.latents import (
 )
 
 _OPTIONS = dict.fromkeys(
-    ("activation", "initializer", "dropout", "normalization", "normalize_after")
+    (
+        "activation",
+        "initializer",
+        "dropout",
+        "normalization",
+        "normalize_after",
+        "block",
+    )
 )
 _NETWORKS = {"resnet": "residual blocks, of convolutions or of dense layers"}
 
@@ -191,6 +198,41 @@ class Hierarchy(VAE):
     def _decoded(self, h: tf.Tensor, lead: tf.Tensor, training: Any) -> tf.Tensor:
         shape = self.likelihood.params_shape(self.data_shape)
         return likelihood_params(self.decoder, h, lead, shape, training)
+
+    def interpolate(
+        self,
+        a: Any,
+        b: Any,
+        steps: int = 10,
+        spherical: bool = False,
+        condition: Any = None,
+        groups: int | None = None,
+    ) -> np.ndarray:
+        """As `VAE.interpolate`, in all of z or in its first groups alone.
+
+        Args:
+            a: One example, `input_shape`.
+            b: Another.
+            steps: Number of points, both ends included.
+            spherical: See `probability.distributions.interpolate_latents`.
+            condition: As for `VAE.interpolate`.
+            groups: How many groups walk from the top, as 1 for the top alone; those
+                below follow their prior's means, so that the ends are no
+                reconstructions. None: all.
+
+        Returns:
+            `(steps, *input_shape)`.
+
+        Raises:
+            ValueError: If steps is below 1, or there are not so many groups.
+        """
+        if groups is None:
+            return super().interpolate(a, b, steps, spherical, condition)
+        most = len(self.latent_groups)
+        count = int(in_range("groups", groups, 1, most, whole=True))
+        width = self.z_widths[count - 1]
+        z, given = self._between(a, b, steps, spherical, condition, width)
+        return self.decode(z, given)
 
     def kl_by_group(self, kl: tf.Tensor) -> tf.Tensor:
         """The KL of each group of latents, (batch, groups)."""
@@ -386,7 +428,10 @@ class HierarchicalVAE(Hierarchy):
         finest_stride: Pixels of x along each side for one of the finest maps, a power
             of 2.
         network_options: Those of `networks.Options` that all networks have: activation,
-            initializer, dropout, normalization, normalize_after.
+            initializer, dropout, normalization, normalize_after. And block: a function
+            from a Keras tensor, (batch, *sides, width), to one of the same shape, which
+            makes the layers that stand in place of each residual block; registered
+            with Keras, it is saved with the model.
         encoder: "resnet", or a `keras.Model` from examples to features for each level,
             the top first: (batch, width), (batch, height, width, channels), ...
         decoder: "resnet", or a `keras.Model` from the end of the path, (batch, *sides

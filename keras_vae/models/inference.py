@@ -158,6 +158,19 @@ class Inference(ChunkedTrainer):
         Raises:
             ValueError: If steps is below 1.
         """
+        z, given = self._between(a, b, steps, spherical, condition)
+        return self.decode(z, given)
+
+    def _between(
+        self,
+        a: Any,
+        b: Any,
+        steps: int,
+        spherical: bool,
+        condition: Any,
+        width: int | None = None,
+    ) -> tuple[np.ndarray, Any]:
+        """Returns z of a walk, its first `width` numbers, and what it is given."""
         in_range("steps", steps, 1, whole=True)
         first, last = np.asarray(a), np.asarray(b)
         if first.shape != last.shape:
@@ -167,11 +180,9 @@ class Inference(ChunkedTrainer):
                 received=f"shape {last.shape}",
             )
         given = self.check_condition(condition, 2)
-        means = self.encode(np.stack([first, last]), given)
+        means = self.encode(np.stack([first, last]), given)[:, :width]
         z = interpolate_latents(means[0], means[1], steps, spherical).numpy()
-        if given is not None:
-            given = given[nearer_end(steps).numpy()]
-        return self.decode(z, given)
+        return z, given if given is None else given[nearer_end(steps).numpy()]
 
     def elbo(
         self,

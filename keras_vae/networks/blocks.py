@@ -30,6 +30,7 @@ _MAX_FILTERS = 256
 
 _CONV = {1: keras.layers.Conv1D, 2: keras.layers.Conv2D}
 _TRANSPOSED = {1: keras.layers.Conv1DTranspose, 2: keras.layers.Conv2DTranspose}
+_CROPPING = {1: keras.layers.Cropping1D, 2: keras.layers.Cropping2D}
 
 
 class Options(TypedDict, total=False):
@@ -109,22 +110,30 @@ class Blocks:
         limit.count(x.shape[-1] * units)
         return keras.layers.Dense(units, **self._layer("dense", kwargs))(x)
 
-    def conv(self, x: Any, filters: int, strides: int = 1, **kwargs: Any) -> Any:
-        """A linear 3-tap convolution; a stride of 2 halves each side, rounding up."""
+    def conv(
+        self, x: Any, filters: int, strides: int = 1, taps: int = 3, **kwargs: Any
+    ) -> Any:
+        """A linear convolution; a stride of 2 halves each side, rounding up."""
         layer = _CONV[len(x.shape) - 2]
         kwargs = {"strides": strides, "padding": "same", **self._layer("conv", kwargs)}
-        return layer(filters, 3, **kwargs)(x)
+        return layer(filters, taps, **kwargs)(x)
 
-    def upsample(self, x: Any, filters: int, size: Sequence[int]) -> Any:
-        """The way back of a convolution of stride 2, to maps of exactly `size`."""
-        layer = _TRANSPOSED[len(size)]
-        kwargs = {
-            "strides": 2,
-            "padding": "same",
-            "output_padding": tuple(1 - side % 2 for side in size),
-            **self._layer("upsample", {}),
-        }
-        return layer(filters, 3, **kwargs)(x)
+    def upsample(self, x: Any, filters: int, size: Sequence[int], taps: int = 3) -> Any:
+        """The way back of a convolution of stride 2, to maps of exactly `size`.
+
+        With 4 taps each pixel is reached by as many of them; with 3, every other one by
+        1 and its neighbours by 2, which can draw checkerboards (Odena et al. 2016).
+        """
+        layer, odd = _TRANSPOSED[len(size)], [side % 2 for side in size]
+        kwargs = {"strides": 2, "padding": "same", **self._layer("upsample", {})}
+        if taps == 3:
+            kwargs["output_padding"] = tuple(1 - side for side in odd)
+        h = layer(filters, taps, **kwargs)(x)
+        if taps == 3 or not any(odd):
+            return h
+        margins = [(0, side) for side in odd]
+        crop, label = _CROPPING[len(size)], self._label("crop")
+        return crop(margins[0] if len(size) == 1 else margins, name=label)(h)
 
     def activate(self, x: Any) -> Any:
         """Normalisation, activation, dropout: what follows a linear layer."""

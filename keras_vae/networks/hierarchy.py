@@ -7,11 +7,12 @@ looked at, replaced and frozen.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
 
+from keras_vae.errors import invalid_argument
 from keras_vae.networks import limit
 from keras_vae.networks.blocks import Blocks, Options, checked_shape, checked_size
 from keras_vae.networks.conv import output_layer
@@ -19,6 +20,9 @@ from keras_vae.networks.layers import PositionBias
 
 MAX_COARSE_SIDE = 8
 """The longest side of the coarsest maps, by default."""
+
+Block = Callable[[Any], Any]
+"""From a Keras tensor, (batch, *sides, channels), to one of the same shape."""
 
 
 class GroupNetworks(NamedTuple):
@@ -87,6 +91,7 @@ def bottom_up(
     width: int = 32,
     finest_stride: int = 2,
     blocks_per_level: int = 2,
+    block: Block | None = None,
     **options: Any,
 ) -> keras.Model:
     """Returns a network from x to the features of each level, coarsest first.
@@ -97,6 +102,7 @@ def bottom_up(
         width: Channels of all features.
         finest_stride: As for `level_sizes`.
         blocks_per_level: Residual blocks on each level of maps.
+        block: What stands in their place; it is called once for each.
         **options: `networks.Options`.
 
     Returns:
@@ -112,7 +118,7 @@ def bottom_up(
         h = net.dense(x, width)
         for _ in sizes:
             for _ in range(blocks_per_level):
-                h = net.residual(h, net.dense)
+                h = _block(net, h, block)
             features.append(h)
         return keras.Model(x, features[::-1], name=net.name)
     h, sides = x, tuple(shape[:-1])
@@ -120,10 +126,10 @@ def bottom_up(
         h = net.conv(h, width)
     while len(features) < levels - 1:
         if sides != sizes[-1 - len(features)] or h is x:
-            h, sides = net.conv(h, width, strides=2), halved(sides)
+            h, sides = net.conv(h, width, strides=2, taps=4), halved(sides)
         if sides == sizes[-1 - len(features)]:
             for _ in range(blocks_per_level):
-                h = net.residual(h, net.conv)
+                h = _block(net, h, block)
             features.append(h)
     flat = keras.layers.Flatten(name=f"{net.name}_flatten")(net.activate(h))
     h = net.activate(net.dense(flat, 4 * width))
@@ -137,6 +143,7 @@ def group_networks(
     channels: int,
     *,
     width: int = 32,
+    block: Block | None = None,
     **options: Any,
 ) -> GroupNetworks:
     """Returns the networks of one group of latents.
@@ -146,6 +153,7 @@ def group_networks(
         size: Sides of its maps; () for a vector.
         channels: Numbers of z_l at each position.
         width: Channels of the top-down path and the bottom-up features.
+        block: What stands in place of the residual block behind z_l.
         **options: `networks.Options`.
     """
     h = keras.Input((*size, width), name=f"{name}_h")
@@ -167,7 +175,7 @@ def group_networks(
     merge = Blocks("", {**style, "name": f"{name}_merge"}, activation="silu")
     into = merge.dense(z, width, kernel_initializer="glorot_uniform")
     added = keras.layers.Add(name=f"{name}_add")([h, into])
-    merged = merge.residual(added, _linear(merge, size))
+    merged = _block(merge, added, block)
     merge_net = keras.Model([h, z], merged, name=merge.name)
     return GroupNetworks(prior_net, posterior_net, merge_net)
 
@@ -184,15 +192,16 @@ def up(
     next_size: tuple[int, ...],
     *,
     width: int = 32,
+    block: Block | None = None,
     **options: Any,
 ) -> keras.Model:
     """Returns a network from the top-down path of one level to that of the next."""
     net = Blocks("", {**_options(options), "name": name}, activation="silu")
     h = keras.Input((*size, width), name=f"{name}_h")
     if not next_size:
-        return keras.Model(h, net.residual(h, net.dense), name=name)
+        return keras.Model(h, _block(net, h, block), name=name)
     if size:
-        out = net.upsample(h, width, next_size)
+        out = net.upsample(h, width, next_size, taps=4)
     else:
         units = math.prod(next_size) * width
         limit.count(width * units)
@@ -219,6 +228,7 @@ def top_down_decoder(
     params_shape: tuple[int, ...],
     *,
     width: int = 32,
+    block: Block | None = None,
     **options: Any,
 ) -> keras.Model:
     """Returns the network from the end of the top-down path to the data.
@@ -227,12 +237,13 @@ def top_down_decoder(
         size: Sides of the finest maps; () for vectors.
         params_shape: Of the likelihood's parameters for one example.
         width: Channels of the top-down path.
+        block: What stands in place of its first residual block.
         **options: `networks.Options`.
     """
     shape = checked_shape("params_shape", params_shape)
     net = Blocks("decoder", _options(options), activation="silu")
     h = top = keras.Input((*size, width), name="h")
-    h = net.residual(h, _linear(net, size))
+    h = _block(net, h, block)
     if not size:
         head = keras.layers.Dense(
             shape[-1], kernel_initializer=net.last(), name="params"
@@ -243,7 +254,7 @@ def top_down_decoder(
     while sides[-1] != tuple(size):
         sides.append(halved(sides[-1]))
     for at in sides[-2::-1]:
-        h = net.upsample(net.activate(h), max(16, width // 2), at)
+        h = net.upsample(net.activate(h), max(16, width // 2), at, taps=4)
     params = net.output(output_layer(shape, net), net.activate(h))
     return keras.Model(top, params, name=net.name)
 
@@ -255,6 +266,20 @@ def _options(options: dict[str, Any]) -> Options:
 
 def _linear(net: Blocks, size: tuple[int, ...]) -> Any:
     return net.conv if size else net.dense
+
+
+def _block(net: Blocks, x: Any, block: Block | None) -> Any:
+    """A residual block, or what was given in its place."""
+    if block is None:
+        return net.residual(x, _linear(net, tuple(x.shape[1:-1])))
+    made = block(x)
+    if made.shape != x.shape:
+        raise invalid_argument(
+            "block",
+            f"a function from a Keras tensor to one of its shape, {x.shape}",
+            received=f"one that gives {made.shape}",
+        )
+    return made
 
 
 def _two(net: Blocks, x: Any, width: int, filters: int) -> Any:

@@ -48,6 +48,13 @@ class LatentGroups(tuple[LatentGroup, ...]):
         cut = tf.split(per_dimension, [group.size for group in self], axis=-1)
         return tf.stack([tf.reduce_sum(values, axis=-1) for values in cut], axis=-1)
 
+    def by_resolution(self) -> dict[str, list[int]]:
+        """The numbers of the groups of each resolution, such as "7x7", top first."""
+        found: dict[str, list[int]] = {}
+        for number, group in enumerate(self):
+            found.setdefault(group.name.partition("/")[0], []).append(number)
+        return found
+
     def slices(self) -> Iterator[tuple[LatentGroup, slice]]:
         """Yields each group and where it is in z."""
         first = 0

@@ -26,7 +26,9 @@ def kl_per_group(subject: Subject) -> Drawings:
     kl = [float(mean[where].sum()) for _, where in groups.slices()]
     names = [f"{group.name}\n{group.size:,} numbers" for group in groups]
     title = f"KL of each group of latents, {sum(kl):.1f} nats in all"
-    return {"kl_per_group": latents.group_bars(kl, names, title, "KL(q ‖ p), nats")}
+    by_resolution = groups.by_resolution()
+    label = "KL(q ‖ p), nats"
+    return {"kl_per_group": latents.group_bars(kl, names, title, label, by_resolution)}
 
 
 def levels(subject: Subject) -> Drawings:

@@ -4,7 +4,7 @@ A scatter lies in a plane: two latent dimensions, principal components, t-SNE. W
 one latent dimension spreads the examples out by `strip`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -335,7 +335,13 @@ def _draw_arrow(axes: Axes, ends: NDArray[np.float64]) -> list[str]:
     return [] if length > 8 else ["both ends of the arrow lie on one place"]
 
 
-def group_bars(kl: ArrayLike, names: Sequence[str], title: str, label: str) -> Figure:
+def group_bars(
+    kl: ArrayLike,
+    names: Sequence[str],
+    title: str,
+    label: str,
+    resolutions: Mapping[str, Sequence[int]],
+) -> Figure:
     """Draws the KL of each group of latents, from the top.
 
     Args:
@@ -343,13 +349,19 @@ def group_bars(kl: ArrayLike, names: Sequence[str], title: str, label: str) -> F
         names: Of the groups.
         title: What is shown.
         label: Of the axis along the bars, with unit.
+        resolutions: The numbers of the groups of each, which have one colour and whose
+            sums the legend gives.
     """
     values = np.asarray(kl, np.float64)
     figure = style.new_figure(6.0, float(np.clip(1.4 + 0.45 * len(values), 2.2, 14.0)))
     axes = figure.add_subplot()
     style.label_axes(axes, title, label, "")
     places = np.arange(len(values))
-    axes.barh(places, values, height=0.7, color=style.BLUE)
+    colors = palette.class_colors(len(resolutions))
+    for (name, groups), color in zip(resolutions.items(), colors, strict=True):
+        of, total = list(groups), values[list(groups)].sum()
+        axes.barh(of, values[of], 0.7, color=color, label=f"{name}: {total:.1f} nats")
+    axes.legend(fontsize=8, frameon=False, loc="best")
     axes.set_yticks(places, list(names), fontsize=8)
     axes.set_ylim(len(values) - 0.4, -0.6)
     axes.set_xlim(0.0, max(1.0, 1.12 * float(values.max(initial=0.0))))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vae import VAE, networks
+from keras_vae import VAE, HierarchicalVAE, networks
 from keras_vae.data.datasets import Split, load
 from keras_vae.evaluation import summary
 from keras_vae.evaluation.features import principal_components
@@ -67,6 +67,22 @@ def test_the_figures_are_those_of_evaluate_and_of_the_estimate(parts, metrics):
     assert 0 <= metrics["prior_far"] <= 1
     # Grey values under Bernoulli are no outcomes of it.
     assert not any("bits_per_dimension" in name for name in metrics)
+
+
+def test_the_kl_of_a_hierarchy_is_that_of_its_groups_and_resolutions(parts, features):
+    model = HierarchicalVAE(2, SHAPE, groups=(1, 2), width=4, seed=0)
+    model.ensure_built()
+    for weight in model.trainable_variables:  # at first each posterior is its prior
+        weight.assign_add(0.1 * np.ones(weight.shape))
+    fit_aggregate(model, parts[0].split.x)
+    options = {"num_importance_samples": 2, "features": features}
+    metrics = summary.evaluate(model, *parts, **options)
+    by_group = metrics["kl_per_group"]
+    assert sum(by_group.values()) == pytest.approx(metrics["kl_loss"], rel=1e-4)
+    maps = by_group["4x4/1"] + by_group["4x4/2"]
+    expected = {"top": by_group["top"], "4x4": maps}
+    assert metrics["kl_per_resolution"] == pytest.approx(expected)
+    assert f"{maps:.2f} nats" in summary.table(metrics)
 
 
 @pytest.mark.parametrize(

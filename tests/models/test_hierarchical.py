@@ -44,6 +44,7 @@ def test_z_is_laid_out_from_the_top(model):
     names = [(group.name, group.shape) for group in model.latent_groups]
     assert names == [("top", (2,)), ("4x4/1", (4, 4, 1)), ("4x4/2", (4, 4, 1))]
     assert model.z_dim == 2 + 16 + 16
+    assert model.latent_groups.by_resolution() == {"top": [0], "4x4": [1, 2]}
 
 
 @pytest.mark.parametrize(
@@ -258,6 +259,35 @@ def test_a_network_of_ones_own_takes_the_place_of_the_encoder(x):
     model.fit(x, epochs=1, verbose=0)
     with pytest.raises(ValueError, match="`encoder`"):
         made(groups=(1, 1), encoder=features(5))
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def scaled_block(h):
+    """A block of one's own, of vectors and of maps."""
+    return h + keras.layers.Dense(h.shape[-1])(keras.ops.tanh(h))
+
+
+def test_a_block_of_ones_own_takes_the_place_of_every_residual_block(x, tmp_path):
+    options = {"groups": (1, 1), "network_options": {"block": scaled_block}}
+    model, plain = stirred(made(**options)), made(groups=(1, 1))
+    assert model.count_params() < plain.count_params()
+    model.fit(x, epochs=1, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras_vae.load_model(tmp_path / "model.keras")
+    assert np.allclose(loaded.reconstruct(x), model.reconstruct(x), atol=1e-6)
+    flat = {"network_options": {"block": keras.layers.Flatten()}}
+    with pytest.raises(ValueError, match="`block`"):
+        made(**flat)
+
+
+def test_a_walk_in_the_top_leaves_the_rest_to_the_prior(model, x):
+    whole, top = (model.interpolate(x[0], x[1], 5, groups=n) for n in (3, 1))
+    assert np.array_equal(whole, model.interpolate(x[0], x[1], 5))
+    z = model.encode(x[:2])
+    assert np.allclose(top[[0, -1]], model.decode(z[:, :2]), atol=1e-6)
+    assert not np.allclose(top, whole, atol=1e-3)
+    with pytest.raises(ValueError, match="`groups`"):
+        model.interpolate(x[0], x[1], 5, groups=4)
 
 
 def test_a_large_sample_is_drawn_as_the_small_one_it_begins_with():
