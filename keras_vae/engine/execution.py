@@ -27,6 +27,7 @@ from keras_vae.engine.optimizers import fused_updates
 
 _AUTO_SECONDS = 0.25  # what a call should last; calls stay below half a second
 _AUTO_GROWTH = 8  # how much longer than the last call the next may be
+_UNKNOWN = 2**31 - 1  # steps of a pass whose end is where the data end
 
 
 class StepFunction:
@@ -72,7 +73,7 @@ class StepFunction:
         """Prepares for passes over the data.
 
         Args:
-            steps: Of a pass; None, not known: one step a call.
+            steps: Of a pass; None, not known: calls end where the data do.
             checked: Whether the data were checked whole, so that no batch need be.
         """
         self._steps, self._checked = steps, checked
@@ -166,18 +167,17 @@ class StepFunction:
         return int(self._made.numpy())
 
     def _next_chunk(self) -> int:
-        if self._left is None:
-            return 1
+        model, left = self._model, self._left
+        replicas = model.distribute_strategy.num_replicas_in_sync
+        if left is None:
+            # Replicas would have to agree where the data end.
+            left = 1 if replicas > 1 else _UNKNOWN
         wanted = (
             self._chunk
             if self._steps_per_execution == "auto"
             else int(self._steps_per_execution)
         )
-        model, left = self._model, self._left
-        if (
-            model.needs_global_batch
-            and model.distribute_strategy.num_replicas_in_sync > 1
-        ):
+        if model.needs_global_batch and replicas > 1:
             # Exchanged arrays must have one shape in all steps of a call, and the last
             # batch may be smaller.
             left = max(1, left - 1)

@@ -60,6 +60,7 @@ def training_feed(
     """
     checked = _checked_whole(model, x)
     if not is_array(x):
+        x = x if checked else _made_ahead(model, x)
         return Feed(x, y, sample_weight, steps_per_epoch, checked)
     y, weight = _checked_arrays(model, x, y, sample_weight)
     rows = model.rows_of_epoch(y)
@@ -82,6 +83,13 @@ def training_feed(
         )
 
     return Feed(batches_from(first), None, None, steps, checked, batches_from, first)
+
+
+def _made_ahead(model: StepModel, x: Any) -> Any:
+    """Returns a dataset whose next batches are made while a step is."""
+    # What is cut up for replicas is read ahead by TensorFlow.
+    alone = model.distribute_strategy.num_replicas_in_sync == 1
+    return x.prefetch(2) if isinstance(x, tf.data.Dataset) and alone else x
 
 
 def evaluation_feed(

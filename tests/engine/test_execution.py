@@ -156,11 +156,24 @@ def test_data_of_unknown_length_are_run_to_their_end(model, x):
         history = fit(
             vae, data, batch_size=None, validation_data=data, epochs=2, callbacks=[log]
         )
-    assert log.ends == [*range(7)] * 2
+    assert log.ends == [3, 6] * 2
+    assert log.steps == [4, 7, 11, 14]
     assert counts(vae) == (14, 14)
     assert len(history["val_loss"]) == 2
     known = vae.evaluate(x, batch_size=6, verbose=0, return_dict=True)
     assert known["loss"] == pytest.approx(history["val_loss"][-1], rel=1e-5)
+
+
+def test_data_of_unknown_length_train_the_same_model_as_arrays(model, x):
+    data = tf.data.Dataset.from_tensor_slices(x)
+    ends = []
+    for batches in (data.batch(6), data.filter(lambda _: True).batch(6)):
+        vae = model(steps_per_execution=4)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit(vae, batches, batch_size=None, epochs=2)
+        ends.append(weights(vae))
+    np.testing.assert_array_equal(*ends)
 
 
 def test_data_that_end_early_are_counted_as_far_as_they_went(model, x):
