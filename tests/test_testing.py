@@ -294,6 +294,20 @@ def test_a_broken_clause_is_named(clause):
     testing.check_model(make, examples("vectors"), clauses=[clause], excused=excused)
 
 
+class Rebuilt(Retracing):
+    """Makes the same graph again and again."""
+
+    def posterior(self, x, condition=None):
+        return super().posterior(x[:1])
+
+
+@pytest.mark.parametrize("kind, cause", [(Retracing, "`x`"), (Rebuilt, "made again")])
+def test_what_caused_a_trace_is_named(kind, cause):
+    with pytest.raises(AssertionError, match="posterior was traced 3 times") as error:
+        testing.check_model(make_of(kind), examples("vectors"), clauses=["traces"])
+    assert cause in str(error.value)
+
+
 class Heavier(keras_vae.VAE):
     """A subclass as it should be."""
 
