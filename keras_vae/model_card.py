@@ -180,8 +180,7 @@ def data_facts(config: Mapping[str, Any], data: Any) -> dict[str, str]:
 def model_facts(config: Mapping[str, Any], model: Any) -> dict[str, str]:
     """Returns what there is to know of the model, by name."""
     facts = {"Class": f"keras_vae {type(model).__name__}"}
-    groups = getattr(model, "latent_groups", None)
-    if groups:
+    if groups := model.latent_groups:
         names = ", ".join(group.name for group in groups)
         facts["Latent dimensions"] = f"{model.z_dim:,} in {len(groups)} groups: {names}"
         facts["Networks"] = f"{model.count_params():,} parameters"
@@ -344,7 +343,7 @@ def _limits(metrics: Mapping[str, Any], model: Any) -> list[str]:
             "the best epoch was chosen."
         )
     active = metrics.get("active_units", model.latent_dim)
-    if active < model.latent_dim and not hasattr(model, "latent_groups"):
+    if active < model.latent_dim and not model.latent_groups:
         limits.append(
             f"Only {active} of its {model.latent_dim} latent dimensions carry anything."
         )

@@ -43,7 +43,7 @@ def prior_draws(model: Any, count: int, condition: Any = None) -> np.ndarray:
     There a learned normal, of a condition or of the top of a hierarchy, is N(0, I).
     """
     learned = getattr(model, "prior_network", None) is not None
-    if model.has_standard_prior or learned or hasattr(model, "latent_groups"):
+    if model.has_standard_prior or learned or model.latent_groups:
         random = np.random.default_rng(_SEED)
         return random.standard_normal((count, model.latent_dim))
     return np.asarray(model.prior_sample(count, _SEED, condition))

@@ -112,7 +112,7 @@ def _bounds(
     if terms.kl_per_dimension is None:
         return metrics
     kl = terms.kl_per_dimension.mean(axis=0)
-    if groups := getattr(model, "latent_groups", None):
+    if groups := model.latent_groups:
         metrics["kl_per_group"] = {
             group.name: float(kl[where].sum()) for group, where in groups.slices()
         }

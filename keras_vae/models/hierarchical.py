@@ -49,6 +49,8 @@ class Hierarchy(VAE):
 
     unused: tuple[str, ...] = ("prior", "posterior", "posterior_flows")
 
+    latent_groups: LatentGroups
+
     def __init__(
         self,
         latent_dim: int,

@@ -24,6 +24,7 @@ from keras_vae.models.terms import (
 from keras_vae.noise import RowNoise, as_tensor
 from keras_vae.presets import to_preset
 from keras_vae.probability.distributions import interpolate_latents, nearer_end
+from keras_vae.probability.latents import LatentGroups
 
 ADAPT_EXAMPLES = 10_000  # examples that `adapt` reads where reading is slow
 
@@ -37,6 +38,9 @@ class Inference(ChunkedTrainer):
     x is in the data's own units (images in [0, 1], or uint8 and uint16, which are
     scaled). `condition` is for conditional models, one for each example or one for all.
     """
+
+    latent_groups: LatentGroups | None = None
+    """How z is laid out in a hierarchy; None where it is one vector."""
 
     def posterior(self, x: Any, condition: Any = None) -> tuple[np.ndarray, np.ndarray]:
         """q(z|x): returns z_mean and z_log_var, `(n, z_dim)` each."""

@@ -40,7 +40,7 @@ def _of_model(model: Any, name: str) -> str:
         "Parameters": f"{model.count_params():,}",
         "Likelihood": type(model.likelihood).__name__,
     }
-    if model.has_kl and not getattr(model, "latent_groups", None):
+    if model.has_kl and not model.latent_groups:
         facts["Prior"] = type(model.prior).__name__
     if model.condition_spec is not None:
         dtype = model.condition_spec.dtype

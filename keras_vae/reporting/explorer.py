@@ -335,7 +335,7 @@ class Explorer:
 
     @property
     def _is_hierarchical(self) -> bool:
-        return hasattr(self._model, "latent_groups")
+        return self._model.latent_groups is not None
 
     def _png(self, x: np.ndarray) -> bytes:
         return picture_files.encode_png(self._drawn(x, 1))

@@ -61,8 +61,7 @@ def temperatures(subject: Subject) -> Drawings:
 
 
 def _groups(subject: Subject) -> LatentGroups:
-    groups = getattr(subject.model, "latent_groups", None)
+    groups: LatentGroups | None = subject.model.latent_groups
     if groups is None:
         raise LeftOut("it is of hierarchies: train with --model hvae")
-    found: LatentGroups = groups
-    return found
+    return groups

@@ -371,7 +371,7 @@ def prior_and_aggregate(subject: Subject) -> Drawings:
         given = None if given is None else np.asarray(given)
         z = np.asarray(model.to_aggregate(z.astype(np.float32), given))
     prior = agreement.prior_draws(model, len(z), subject.condition)
-    what = "the top latents" if hasattr(subject.model, "latent_groups") else "latents"
+    what = "the top latents" if subject.model.latent_groups else "latents"
     title = f"{what.capitalize()} of {len(z):,} {subject.split} examples and the prior"
     figure = plot_agreement.prior_and_aggregate(z, prior, subject.order, title)
     return {"prior_and_aggregate": figure}

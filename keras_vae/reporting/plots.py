@@ -68,7 +68,7 @@ def model_graph(subject: Subject) -> Drawings:
     if flow is not None:
         encoder.append(_flow(flow, encoder))
     decoder = structure.blocks(model.decoder)
-    if groups := getattr(model, "latent_groups", None):
+    if groups := model.latent_groups:
         way = [
             graph.Block(
                 f"z, {group.name}", structure.shape_text(group.shape), None, True
@@ -121,7 +121,7 @@ def _prior(subject: Subject) -> str:
         return f"p(z|c): network of c, {structure.weights_text(network)}"
     if subject.prior_is_standard:
         return "p(z): N(0, I)"
-    if hasattr(subject.model, "latent_groups"):
+    if subject.model.latent_groups:
         return "p(z): each group given those above"
     return f"p(z): {type(subject.model.prior).__name__}"
 

@@ -106,7 +106,7 @@ def described(
 
 def _networks(config: TrainConfig, model: VAE) -> str:
     """Says how large z is, and what networks there are."""
-    if registry.MODELS[config.model].hierarchical:
+    if model.latent_groups:
         groups = len(model.latent_groups)
         return (
             f"{config.model}, {model.z_dim:,} latent dimensions in {groups} groups, "

@@ -19,7 +19,7 @@ class Legible:
     """The first `latent_dim` numbers of x are z, brought from [-4, 4] to [0, 1]."""
 
     has_kl = has_standard_prior = True
-    condition_spec = None
+    condition_spec = latent_groups = None
 
     def __init__(self, latent_dim, shape, variance=None):
         self.latent_dim, self.data_shape = latent_dim, tuple(shape)
