@@ -82,7 +82,7 @@ function showOriginal(original) {
   $("original").hidden = !original;
   if (!original) return;
   $("original-picture").src = original.src;
-  $("original-picture").alt = `${original.name}, as it is in the data`;
+  $("original-picture").alt = `${original.name}, the original`;
 }
 
 // Whatever is begun anew ends what plays.
@@ -175,7 +175,7 @@ function startCondition() {
   for (const [value, name] of choices) {
     $("condition").add(new Option(name, JSON.stringify(value)));
   }
-  $("condition-row").hidden = false;
+  $("condition-row").hidden = $("each-half").hidden = false;
   placeCondition();
   $("condition").addEventListener("change", () => {
     condition = chosen = JSON.parse($("condition").value);
