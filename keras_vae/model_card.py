@@ -221,6 +221,9 @@ def training_facts(
     if "seconds" in metrics:
         facts["Time"] = f"{metrics['seconds']:,.0f} s"
     environment = config.get("environment") or {}
+    for key in ("date", "hardware"):
+        if key in environment:
+            facts[key.capitalize()] = str(environment[key])
     versions = [
         f"{name} {environment[name]}"
         for name in ("keras_vae", "tensorflow", "keras", "python")

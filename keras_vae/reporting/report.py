@@ -3,9 +3,8 @@
 Everything is in the file, pictures too, and nothing is asked of any network.
 """
 
-import base64
-import html
-import io
+import datetime
+import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -19,10 +18,12 @@ import keras_vae
 from keras_vae import files, model_card
 from keras_vae.commands import command
 from keras_vae.evaluation import summary
-from keras_vae.reporting import pages, plots
+from keras_vae.reporting import markup, pages, plots
 from keras_vae.reporting.runs import Run, load_run
 from keras_vae.reporting.subject import LeftOut, Subject
-from keras_vae.visualization import curves, style
+from keras_vae.training.config import TrainConfig
+from keras_vae.training.rerun import training_command
+from keras_vae.visualization import curves
 
 Say = Callable[[str], None]
 
@@ -53,9 +54,17 @@ SHOWN: dict[str, tuple[str, ...]] = {
 }
 """Plots of the report by heading; t-SNE and GIFs take too long or too much."""
 
-_WIDE = 760  # pixels from which a picture has a row of its own
-_PER_INCH = 96  # pixels of a page
-_DENSE = 2  # pixels of a plot for one on the page, for screens of today
+_FIRST: dict[str, tuple[str, ...]] = {
+    "Examples": ("overview", "sampled", "completions", "denoising"),
+    "Latent space": (
+        "scatter",
+        "manifold",
+        "kl_per_dimension",
+        "kl_per_group",
+        "swiss_roll",
+    ),
+}
+"""Figures, by the names of their files, that come before the appendix."""
 
 
 def report(path: str | os.PathLike[str], say: Say = _silent) -> Path:
@@ -86,27 +95,55 @@ def report(path: str | os.PathLike[str], say: Say = _silent) -> Path:
 def page(run: Run, say: Say = _silent) -> str:
     """Returns the report of a run as HTML."""
     name = run.path.resolve().name
+    figures = _figures(run, say)
     sections = {
+        "Run": _run(run),
         "Training": _curves(run),
-        "Plots": _plots(run, say),
+        **{title: _first(title, figures) for title in _FIRST},
         "Evaluation": _evaluation(run),
-        "Configuration": _configuration(run),
-        "How to load": _loading(run),
     }
-    sections = {title: content for title, content in sections.items() if content}
-    links = (f'<a href="#{_anchor(title)}">{_text(title)}</a>' for title in sections)
+    appendix = {
+        "More plots": _more(figures),
+        "How to load": _loading(run),
+        "All flags": _flags(run),
+    }
+    today = datetime.datetime.now(datetime.UTC).date()
     return Template(pages.read("report.html")).substitute(
-        title=_text(name),
+        title=markup.text(name),
         style=pages.read("report.css"),
-        lead=_text(model_card.summary(run.config, run.metrics, run.model, run.data)),
-        links="\n".join(links),
-        sections=_numbers(run)
-        + "\n".join(
-            f'<section id="{_anchor(title)}"><h2>{_text(title)}</h2>{content}</section>'
-            for title, content in sections.items()
+        lead=markup.text(
+            model_card.summary(run.config, run.metrics, run.model, run.data)
         ),
-        footer=f"Made by keras_vae {keras_vae.__version__}.",
+        contents=_links(sections) + _links({"Appendix": "."}, appendix),
+        numbers=_numbers(run),
+        sections=_sections(sections, "h2"),
+        appendix=_sections(appendix, "h3"),
+        footer=f"Made by keras_vae {keras_vae.__version__} on {today}.",
     )
+
+
+def _sections(contents: Mapping[str, str], heading: str) -> str:
+    return "\n".join(
+        f'<section id="{markup.anchor(title)}"><{heading}>{markup.text(title)}'
+        f"</{heading}>{content}</section>"
+        for title, content in contents.items()
+        if content
+    )
+
+
+def _links(*contents: Mapping[str, str]) -> str:
+    """Returns an item of the contents for each section, those below behind theirs."""
+    first, *below = (
+        [
+            f'<a href="#{markup.anchor(title)}">{markup.text(title)}</a>'
+            for title, content in sections.items()
+            if content
+        ]
+        for sections in contents
+    )
+    if below:
+        return f"<li>{first[0]}: {', '.join(below[0])}</li>"
+    return "".join(f"<li>{link}</li>" for link in first)
 
 
 # Parts of the page.
@@ -131,8 +168,8 @@ def _numbers(run: Run) -> str:
         words = f"training, {metrics.get('epochs', run.config.get('epochs'))} epochs"
         shown.append((*_duration(metrics["seconds"]), words))
     items = (
-        f"<li><b>{_text(value)} <small>{_text(unit)}</small></b>"
-        f"<span>{_text(words)}</span></li>"
+        f"<li><b>{markup.text(value)} <small>{markup.text(unit)}</small></b>"
+        f"<span>{markup.text(words)}</span></li>"
         for value, unit, words in shown
     )
     return f'<ul class="numbers">{"".join(items)}</ul>'
@@ -157,7 +194,7 @@ def _curves(run: Run) -> str:
         }
         if name in panel and panel.get("epoch"):
             held_out, _ = run.data.monitored
-            parts.append(_figure(curves.training_curves(panel, held_out)))
+            parts.append(markup.figure(curves.training_curves(panel, held_out)))
     if not parts:
         return ""
     return f'<div class="figures small">{"".join(parts)}</div>' + _progress(run)
@@ -171,7 +208,7 @@ def _progress(run: Run) -> str:
     parts = []
     for place in (found[0], found[len(found) // 2], found[-1]):
         epoch = int(place.stem.rpartition("_")[2])
-        parts.append(_picture(place.read_bytes(), f"After epoch {epoch}"))
+        parts.append(markup.picture(place.read_bytes(), f"After epoch {epoch}"))
     part, split = run.data.monitored
     part = "training" if split is None else part
     return (
@@ -181,27 +218,48 @@ def _progress(run: Run) -> str:
     )
 
 
-def _plots(run: Run, say: Say) -> str:
+def _figures(run: Run, say: Say) -> dict[str, dict[str, str]]:
+    """Draws all plots; returns their figures as HTML, by heading and name of file."""
     subject = Subject(run)
     count = sum(map(len, SHOWN.values()))
-    number, sections = 0, []
+    number = 0
+    figures: dict[str, dict[str, str]] = {}
     for heading, names in SHOWN.items():
-        groups = []
+        made = figures[heading] = {}
         for name in names:
             number += 1
             began = time.perf_counter()
             try:
-                drawn = plots.draw(subject, name).values()
+                drawn = plots.draw(subject, name)
             except LeftOut as reason:
                 say(f"[{number:2}/{count}] {name}: left out: {reason}")
                 continue
-            stills = [_figure(still) for still in drawn if isinstance(still, Figure)]
-            kind = "figures tiny" if len(stills) > 2 else "figures"
-            groups.append(f'<div class="{kind}">{"".join(stills)}</div>')
+            for key, still in drawn.items():
+                if isinstance(still, Figure):
+                    made[key] = markup.figure(still)
             seconds = time.perf_counter() - began
             say(f"[{number:2}/{count}] {name} ({seconds:.1f} s)")
-        if groups:
-            sections.append(f"<h3>{_text(heading)}</h3>{''.join(groups)}")
+    return figures
+
+
+def _first(title: str, figures: Mapping[str, Mapping[str, str]]) -> str:
+    made = {key: still for group in figures.values() for key, still in group.items()}
+    stills = [made[key] for key in _FIRST[title] if key in made]
+    kind = f"figures first {markup.anchor(title)}"
+    return f'<div class="{kind}">{"".join(stills)}</div>' if stills else ""
+
+
+def _more(figures: Mapping[str, Mapping[str, str]]) -> str:
+    """Returns the figures that have not come yet."""
+    before = {key for keys in _FIRST.values() for key in keys}
+    sections = []
+    for heading, made in figures.items():
+        stills = [still for key, still in made.items() if key not in before]
+        if stills:
+            sections.append(
+                f"<h4>{markup.text(heading)}</h4>"
+                f'<div class="figures">{"".join(stills)}</div>'
+            )
     return "".join(sections)
 
 
@@ -210,8 +268,9 @@ def _evaluation(run: Run) -> str:
     if not rows:
         return ""
     cells = (
-        f"<tr><td{' class=part' * words.startswith(' ')}>{_text(words.strip())}</td>"
-        f'<td class="number">{_text(shown)}</td><td>{_text(unit)}</td></tr>'
+        f'<tr><th scope="row"{" class=part" * words.startswith(" ")}>'
+        f"{markup.text(words.strip())}</th>"
+        f'<td class="number">{markup.text(shown)}</td><td>{markup.text(unit)}</td></tr>'
         for words, shown, unit in rows
     )
     count, part = run.metrics.get("num_examples"), run.metrics.get("part", "test")
@@ -219,7 +278,7 @@ def _evaluation(run: Run) -> str:
     if "importance_weighted_nll" not in run.metrics:
         lead += f" To measure more: {command('evaluate', '--run', run.path)}"
     return (
-        f"<p>{_text(lead)}</p>{_table(cells)}"
+        f"<p>{markup.text(lead)}</p>{markup.table(cells)}"
         f"{_by_class(run.metrics.get('by_class', {}))}"
     )
 
@@ -229,15 +288,16 @@ def _by_class(by_class: Mapping[str, Mapping[str, float]]) -> str:
     if not names:
         return ""
     heads = "".join(
-        f'<th class="number">{_text(name.replace("_", " "))}</th>' for name in names
+        f'<th class="number">{markup.text(name.replace("_", " "))}</th>'
+        for name in names
     )
     rows = (
-        f"<tr><td>{_text(label)}</td>"
+        f"<tr><td>{markup.text(label)}</td>"
         + "".join(f'<td class="number">{_number(row.get(name))}</td>' for name in names)
         + "</tr>"
         for label, row in by_class.items()
     )
-    return f"<h3>By class</h3>{_table(rows, f'<tr><th>class</th>{heads}</tr>')}"
+    return f"<h3>By class</h3>{markup.table(rows, f'<tr><th>class</th>{heads}</tr>')}"
 
 
 def _number(value: float | None) -> str:
@@ -246,88 +306,40 @@ def _number(value: float | None) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.3f}"
 
 
-def _configuration(run: Run) -> str:
+def _run(run: Run) -> str:
+    """What was trained, when, where, and by which command."""
     groups = {
         "Data": model_card.data_facts(run.config, run.data),
         "Model": model_card.model_facts(run.config, run.model),
         "Training": model_card.training_facts(run.config, run.metrics),
     }
     facts = "".join(
-        f"<div><h3>{title}</h3>{_pairs(group)}</div>" for title, group in groups.items()
+        f"<div><h3>{title}</h3>{markup.pairs(group)}</div>"
+        for title, group in groups.items()
     )
+    config = TrainConfig.from_json(json.dumps(run.config))
+    return (
+        f'<div class="facts">{facts}</div><h3>To train it again</h3>'
+        f"<pre>{markup.text(training_command(config))}</pre>"
+    )
+
+
+def _flags(run: Run) -> str:
     flags = {
         f"--{name}": "" if value is None else _flag(value)
         for name, value in run.config.items()
         if name != "environment"
     }
-    return (
-        f'<div class="facts">{facts}</div>'
-        f"<details><summary>All flags</summary>{_pairs(flags)}</details>"
-    )
+    return f"<details><summary>Show</summary>{markup.pairs(flags)}</details>"
 
 
 def _flag(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _pairs(facts: Mapping[str, str]) -> str:
-    return _table(
-        f'<tr><td>{_text(name)}</td><td class="value">{_text(value)}</td></tr>'
-        for name, value in facts.items()
-    )
-
-
 def _loading(run: Run) -> str:
     codes = (
-        f"<p>{_text(code.title)}:</p><pre>{_text(code.lines)}</pre>"
+        f"<p>{markup.text(code.title)}:</p><pre>{markup.text(code.lines)}</pre>"
         for code in model_card.loading(run.path, run.model)
     )
     return "".join(codes)
-
-
-# HTML.
-
-
-def _figure(drawn: Figure) -> str:
-    """Embeds a figure as wide as it was drawn."""
-    buffer = io.BytesIO()
-    # What is made of pixels, such as tiles, keeps them one to one.
-    of_pixels = drawn.dpi < style.DPI
-    per_inch = drawn.dpi if of_pixels else _PER_INCH
-    dpi = per_inch if of_pixels else _DENSE * per_inch
-    drawn.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
-    titles = [text.get_text() for text in drawn.texts]
-    titles += [axes.get_title() for axes in drawn.axes]
-    title = " ".join(next(filter(None, titles), "").split())
-    width = round(drawn.get_figwidth() * per_inch)
-    return _picture(buffer.getvalue(), title, width)
-
-
-def _picture(png: bytes, caption: str, width: int | None = None) -> str:
-    """Embeds a picture; one with a width has its caption as a title in itself.
-
-    On a narrow screen that title is too small to read, and the caption is shown.
-    """
-    coded = base64.b64encode(png).decode()
-    size = "" if width is None else f' width="{width}"'
-    kind = " wide" if (width or 0) > _WIDE else ""
-    titled = "" if width is None else " titled"
-    return (
-        f'<figure class="{(kind + titled).strip()}"><img alt="{_text(caption)}" '
-        f'src="data:image/png;base64,{coded}"{size}>'
-        f"<figcaption>{_text(caption)}</figcaption></figure>"
-    )
-
-
-def _table(rows: Any, head: str = "") -> str:
-    head = f"<thead>{head}</thead>" if head else ""
-    body = "".join(rows)
-    return f'<div class="scroll"><table>{head}<tbody>{body}</tbody></table></div>'
-
-
-def _anchor(title: str) -> str:
-    return title.lower().replace(" ", "-")
-
-
-def _text(text: str) -> str:
-    return html.escape(str(text))

@@ -98,21 +98,16 @@ def machine() -> dict[str, Any]:
     import keras
     import tensorflow as tf
 
+    from keras_vae.training.environment import cores
+
     return {
         "processor": platform.processor() or platform.machine(),
-        "cores": _cores(),
+        "cores": cores(),
         "gpus": [device.name for device in tf.config.get_visible_devices("GPU")],
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "python": platform.python_version(),
     }
-
-
-def _cores() -> int:
-    """Returns how many cores of the machine this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 # Training.

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import errno
 import os
-import platform
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import keras_vae
 from keras_vae import files, model_card
 from keras_vae.data import pipeline
 from keras_vae.data.datasets import Data, Split
@@ -41,6 +39,7 @@ from keras_vae.training import (
 from keras_vae.training import folder as folders
 from keras_vae.training.build import build_model
 from keras_vae.training.config import TrainConfig
+from keras_vae.training.environment import environment
 from keras_vae.training.folder import FolderLost, RunFolder
 from keras_vae.training.monitoring import monitoring_callbacks
 from keras_vae.training.progress import Progress
@@ -413,12 +412,7 @@ class _Run:
 
     def _environment(self) -> dict[str, Any]:
         return {
-            "keras_vae": keras_vae.__version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-            "devices": [device.name for device in tf.config.list_logical_devices()],
+            **environment(),
             "replicas": self.model.distribute_strategy.num_replicas_in_sync,
             "batch_size": self.config.batch_size,
         }

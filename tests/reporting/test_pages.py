@@ -72,6 +72,33 @@ def test_the_report_shows_the_plots_of_the_run(folder, report):
     assert 'name="viewport"' in text
 
 
+def test_the_report_says_when_where_and_how_it_was_trained(folder, report):
+    text = report.read_text(encoding="utf-8")
+    kept = load_run(folder).config["environment"]
+    for name in ("date", "hardware", "tensorflow"):
+        assert kept[name] and kept[name] in text
+    assert "--latent_dim 3" in text and "--hidden_units 32" in text
+
+
+def test_the_report_has_contents_each_figure_once_and_an_appendix(report, browser):
+    browser.open(report.as_uri(), 1280)
+    links = browser.ask(
+        "[...document.querySelectorAll('nav a')].map((link) =>"
+        " document.querySelector(link.hash).getBoundingClientRect().top)"
+    )
+    assert len(links) > 5
+    assert links == sorted(links)
+    contents, numbers = browser.ask(
+        "['nav', '.numbers'].map((name) =>"
+        " document.querySelector(name).getBoundingClientRect().top)"
+    )
+    assert contents < numbers < links[0]
+    appendix = browser.ask("document.querySelector('#appendix').offsetTop")
+    assert 800 < appendix < 5 * 800
+    sources = browser.ask("[...document.images].map(({ src }) => src)")
+    assert len(set(sources)) == len(sources) > 8
+
+
 # Model card
 
 
