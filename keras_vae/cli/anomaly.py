@@ -1,4 +1,4 @@
-"""Keeps one class at a time from training and lets the model find it in the test split.
+"""Keeps one class at a time from training and lets the model find it when tested.
 
 Examples:
     keras-vae anomaly --dataset digits --epochs 50

@@ -2,7 +2,7 @@
 
 Examples:
     keras-vae benchmark
-    keras-vae benchmark --parts training --architectures mlp --batch_sizes 128
+    keras-vae benchmark --parts training --batch_sizes 128
     keras-vae benchmark --device cpu
 """
 

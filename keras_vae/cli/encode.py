@@ -1,8 +1,8 @@
 """Writes the latents and the ELBO of every example as a table, a CSV file.
 
 Examples:
-    keras-vae encode --run saved_models/digits-vae-z20 --out latents.csv
-    keras-vae encode --run saved_models/digits-vae-z20 --dataset suspects.npz
+    keras-vae encode --run runs/digits --out latents.csv
+    keras-vae encode --run runs/digits --dataset suspects.npz
 """
 
 import dataclasses

@@ -2,10 +2,10 @@
 
 Examples:
     keras-vae evaluate --run saved_models/digits-vae-z20
-    keras-vae evaluate --run saved_models/mnist-vae-z20 --num_importance_samples 500
-    keras-vae evaluate --run saved_models/mnist-vae-z20 --dataset fashion_mnist
+    keras-vae evaluate --run runs/best --num_importance_samples 500
+    keras-vae evaluate --run runs/best --dataset fashion_mnist
     keras-vae evaluate --run runs/b --features runs/a/features.keras
-    keras-vae evaluate --run runs/vamp --compare_with runs/standard_normal
+    keras-vae evaluate --run runs/vamp --compare_with runs/plain
 """
 
 import dataclasses

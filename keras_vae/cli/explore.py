@@ -2,7 +2,7 @@
 
 Examples:
     keras-vae explore --run saved_models/digits-vae-z20
-    keras-vae explore --run saved_models/mnist-vae-z20 --port 8080 --noopen
+    keras-vae explore --run runs/mnist --port 8080 --noopen
 """
 
 import dataclasses

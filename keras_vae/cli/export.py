@@ -1,8 +1,8 @@
 """Exports the model of a run for programs without this package: ONNX, LiteRT.
 
 Examples:
-    keras-vae export --run saved_models/digits-vae-z20 --format onnx
-    keras-vae export --run saved_models/digits-vae-z20 --format litert --int8
+    keras-vae export --run runs/digits --format onnx
+    keras-vae export --run runs/digits --format litert --int8
 """
 
 import dataclasses

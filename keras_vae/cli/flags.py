@@ -28,6 +28,9 @@ BAD_INPUT = 2
 INTERRUPTED = 128 + signal.SIGINT
 TERMINATED = 128 + signal.SIGTERM
 
+WIDTH = 80
+"""Columns of what `--help` prints: those of a terminal as it opens."""
+
 HELP = {"-h", "-help", "--help", "--helpfull", "--helpshort"}
 
 
@@ -135,7 +138,7 @@ def help_text(program: type[Options], description: str, name: str) -> str:
         if isinstance(choices, Mapping):
             width = max(map(len, choices))
             for choice, line in choices.items():
-                lines.append(f"      {choice:<{width}}  {line}")
+                lines += _wrapped(line, f"{choice:<{width}}  ")
         elif not _takes_any(field):
             lines += _wrapped(options.expected(field))
     lines += ["", "Other", "  --flagfile", *_wrapped("a file with a flag on each line")]
@@ -158,9 +161,17 @@ def _takes_any(field: dataclasses.Field[Any]) -> bool:
     )
 
 
-def _wrapped(text: str) -> list[str]:
-    indent = " " * 6
-    return textwrap.wrap(text, 88, initial_indent=indent, subsequent_indent=indent)
+def _wrapped(text: str, before: str = "") -> list[str]:
+    """Returns the lines of a text, indented, the first of them behind `before`."""
+    first = " " * 6 + before
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=" " * len(first),
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
 def run_main(

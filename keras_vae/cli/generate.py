@@ -1,20 +1,20 @@
-r"""Generates examples with a SavedModel and writes a picture of them, or the arrays.
+r"""Generates examples with a SavedModel and writes a picture or the arrays.
 
 Examples:
-    keras-vae generate --saved_model saved_models/digits-vae-z20/saved_model \
-        --num 64 --out grid.png
-    keras-vae generate --saved_model DIR --num 100000 --seed 1 --out samples.npz
-    keras-vae generate --saved_model DIR --label 0,1,2,3,4 --num 50 --out grid.png
+    keras-vae generate --num 64 --out grid.png \
+        --saved_model saved_models/digits-vae-z20/saved_model
+    keras-vae generate --saved_model DIR --num 100000 --out x.npz
+    keras-vae generate --saved_model DIR --label 0,1,2 --out grid.png
     keras-vae generate --onnx DIR --num 64 --out grid.png
 
-It needs TensorFlow, or onnxruntime with --onnx, and numpy, Pillow and absl, not the
-package that trained the model: the file keras_vae/cli/generate.py runs alone when it is
-copied to another machine.
+It needs TensorFlow, or onnxruntime with --onnx, and numpy, Pillow and absl, not
+the package that trained the model: the file keras_vae/cli/generate.py runs
+alone when it is copied to another machine.
 
-The same seed gives the same examples, and a larger --num starts with the same ones.
-Up to 4,096 examples, fewer of large ones, come from one call of the model with the seed
-[--seed, 0], the next from one with [--seed, 1], and so on: however large --num is, the
-memory for a call stays the same.
+The same seed gives the same examples, and a larger --num starts with the same
+ones. Up to 4,096 examples, fewer of large ones, come from one call of the model
+with the seed [--seed, 0], the next from one with [--seed, 1], and so on:
+however large --num is, the memory for a call stays the same.
 """
 
 import contextlib
@@ -234,7 +234,11 @@ def help_text(name: str) -> str:
         default = f" ({DEFAULTS[flag]})" if flag in DEFAULTS else ""
         lines.append(f"  --{flag}{default}")
         for text in filter(None, (use, VALUES.get(flag))):
-            lines.append(textwrap.indent(textwrap.fill(text, 82), " " * 6))
+            lines.append(
+                textwrap.indent(
+                    textwrap.fill(text, 74, break_on_hyphens=False), " " * 6
+                )
+            )
     lines += ["", "Other", "  --flagfile", "      a file with a flag on each line"]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""Writes report.html into the folder of a finished run: one file, nothing else needed.
+"""Writes report.html, one page that needs nothing else, into the folder of a run.
 
 Examples:
     keras-vae report --run saved_models/digits-vae-z20

@@ -4,7 +4,7 @@ Examples:
     keras-vae train --latent_dim 20
     keras-vae train --dataset mnist --binarize dynamic --preset best
     keras-vae train --dataset photos/ --encoder conv --epochs 50
-    keras-vae train --workers a:2222,b:2222 --worker_index 0     # on host a
+    keras-vae train --workers a:2222,b:2222 --worker_index 0  # on a
 """
 
 import functools

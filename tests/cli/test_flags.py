@@ -18,6 +18,7 @@ class Example(Options):
     loud: bool = option(False, "whether")
     colour: str = option("red", "which", choices={"red": "as a rose", "blue": "sky"})
     shape: str = option("round", "of what shape", alias="form")
+    size: str = option("m", "how big", choices={"m": "medium " * 12, "l": "large"})
 
 
 def parse(*arguments):
@@ -116,6 +117,13 @@ def test_help_lists_every_option_and_choice_and_exits_0(capsys, flag):
     assert "blue  sky" in out
     assert "  --count (3)\n" in out
     assert "  --widths (7,9)\n" in out
+
+
+def test_a_long_line_of_a_choice_goes_on_below_its_beginning():
+    text = flags.help_text(Example, "Does it.", "keras-vae example")
+    assert "\n      m  medium" in text
+    assert "\n         medium" in text
+    assert "\n      l  large\n" in text
 
 
 @pytest.mark.parametrize(

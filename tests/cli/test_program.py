@@ -52,12 +52,14 @@ def test_a_command_gets_its_flags_and_its_code_is_returned(capsys):
 @pytest.mark.parametrize("name", program.COMMANDS)
 def test_the_help_of_every_command_has_one_form(capsys, name):
     assert called(name, "--help") == 0
-    usage, _, about, blank, *rest = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 80] == []  # a terminal's columns
+    usage, _, about, blank, *rest = lines
     assert usage == f"usage: keras-vae {name} [--flag value ...]"
     assert about.endswith(".") and blank == ""
     text = "\n".join(rest) + "\n"
     assert re.match(rf"Examples:\n    keras-vae {name}\b", text)
-    section = r"(?:\n[A-Z][^\n]*\n(?:  --\w+(?: \([^\n]*\))?\n(?:      \S[^\n]*\n)+)+)"
+    section = r"(?:\n[A-Z][^\n]*\n(?:  --\w+(?: \([^\n]*\))?\n(?:      +\S[^\n]*\n)+)+)"
     _, *sections = re.split(rf"({section}+)\Z", text)
     assert sections[0].endswith(
         "\nOther\n  --flagfile\n      a file with a flag on each line\n"
