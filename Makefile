@@ -2,6 +2,7 @@
 # make test        the fast tests: what a change is held to
 # make test-long   the others: kills, workers, browser, training to the end
 # make test-all    both; FULL=1 runs the long proofs at full length
+# make test-versions   the fast tests with the oldest and with the newest versions allowed
 # make lint        ruff and mypy
 # make docs        the documentation as pages in site/: open site/index.html
 #
@@ -14,7 +15,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python $(FITS) 2>/dev/null && echo $$python && break; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help train test test-long test-all lint docs
+.PHONY: help train test test-long test-all test-versions lint docs
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -34,6 +35,10 @@ test-long: $(VENV)/.installed-test
 
 test-all: $(VENV)/.installed-test
 	$(PYTEST)
+
+# In environments of its own, .versions/.
+test-versions:
+	$(PYTHON) tests/versions.py $(ARGS)
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -45,6 +45,7 @@ _PIXEL_DPI = 100
 # In pixels: the height of a line of text, the margin.
 _LINE = 1.35 * TEXT * _PIXEL_DPI / 72
 _EDGE = 8
+_HAIR = 1e-4  # pixels
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -124,7 +125,14 @@ def framed(
         (wide / _PIXEL_DPI, tall / _PIXEL_DPI), dpi=_PIXEL_DPI, facecolor="white"
     )
     FigureCanvasAgg(figure)
-    place = (left / wide, bottom / tall, width / wide, height / tall)
+    # A hair within the pixels: matplotlib before 3.11 stretches over one more what ends
+    # behind its border by a rounding error.
+    place = (
+        (left + _HAIR) / wide,
+        (bottom + _HAIR) / tall,
+        (width - 2 * _HAIR) / wide,
+        (height - 2 * _HAIR) / tall,
+    )
     axes = _pixels(figure, picture, place)
     axes.set_xticks(_middles(width, len(columns)), columns, **text)
     axes.set_yticks(_middles(height, len(rows)), rows, **text)
