@@ -1,7 +1,6 @@
 """Hierarchical VAEs: z in groups, drawn top-down, each given those before it."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,7 +25,6 @@ from keras_vae.networks import hierarchy
 from keras_vae.noise import CopiesNoise, RowNoise, as_tensor, copies_scope
 from keras_vae.probability.latents import (
     GroupNormal,
-    LatentGroup,
     LatentGroups,
     concatenated,
 )
@@ -68,10 +66,10 @@ class Hierarchy(VAE):
         shape = checked_shape(input_shape)
         self.group_channels = in_range("group_channels", group_channels, 1, whole=True)
         self.width = in_range("width", width, 1, whole=True)
-        self.finest_stride = _checked_stride(finest_stride)
+        self.finest_stride = hierarchy.checked_stride(finest_stride)
         if groups is None:
             groups = hierarchy.default_groups(shape, self.finest_stride)
-        self.groups = _checked_groups(groups, 1 if len(shape) == 1 else 2)
+        self.groups = hierarchy.checked_groups(groups, 1 if len(shape) == 1 else 2)
         for name in network_options or {}:
             lookup("network_options", name, _OPTIONS)
         self._network_options = {
@@ -81,7 +79,9 @@ class Hierarchy(VAE):
             for name, value in (network_options or {}).items()
         }
         self._sizes = hierarchy.level_sizes(shape, len(self.groups), self.finest_stride)
-        self.latent_groups = LatentGroups(self._named_groups(latent_dim))
+        self.latent_groups = LatentGroups.of_levels(
+            self.groups, self._sizes, int(latent_dim), self.group_channels
+        )
         super().__init__(
             latent_dim, input_shape, encoder=encoder, decoder=decoder, **kwargs
         )
@@ -100,20 +100,6 @@ class Hierarchy(VAE):
     def z_dim(self) -> int:
         """How many numbers z has, those of all groups."""
         return self.latent_groups.z_dim
-
-    def _named_groups(self, latent_dim: int) -> list[LatentGroup]:
-        groups: list[LatentGroup] = []
-        of_size: Counter[tuple[int, ...]] = Counter()
-        for level, (size, count) in enumerate(
-            zip(self._sizes, self.groups, strict=True)
-        ):
-            channels = latent_dim if level == 0 else self.group_channels
-            for _ in range(count):
-                of_size[size] += 1  # several levels have one size where sides are 1
-                place = "x".join(map(str, size)) or "vector"
-                name = f"{place}/{of_size[size]}" if groups else "top"
-                groups.append(LatentGroup(name, (*size, int(channels))))
-        return groups
 
     # The model, statement by statement.
 
@@ -455,17 +441,3 @@ def _posterior_mean(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor
 
 def _prior_mean(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
     return prior.mean
-
-
-def _checked_stride(value: Any) -> int:
-    stride = in_range("finest_stride", value, 1, whole=True)
-    if stride & (stride - 1):
-        raise invalid_argument("finest_stride", "a power of 2", value)
-    return int(stride)
-
-
-def _checked_groups(value: Any, levels: int) -> tuple[int, ...]:
-    groups = np.atleast_1d(np.asarray(value, dtype=object)).tolist()
-    if len(groups) < levels:
-        raise invalid_argument("groups", f"{levels} numbers at least", value)
-    return tuple(int(in_range("groups", count, 1, whole=True)) for count in groups)

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
+from keras_vae.arguments import in_range
 from keras_vae.errors import invalid_argument
 from keras_vae.networks import limit
 from keras_vae.networks.blocks import Blocks, Options, checked_shape, checked_size
@@ -77,6 +79,22 @@ def default_groups(
     while math.ceil(side) > MAX_COARSE_SIDE:
         side, levels = side / 2, levels + 1
     return (1, 3, *[2] * (levels - 1))
+
+
+def checked_stride(value: Any) -> int:
+    """Returns `finest_stride`; raises a ValueError unless it is a power of 2."""
+    stride = in_range("finest_stride", value, 1, whole=True)
+    if stride & (stride - 1):
+        raise invalid_argument("finest_stride", "a power of 2", value)
+    return int(stride)
+
+
+def checked_groups(value: Any, levels: int) -> tuple[int, ...]:
+    """Returns `groups`; raises a ValueError where there are fewer than `levels`."""
+    groups = np.atleast_1d(np.asarray(value, dtype=object)).tolist()
+    if len(groups) < levels:
+        raise invalid_argument("groups", f"{levels} numbers at least", value)
+    return tuple(int(in_range("groups", count, 1, whole=True)) for count in groups)
 
 
 def halved(sides: Sequence[int]) -> tuple[int, ...]:

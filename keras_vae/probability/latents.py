@@ -5,8 +5,9 @@ that uses a model, z is one vector: the groups one after the other, the top firs
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import tensorflow as tf
 
@@ -37,6 +38,33 @@ class LatentGroups(tuple[LatentGroup, ...]):
     """All groups of a model, in the order of z."""
 
     __slots__ = ()
+
+    @classmethod
+    def of_levels(
+        cls,
+        counts: Sequence[int],
+        sizes: Sequence[tuple[int, ...]],
+        top: int,
+        channels: int,
+    ) -> Self:
+        """Names the groups of a hierarchy.
+
+        Args:
+            counts: How many groups each level has, from the top.
+            sizes: The sides of the maps of each level, () for vectors.
+            top: Numbers of a vector of the first level.
+            channels: Numbers at each position of the others.
+        """
+        groups: list[LatentGroup] = []
+        of_size: Counter[tuple[int, ...]] = Counter()
+        for level, (size, count) in enumerate(zip(sizes, counts, strict=True)):
+            for _ in range(count):
+                of_size[size] += 1  # several levels have one size where sides are 1
+                place = "x".join(map(str, size)) or "vector"
+                name = f"{place}/{of_size[size]}" if groups else "top"
+                shape = (*size, channels if level else top)
+                groups.append(LatentGroup(name, shape))
+        return cls(groups)
 
     @property
     def z_dim(self) -> int:

@@ -410,24 +410,7 @@ class TrainConfig(RunOptions, ModelOptions):
                 f"--{name} has no effect with --model {self.model}: leave it out, or "
                 f"choose a model that uses it ({', '.join(users)})."
             )
-        if name == "layer_order" and not (self.batch_norm or self.dropout):
-            return (
-                "--layer_order has no effect without --batch_norm and --dropout: leave "
-                "it out, or set one of them."
-            )
-        if name == "stretch_schedule" and not (
-            self.learning_rate_schedule == "cosine" or self.capacity is not None
-        ):
-            return (
-                "--stretch_schedule has no effect with --learning_rate_schedule "
-                f"{self.learning_rate_schedule}: leave it out."
-            )
-        if name == "jit_compile" and self.deterministic:
-            return (
-                "--jit_compile has no effect with --deterministic, with which XLA "
-                "compiles nothing: leave one of them out."
-            )
-        return super().unused(name)
+        return rules.idle(name, self) or super().unused(name)
 
     @property
     def examples_per_update(self) -> int:

@@ -115,3 +115,24 @@ def check_device(device: str, virtual_devices: int = 0) -> None:
             f"--virtual_devices are CPU devices and --device is {device}: leave one of "
             "them out."
         )
+
+
+def idle(name: str, config: Any) -> str:
+    """Says why a flag has no effect with the others of a `TrainConfig`; or nothing."""
+    if name == "layer_order" and not (config.batch_norm or config.dropout):
+        return (
+            "--layer_order has no effect without --batch_norm and --dropout: leave it "
+            "out, or set one of them."
+        )
+    goes_down = config.learning_rate_schedule == "cosine"
+    if name == "stretch_schedule" and not (goes_down or config.capacity is not None):
+        return (
+            "--stretch_schedule has no effect with --learning_rate_schedule "
+            f"{config.learning_rate_schedule}: leave it out."
+        )
+    if name == "jit_compile" and config.deterministic:
+        return (
+            "--jit_compile has no effect with --deterministic, with which XLA compiles "
+            "nothing: leave one of them out."
+        )
+    return ""
