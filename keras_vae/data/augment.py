@@ -16,17 +16,22 @@ Augment = Callable[[tf.Tensor, RowNoise], tf.Tensor]
 
 _DEGREES = 10.0  # largest rotation either way
 _SCALE = 0.1  # largest relative change of each side
-_SHIFT = 0.05  # largest shift, as a fraction of the side
+# What is to be generated is mostly in the middle: of 0.05 and 0.02 the smaller left a
+# hierarchy on MNIST 1.1 nats lower after 6 epochs.
+_SHIFT = 0.02  # largest shift, as a fraction of the side
 _SHARE = 0.5  # of the images that are changed
 
 
-def affine(images: tf.Tensor, noise: RowNoise, share: float = _SHARE) -> tf.Tensor:
+def affine(
+    images: tf.Tensor, noise: RowNoise, share: float = _SHARE, shift: float = _SHIFT
+) -> tf.Tensor:
     """Returns images, some of them rotated, scaled and shifted a little.
 
     Args:
         images: float32 (batch, height, width, channels) in [0, 1].
         noise: Of the batch; the result does not depend on the batching.
         share: Of the images that are changed, the probability of each.
+        shift: The largest, as a fraction of the side.
 
     Returns:
         float32 images of the same shape; what comes in from outside is 0.
@@ -40,8 +45,8 @@ def affine(images: tf.Tensor, noise: RowNoise, share: float = _SHARE) -> tf.Tens
     c, d = tf.sin(angle) * scale_x, tf.cos(angle) * scale_y
     # The map from output to input pixels keeps the centre, then shifts it.
     centre_x, centre_y = (width - 1) / 2.0, (height - 1) / 2.0
-    shift_x = centre_x - a * centre_x - b * centre_y + u[:, 3] * _SHIFT * width
-    shift_y = centre_y - c * centre_x - d * centre_y + u[:, 4] * _SHIFT * height
+    shift_x = centre_x - a * centre_x - b * centre_y + u[:, 3] * shift * width
+    shift_y = centre_y - c * centre_x - d * centre_y + u[:, 4] * shift * height
     zero = tf.zeros_like(a)
     moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=images,

@@ -39,6 +39,8 @@ from keras_vae.naming import lookup
 from keras_vae.noise import RowNoise, noise_scope
 from keras_vae.probability.distributions import to_float32
 
+_VIEW_SHIFT = 0.05  # of views, which all show the same label wherever it is
+
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 class M2(CVAE):
@@ -192,7 +194,7 @@ class M2(CVAE):
         """Returns log q(y|x) as one view of x gives it, (batch, num_classes)."""
         own = RowNoise(noise.seed, noise.step, noise.first_row, f"view{k}")
         with noise_scope(own):
-            view = x if k == 0 else affine(x, own, share=1.0)
+            view = x if k == 0 else affine(x, own, share=1.0, shift=_VIEW_SHIFT)
             return tf.nn.log_softmax(to_float32(self.label_logits(view, training)))
 
     def known_labels(self, label: tf.Tensor) -> tf.Tensor:
