@@ -48,10 +48,15 @@ def export(given: dict[str, Any]) -> None:
     with quiet.starting_tensorflow(options.device):
         from keras_vae.reporting import exports
 
-    with quiet.hushed():  # converters write about themselves
-        exports.export_run(
-            options.run, options.format, options.out, options.int8, say=print
-        )
+    try:
+        with quiet.hushed():  # converters write about themselves
+            exports.export_run(
+                options.run, options.format, options.out, options.int8, say=print
+            )
+    except ImportError as error:
+        if error.name is not None:  # not the sentence on a package to install
+            raise
+        raise ValueError(str(error)) from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:

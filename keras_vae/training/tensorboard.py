@@ -4,10 +4,11 @@
 `training.callbacks`.
 """
 
+import dataclasses
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from numpy.typing import ArrayLike
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
+from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from keras_vae.data import datasets
@@ -38,6 +41,10 @@ _NUMBERS = 2**24  # in these examples, where they are large
 _LOOKS = 20  # at the latents in a run, so that its length does not matter
 _THUMBNAIL = 40  # pixels of the longer side, at most
 _FLUSH_SECONDS = 2
+
+_NO_SETTINGS = {"output_dir", "overwrite", "worker_index", "worker_timeout"}
+
+Setting = bool | int | float | str
 
 
 def for_run(
@@ -65,7 +72,17 @@ def for_run(
         all_known(targets(config, some)),
         num_examples=len(data.train),
         every=math.ceil(config.epochs / _LOOKS),
+        settings=_settings_of(config),
     )
+
+
+def _settings_of(config: TrainConfig) -> dict[str, Setting]:
+    """Returns the flags of a run that have a value."""
+    return {
+        name: ",".join(map(str, value)) if isinstance(value, tuple) else value
+        for name, value in dataclasses.asdict(config).items()
+        if value is not None and name not in _NO_SETTINGS
+    }
 
 
 def _texts(y: np.ndarray | None, names: Sequence[str] | None) -> list[str] | None:
@@ -78,8 +95,9 @@ def _texts(y: np.ndarray | None, names: Sequence[str] | None) -> list[str] | Non
 class TensorBoard(keras.callbacks.Callback):
     """Writes scalars, histograms of z and the embedding projector's files.
 
-    Steps are epochs, the first of them 1. To TensorBoard each sub-folder of `log_dir`
-    is a run:
+    Steps are epochs, the first of them 1. To TensorBoard's HParams `log_dir` is one
+    training, with the `settings`, which are in its Text, too; to its other tabs each
+    sub-folder is a run:
 
     - `train` and `validation`: the model's metrics, as `objective/loss`, `validation`
       being whatever `fit` validates on; `train` also has `training/kl_weight`,
@@ -101,6 +119,7 @@ class TensorBoard(keras.callbacks.Callback):
         num_examples: Training examples in an epoch, for `images_per_second`.
         every: Epochs from one look at the latents to the next; the last epoch is always
             looked at.
+        settings: What the training was made with, by name; None leaves them out.
 
     Raises:
         ValueError: If the numbers of examples differ, or `every` is below 1.
@@ -120,6 +139,7 @@ class TensorBoard(keras.callbacks.Callback):
         condition: Any = None,
         num_examples: int | None = None,
         every: int = 1,
+        settings: Mapping[str, Setting] | None = None,
     ) -> None:
         super().__init__()
         n = 0 if x is None else len(np.asarray(x))
@@ -144,6 +164,7 @@ class TensorBoard(keras.callbacks.Callback):
         self.labels = labels
         self._condition = condition
         self._num_examples = num_examples
+        self._given = dict(settings or {})
         self._writers: dict[str, EventFileWriter] = {}
         self._writes = True
 
@@ -204,6 +225,20 @@ class TensorBoard(keras.callbacks.Callback):
             event = Event(wall_time=time.time(), step=epoch + 1, session_log=start)
             writer.add_event(event)
             self._writers[run] = writer
+        if self._given:
+            self._write_settings()
+
+    def _write_settings(self) -> None:
+        folder = os.fspath(self.log_dir)
+        lines = [f"| {name} | {value} |" for name, value in self._given.items()]
+        table = "\n".join(["| setting | value |", "|---|---|", *lines])
+        writer = EventFileWriter(folder)
+        for summary in (
+            hparams_pb(self._given, trial_id=folder),
+            text_pb("settings", table),
+        ):
+            writer.add_event(Event(wall_time=time.time(), step=0, summary=summary))
+        writer.close()
 
     def _model_step(self) -> int:
         return int(self.model.step.numpy())

@@ -1,6 +1,7 @@
 """`keras-vae export` on a finished run."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -60,3 +61,15 @@ def test_integers_of_a_run_say_their_error_and_a_second_export_takes_their_place
     content = (out / "decoder.tflite").read_bytes()
     runner = tf.lite.Interpreter(model_content=content).get_signature_runner("decoder")
     assert runner(z=np.zeros((1, 2), np.float32))["x"].shape == (1, 8, 8, 1)
+
+
+@pytest.mark.slow
+def test_a_missing_package_is_named_in_one_sentence(
+    run, load_script, capsys, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "onnx", None)  # as if it were not installed
+    export = load_script("export.py").main
+    capsys.readouterr()
+    assert export(["export.py", f"--run={run}", "--format=onnx"]) == 2
+    sentence = capsys.readouterr().err
+    assert sentence.count("\n") == 1 and "keras_vae[onnx]" in sentence

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tensorboard.backend.event_processing import plugin_event_accumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.util.tensor_util import make_ndarray
 
 from keras_vae import VAE, LinearWarmup, networks
@@ -225,3 +226,30 @@ def test_a_run_shows_the_examples_it_is_monitored_by_evenly_chosen(tmp_path):
     names, counts = np.unique(callback.labels, return_counts=True)
     assert names.tolist() == ["a", "b", "c", "no label"]
     assert counts[:3].min() > 660
+
+
+def test_to_hparams_a_run_is_one_training_with_its_flags(tmp_path):
+    data = Data("d", "images", SHAPE, Split(examples()), None, Split(examples(4)))
+    config = TrainConfig(epochs=1, beta=2.5, hidden_units=(5, 6), output_dir="there")
+    run = RunFolder(tmp_path / "run")
+    fit(tensorboard.for_run(config, run, data, data.test), epochs=1)
+    events = read(run.logs)
+    (content,) = events.PluginTagToContent("hparams").values()
+    start = HParamsPluginData.FromString(content).session_start_info
+    assert start.hparams["beta"].number_value == 2.5
+    assert start.hparams["model"].string_value == "vae"
+    assert start.hparams["hidden_units"].string_value == "5,6"
+    assert start.hparams["batch_norm"].bool_value is False
+    assert "output_dir" not in start.hparams and "dropout" in start.hparams
+    text = make_ndarray(events.Tensors("settings")[0].tensor_proto).item()
+    assert b"| beta | 2.5 |" in text
+    assert {path.name for path in run.logs.iterdir() if path.is_dir()} == {
+        "train",
+        "validation",
+        "latents",
+    }
+
+
+def test_without_settings_there_are_none(tmp_path):
+    fit(TensorBoard(tmp_path), epochs=1)
+    assert [path for path in tmp_path.iterdir() if path.is_file()] == []
