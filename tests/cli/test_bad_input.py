@@ -962,6 +962,12 @@ def test_what_cannot_be_trained_is_refused(refused, run, data, tmp_path, flags, 
         ("benchmark.py", lambda p: ["--architectures=mlp,,conv"], "--architectures"),
         ("benchmark.py", lambda p: ["--batch_sizes=128,0"], "--batch_sizes"),
         ("benchmark.py", lambda p: ["--mixed_precision=float8"], "--mixed_precision"),
+        ("benchmark.py", lambda p: [f"--compare={p / 'no.json'}"], "--compare"),
+        (
+            "benchmark.py",
+            lambda p: [f"--compare={written(p / 'a.json', '[1]')}"],
+            "--compare",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_refused(refused, tmp_path, name, flags, words):

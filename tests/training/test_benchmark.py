@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from keras_vae.training import benchmark
+from keras_vae.training import benchmark, benchmark_cases, benchmark_processes
 from keras_vae.training.benchmark import BenchmarkOptions
 
 
@@ -42,9 +42,51 @@ def test_training_is_measured_for_each_network_and_batch_size(tmp_path):
 
 
 @pytest.mark.slow
+def test_what_people_train_from_is_measured_beside_the_own_pipeline(tmp_path):
+    own, *others = measured(tmp_path, parts=("inputs",), images=256, epochs=2)
+    assert "ratio" not in own and len(others) == 6
+    assert all(row["ratio"] > 0 and row["of"] == own["what"] for row in others)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["npy", "tfrecords", "folder"])
+def test_training_on_data_of_a_kind_is_measured(tmp_path, kind):
+    path = tmp_path / "data"
+    make, read = benchmark_processes.KINDS[kind]
+    make(path, 200)
+    _, batches = read(path)
+    assert sum(len(batch) for batch in batches) == 200
+    found = benchmark_processes.train_on(kind, path, 2)
+    assert found["first_step"] > 0 and found["input_seconds"] > 0
+    assert len(found["seconds"]) == len(found["mebibytes"]) == 2
+
+
+def test_cases_are_measured_in_turn():
+    order = []
+
+    def case(what, rate, **options):
+        def measure():
+            order.append(what)
+            return rate
+
+        return benchmark_cases.Case(what, "images/s", measure, **options)
+
+    cases = [
+        case("first", 10.0, products=lambda: 20.0),
+        case("second", 5.0, beside="first"),
+        case("third", 1.0),
+    ]
+    rows = list(benchmark.in_turn(cases, 2, lambda: 7.0))
+    assert order == ["first", "second", "third"] * 2
+    assert [row.get("ratio") for row in rows] == [0.5, 0.5, None]
+    assert all(row["speeds"] == [7.0, 7.0] for row in rows)
+
+
+@pytest.mark.slow
 def test_generation_and_evaluation_are_measured_beside_the_products(tmp_path):
-    rows = measured(tmp_path, parts=("generation", "evaluation"))
+    rows = measured(tmp_path, parts=("generation", "evaluation"), epochs=2)
     assert [row["part"] for row in rows] == [*3 * ["generation"], "evaluation"]
+    assert all(len(row["rounds"]) == len(row["speeds"]) == 2 for row in rows)
     assert all(row["value"] > 0 and 0 < row["ratio"] < 2 for row in rows)
 
 
@@ -58,7 +100,7 @@ def test_memory_is_that_of_reading_a_folder(tmp_path):
 
 
 def test_images_of_the_folder_are_all_different(tmp_path):
-    benchmark.make_folder(tmp_path / "images", 5)
+    benchmark_processes.make_folder(tmp_path / "images", 5)
     files = sorted((tmp_path / "images").iterdir())
     assert len({file.read_bytes() for file in files}) == len(files) == 5
 
