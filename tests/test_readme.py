@@ -11,7 +11,7 @@ from sklearn.datasets import load_digits
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 SMALL = {"--epochs": "1", "--num_importance_samples": "3", "--num": "4"}
-ELSEWHERE = ("explore.py", "make_mnist10k.py", "benchmark.py")
+ELSEWHERE = ("explore.py", "make_mnist10k.py", "benchmark.py", "check.py")
 """Programs that serve until they are stopped, need a download, or take minutes: they
 have tests of their own."""
 

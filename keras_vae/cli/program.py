@@ -23,6 +23,7 @@ COMMANDS = {
     "explore": "opens a page to move about the latent space of a run",
     "anomaly": "keeps one class at a time from training and detects it",
     "benchmark": "measures how fast this machine trains, generates and evaluates",
+    "check": "checks that a device trains the same models as the CPU",
 }
 """Name of each command, which is that of its module, and what it does."""
 

@@ -233,7 +233,7 @@ def train_on(
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             found["seconds"].append(time.perf_counter() - self.began)
-            found["mebibytes"].append(_mebibytes())
+            found["mebibytes"].append(mebibytes())
 
     size = {} if x is batches else {"batch_size": _BATCH}
     model.fit(x, epochs=epochs, verbose=0, callbacks=[Clock()], **size)
@@ -243,7 +243,7 @@ def train_on(
     return {**found, "input_seconds": time.perf_counter() - again}
 
 
-def _mebibytes() -> float:
+def mebibytes() -> float:
     """Memory of this process that is in use now; its peak where that is unknown."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])

@@ -35,6 +35,7 @@ from keras_vae.cli.report import ReportOptions
 from keras_vae.cli.visualize import VisualizeOptions
 from keras_vae.training.benchmark import BenchmarkOptions
 from keras_vae.training.config import TrainConfig
+from keras_vae.training.device_check import CheckOptions
 from keras_vae.training.leave_out import LeaveOutOptions
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -118,6 +119,7 @@ OPTIONS = {
     "train.py": TrainConfig,
     "anomaly.py": LeaveOutOptions,
     "benchmark.py": BenchmarkOptions,
+    "check.py": CheckOptions,
     "evaluate.py": EvaluateOptions,
     "encode.py": EncodeOptions,
     "export.py": ExportOptions,
@@ -161,7 +163,7 @@ def test_a_number_that_is_none_or_out_of_range_is_refused(refused, name, field):
 @pytest.mark.parametrize("device", ["tpu", "gpu:99"])
 @pytest.mark.parametrize("name", OPTIONS)
 def test_a_device_that_is_not_there_is_refused(refused, name, device):
-    without = ("train.py", "anomaly.py", "benchmark.py")
+    without = ("train.py", "anomaly.py", "benchmark.py", "check.py")
     run = () if name in without else ("--run=of-no-one", *READERS[name])
     assert "--device" in refused(name, *run, f"--device={device}")
 
@@ -963,6 +965,8 @@ def test_what_cannot_be_trained_is_refused(refused, run, data, tmp_path, flags, 
         ("benchmark.py", lambda p: ["--batch_sizes=128,0"], "--batch_sizes"),
         ("benchmark.py", lambda p: ["--mixed_precision=float8"], "--mixed_precision"),
         ("benchmark.py", lambda p: [f"--compare={p / 'no.json'}"], "--compare"),
+        ("check.py", lambda p: [f"--out={p}"], "--out"),
+        ("check.py", lambda p: ["--architectures=mpl"], "--architectures"),
         (
             "benchmark.py",
             lambda p: [f"--compare={written(p / 'a.json', '[1]')}"],
