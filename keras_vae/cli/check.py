@@ -2,11 +2,12 @@
 
 Examples:
     keras-vae check --device gpu
-    keras-vae check --device cpu --architectures mlp --images 256 --epochs 1
+    keras-vae check --architectures mlp --images 256 --epochs 1
 
-A table is printed and written as JSON: losses and weights beside the CPU's, one device
-beside several, with XLA and in mixed precision, saved and loaded between, exported, and
-images a second. Where a tolerance is missed it ends in exit code 1.
+A table is printed and written as JSON: losses and weights beside the CPU's, one
+device beside several, with XLA and in mixed precision, saved and loaded
+between, exported, and images a second. Where a tolerance is missed it ends in
+exit code 1.
 """
 
 from collections.abc import Sequence
