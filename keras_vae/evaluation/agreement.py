@@ -3,7 +3,9 @@
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
+from keras_vae.engine import chunks
 from keras_vae.evaluation.examples import first_examples
 from keras_vae.evaluation.samplers import posterior_draws
 
@@ -35,6 +37,21 @@ def prior_agreement(model: Any, x: Any, condition: Any = None) -> dict[str, floa
     x, condition = first_examples(x, condition, _EXAMPLES)
     z = posterior_draws(model, x, condition, to_aggregate=True)
     return agreement(z, prior_draws(model, len(x), condition))
+
+
+def standardized_means(model: Any, x: Any, condition: Any = None) -> np.ndarray:
+    """Posterior means, (n, latent_dim), in the units of `to_aggregate`.
+
+    What they vary by there is what x says of z: a mean that follows a learned p(z|c)
+    alone is 0. Of hierarchies it is the top.
+    """
+
+    def means(x: tf.Tensor, given: Any, first: tf.Tensor) -> Any:
+        z_mean = model.encode_params(x, given)[0]
+        return (model.to_aggregate(z_mean, given)[:, : model.latent_dim],)
+
+    found = chunks.over_examples(model, "standardized means", means, x, condition)
+    return np.asarray(found[0])
 
 
 def prior_draws(model: Any, count: int, condition: Any = None) -> np.ndarray:

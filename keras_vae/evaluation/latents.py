@@ -16,7 +16,8 @@ def active_units(z_mean: np.ndarray, threshold: float = 0.01) -> np.ndarray:
     """Says which latent dimensions carry anything (Burda et al. 2015, section 5.2).
 
     Args:
-        z_mean: (n, latent_dim), posterior means of n >= 2 examples.
+        z_mean: (n, latent_dim), posterior means of n >= 2 examples; under a learned
+            p(z|c), in its units, as of `agreement.standardized_means`.
         threshold: A dimension is active if its mean varies by more over the examples.
 
     Returns:

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_vae.data.datasets import Split
 from keras_vae.evaluation import disentanglement, latents, likelihood, samplers
-from keras_vae.evaluation.agreement import FEW, prior_agreement
+from keras_vae.evaluation.agreement import FEW, prior_agreement, standardized_means
 from keras_vae.evaluation.baselines import principal_components
 from keras_vae.evaluation.conditional import conditional_metrics
 from keras_vae.evaluation.features import Features
@@ -206,8 +206,9 @@ def _latents(
     model: Any, terms: likelihood.ElboTerms, train: Examples, test: Examples
 ) -> dict[str, Any]:
     z = terms.z_mean[:, : model.latent_dim]  # the top, in hierarchies
+    standardized = standardized_means(model, test.split.x, test.condition)
     metrics: dict[str, Any] = {
-        "active_units": int(latents.active_units(z).sum()),
+        "active_units": int(latents.active_units(standardized).sum()),
         "posterior_mean_deviation": float(z.std(axis=0).mean()),
     }
     factors = test.split.factors

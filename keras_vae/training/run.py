@@ -22,7 +22,7 @@ from keras_vae.engine import checkpoint, workers
 from keras_vae.engine.averaging import WeightAverage
 from keras_vae.engine.divergence import Diverged
 from keras_vae.engine.signals import Terminated
-from keras_vae.evaluation import samplers
+from keras_vae.evaluation import agreement, samplers
 from keras_vae.evaluation.latents import active_units
 from keras_vae.models import mistakes
 from keras_vae.models.state import dtype_policy_scope
@@ -375,8 +375,8 @@ class _Run:
         given = targets(self.config, examples)
         given = labels.all_known(given)
         given = None if given is None else given[:_ENCODED]
-        z_mean = self.model.encode(_first(examples.x, _ENCODED), given)
-        z_mean = z_mean[:, : self.model.latent_dim]  # the top, in hierarchies
+        x = _first(examples.x, _ENCODED)
+        z_mean = agreement.standardized_means(self.model, x, given)
         return {**metrics, "active_units": int(active_units(z_mean).sum())}
 
     def _write_condition(self) -> None:

@@ -27,6 +27,7 @@ from keras_vae.data import datasets
 from keras_vae.data.datasets import Data, Split
 from keras_vae.engine import workers
 from keras_vae.errors import invalid_argument
+from keras_vae.evaluation.agreement import standardized_means
 from keras_vae.evaluation.latents import active_units
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
@@ -263,11 +264,13 @@ class TensorBoard(keras.callbacks.Callback):
             moments[:, : self.model.latent_dim]  # of the top, in hierarchies
             for moments in self.model.posterior(self.x, self._condition)
         )
+        standardized = standardized_means(self.model, self.x, self._condition)
         if not self._writes:
             return
         deviation = np.exp(0.5 * z_log_var)
         noise = np.random.default_rng(0).standard_normal(z_mean.shape)
-        summaries = [scalar_pb("z/active_units", float(active_units(z_mean).sum()))]
+        active = float(active_units(standardized).sum())
+        summaries = [scalar_pb("z/active_units", active)]
         if self.model.has_kl:
             summaries += [
                 histogram_pb("z/drawn", z_mean + deviation * noise),

@@ -1,8 +1,14 @@
+import keras
 import numpy as np
 import pytest
 
 from keras_vae import CVAE, VAE, GaussianMixture, HierarchicalVAE
-from keras_vae.evaluation.agreement import agreement, prior_agreement
+from keras_vae.evaluation.agreement import (
+    agreement,
+    prior_agreement,
+    standardized_means,
+)
+from keras_vae.evaluation.latents import active_units
 
 RNG = np.random.default_rng(0)
 PRIOR = RNG.normal(size=(400, 8))
@@ -47,6 +53,19 @@ def test_a_conditional_model_is_held_against_the_prior_it_has():
     found = prior_agreement(model, x, y)
     assert found["prior_radius"] == pytest.approx(7.1, rel=0.1)
     assert found["prior_far"] > 0.9
+
+
+def test_means_that_follow_the_label_alone_carry_nothing():
+    x, y = np.zeros((60, 4, 4, 1), np.float32), np.arange(60) % 3
+    model = CVAE(2, (4, 4, 1), num_classes=3, prior="conditional", seed=0)
+    model.ensure_built()
+    for weight in model.prior_network.trainable_variables:
+        weight.assign_add(0.3 * RNG.normal(size=weight.shape))
+    model.prior_network.trainable = False
+    model.compile(keras.optimizers.Adam(0.003))
+    model.fit(x, y, batch_size=60, epochs=150, verbose=0)
+    assert active_units(model.encode(x, y)).all()
+    assert not active_units(standardized_means(model, x, y)).any()
 
 
 def test_what_is_not_finite_has_no_measure():
