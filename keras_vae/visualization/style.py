@@ -125,15 +125,7 @@ def framed(
         (wide / _PIXEL_DPI, tall / _PIXEL_DPI), dpi=_PIXEL_DPI, facecolor="white"
     )
     FigureCanvasAgg(figure)
-    # A hair within the pixels: matplotlib before 3.11 stretches over one more what ends
-    # behind its border by a rounding error.
-    place = (
-        (left + _HAIR) / wide,
-        (bottom + _HAIR) / tall,
-        (width - 2 * _HAIR) / wide,
-        (height - 2 * _HAIR) / tall,
-    )
-    axes = _pixels(figure, picture, place)
+    axes = _pixels(figure, picture, _place(picture, left, bottom, (wide, tall)))
     axes.set_xticks(_middles(width, len(columns)), columns, **text)
     axes.set_yticks(_middles(height, len(rows)), rows, **text)
     axes.set_xlabel(x, labelpad=2, **text)
@@ -145,6 +137,23 @@ def framed(
         text["color"] = QUIET
         figure.text(0.5, lowest / tall, foot, **text)
     return figure
+
+
+def _place(
+    picture: Picture, left: int, bottom: int, size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+    """Where the axes of a picture are in a figure of so many pixels, as fractions.
+
+    A hair within the pixels: matplotlib before 3.11 stretches over one more what ends
+    behind its border by a rounding error.
+    """
+    (height, width), (wide, tall) = picture.shape[:2], size
+    return (
+        (left + _HAIR) / wide,
+        (bottom + _HAIR) / tall,
+        (width - 2 * _HAIR) / wide,
+        (height - 2 * _HAIR) / tall,
+    )
 
 
 def _fitted(columns: Sequence[str], width: float, size: float) -> list[str]:
