@@ -125,7 +125,7 @@ def state(vae):
         {"steps_per_execution": 4},
         {"run_eagerly": True},
         pytest.param({"jit_compile": True}, marks=pytest.mark.slow),
-        {"accumulate_steps": 2},
+        pytest.param({"accumulate_steps": 2}, marks=pytest.mark.slow),
     ],
     ids=str,
 )

@@ -96,6 +96,7 @@ def test_auto_runs_short_steps_in_few_calls(model, x):
     assert log.steps == [end + 1 for end in log.ends]
 
 
+@pytest.mark.slow
 def test_training_does_not_depend_on_the_steps_of_a_call(model, x):
     reference = model(steps_per_execution=1)
     history = fit(reference, x, epochs=3, validation_data=x[:6])

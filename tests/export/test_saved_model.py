@@ -207,7 +207,10 @@ def flows():
     "make",
     [
         lambda: small_vae((4, 4, 1)),
-        lambda: HierarchicalVAE(2, (4, 4, 1), groups=(1, 1), width=4, seed=0),
+        pytest.param(
+            lambda: HierarchicalVAE(2, (4, 4, 1), groups=(1, 1), width=4, seed=0),
+            marks=pytest.mark.slow,
+        ),
         pytest.param(flows, marks=pytest.mark.slow),
     ],
 )

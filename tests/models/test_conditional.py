@@ -96,6 +96,7 @@ def test_each_half_of_a_walk_has_the_condition_of_its_end(by_label, x, y):
     np.testing.assert_allclose(walk, halves, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_vector_moves_what_is_generated(x, y):
     vectors = rows_of("vector", y)
     model = make("vector")

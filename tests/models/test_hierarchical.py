@@ -56,8 +56,8 @@ def test_z_is_laid_out_from_the_top(model):
             [(), (5, 3), (9, 5), (17, 10)],
             marks=pytest.mark.slow,
         ),
-        ((1, 1, 2), [(), (1, 1)]),
-        ((12, 3), [(), (6,)]),
+        pytest.param((1, 1, 2), [(), (1, 1)], marks=pytest.mark.slow),
+        pytest.param((12, 3), [(), (6,)], marks=pytest.mark.slow),
         ((7,), [(), ()]),
     ],
 )
@@ -159,6 +159,7 @@ def test_free_bits_are_of_each_group(model, x):
     assert found["kl_loss"] == pytest.approx(same, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_the_likelihood_of_two_groups_is_that_of_numerical_integration():
     model = stirred(made((1,), 1, groups=(1, 1), likelihood="gaussian_fixed"))
     data = np.random.default_rng(0).normal(size=(512, 1)).astype(np.float32)
@@ -194,6 +195,7 @@ def test_samples_without_temperature_are_those_of_the_means(model):
     assert np.allclose(warm[:2], model.sample(2, seed=3), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_replicas_train_the_same_model(x):
     def trained(devices):
         strategy = tf.distribute.MirroredStrategy(devices)

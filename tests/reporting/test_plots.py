@@ -126,7 +126,10 @@ def opened(tmp_path, monkeypatch):
 STARTS = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}
 
 
-@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+@pytest.mark.parametrize(
+    "ending",
+    ["png", *(pytest.param(name, marks=pytest.mark.slow) for name in ("svg", "pdf"))],
+)
 def test_files_have_the_format_that_was_asked_for(opened, tmp_path, ending):
     said = []
     files = plots.visualize(
