@@ -146,7 +146,7 @@ def _read_npy(path: Path) -> tuple[Any, Any]:
 
     from keras_vae.data import pipeline
 
-    x = np.load(path, mmap_mode="r")
+    x = np.load(path, mmap_mode="r", allow_pickle=False)
     return x, pipeline.batches(x, batch_size=_BATCH, repeat=False)
 
 
