@@ -196,19 +196,14 @@ def test_samples_without_temperature_are_those_of_the_means(model):
 
 
 @pytest.mark.slow
-def test_two_replicas_train_the_same_model(x):
-    def trained(devices):
-        strategy = tf.distribute.MirroredStrategy(devices)
-        with strategy.scope():
+def test_two_replicas_train_the_same_model(x, replicas):
+    def trained(count):
+        with replicas(count).scope():
             model = made(groups=(1, 1))
         model.fit(x[:9], batch_size=8, epochs=2, shuffle=False, verbose=0)
         return model.get_weights()
 
-    devices = [device.name for device in tf.config.list_logical_devices("CPU")]
-    if len(devices) < 2:
-        pytest.skip("needs two logical devices")
-    one, two = trained(devices[:1]), trained(devices[:2])
-    for a, b in zip(one, two, strict=True):
+    for a, b in zip(trained(1), trained(2), strict=True):
         assert np.allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
