@@ -94,18 +94,13 @@ def line(row: Row) -> str:
 
 def machine() -> dict[str, Any]:
     """Returns what the results were measured on."""
-    import keras
     import tensorflow as tf
 
-    import keras_vae
-    from keras_vae.training.environment import cores
+    from keras_vae.training.environment import cores, versions
 
     return {
         "processor": platform.processor() or platform.machine(),
         "cores": cores(),
         "gpus": [device.name for device in tf.config.get_visible_devices("GPU")],
-        "keras_vae": keras_vae.__version__,
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "python": platform.python_version(),
+        **versions(),
     }

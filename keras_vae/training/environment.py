@@ -20,12 +20,19 @@ def environment() -> dict[str, Any]:
     return {
         "date": now.strftime("%Y-%m-%d %H:%M UTC"),
         "hardware": hardware(),
+        **versions(),
+        "devices": [device.name for device in tf.config.list_logical_devices()],
+    }
+
+
+def versions() -> dict[str, str]:
+    """Returns the version of all that decides how a model trains."""
+    return {
         "keras_vae": keras_vae.__version__,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
-        "devices": [device.name for device in tf.config.list_logical_devices()],
     }
 
 
