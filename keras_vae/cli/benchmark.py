@@ -13,13 +13,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_vae.cli import flags
-from keras_vae.training import benchmark, benchmark_comparison, quiet
+from keras_vae.measuring import benchmark, comparison
+from keras_vae.measuring.options import BenchmarkOptions
+from keras_vae.training import quiet
 
 
 def measure(given: dict[str, Any]) -> None:
     """Measures what the flags that were given ask for."""
-    options = benchmark.BenchmarkOptions.resolve(given)
-    earlier = benchmark_comparison.read(options.compare) if options.compare else None
+    options = BenchmarkOptions.resolve(given)
+    earlier = comparison.read(options.compare) if options.compare else None
     with quiet.starting_tensorflow(options.device):  # imported at the end of this
         pass
     import tensorflow as tf
@@ -29,9 +31,9 @@ def measure(given: dict[str, Any]) -> None:
     rows = benchmark.run(options, say=print)
     if earlier is None:
         return
-    changes = benchmark_comparison.compared(earlier, rows)
+    changes = comparison.compared(earlier, rows)
     for change in changes:
-        print(benchmark_comparison.line(change))
+        print(comparison.line(change))
     slower = [each["what"] for each in changes if each["verdict"] == "slower"]
     if slower:
         raise flags.Stopped(f"Slower than in {options.compare}: {'; '.join(slower)}.")
@@ -39,4 +41,4 @@ def measure(given: dict[str, Any]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the program and returns its exit code."""
-    return flags.run_main(measure, benchmark.BenchmarkOptions, __doc__, argv)
+    return flags.run_main(measure, BenchmarkOptions, __doc__, argv)

@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from keras_vae.cli import flags
-from keras_vae.training import device_check, quiet
+from keras_vae.measuring import device_check
+from keras_vae.training import quiet
 
 
 def check(given: dict[str, Any]) -> None:

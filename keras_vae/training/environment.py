@@ -38,7 +38,7 @@ def versions() -> dict[str, str]:
 
 def hardware() -> str:
     """Returns the processor and the GPUs that are used, in words."""
-    names = [f"{_processor()}, {cores()} cores"]
+    names = [f"{processor()}, {cores()} cores"]
     for gpu in tf.config.get_visible_devices("GPU"):
         details = tf.config.experimental.get_device_details(gpu)
         names.append(str(details.get("device_name", gpu.name)))
@@ -52,7 +52,8 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Returns the name of the processor's model, or of its kind."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:  # there is none but on Linux

@@ -33,9 +33,9 @@ from keras_vae.cli.explore import ExploreOptions
 from keras_vae.cli.export import ExportOptions
 from keras_vae.cli.report import ReportOptions
 from keras_vae.cli.visualize import VisualizeOptions
-from keras_vae.training.benchmark import BenchmarkOptions
+from keras_vae.measuring.device_check import CheckOptions
+from keras_vae.measuring.options import BenchmarkOptions
 from keras_vae.training.config import TrainConfig
-from keras_vae.training.device_check import CheckOptions
 from keras_vae.training.leave_out import LeaveOutOptions
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"

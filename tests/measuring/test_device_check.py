@@ -3,8 +3,8 @@ import json
 import pytest
 
 from keras_vae.cli import check
-from keras_vae.training import device_check
-from keras_vae.training.device_check import CheckOptions
+from keras_vae.measuring import device_check
+from keras_vae.measuring.device_check import CheckOptions
 
 
 def row(**changes):

@@ -16,7 +16,7 @@ import keras_vae
 from keras_vae import networks
 from keras_vae.data import pipeline
 from keras_vae.evaluation import likelihood
-from keras_vae.training.benchmark_options import BenchmarkOptions
+from keras_vae.measuring.options import BenchmarkOptions
 
 SHAPE = (28, 28, 1)
 LATENT_DIM = 20

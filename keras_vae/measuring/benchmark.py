@@ -7,14 +7,11 @@ measured in turn, round after round.
 """
 
 import json
-import platform
 import statistics
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from keras_vae.training.benchmark_options import BenchmarkOptions
-
-__all__ = ["BenchmarkOptions", "in_turn", "line", "machine", "run"]
+from keras_vae.measuring.options import BenchmarkOptions
 
 Row = dict[str, Any]
 Say = Callable[[str], None]
@@ -27,16 +24,16 @@ def run(options: BenchmarkOptions, say: Say) -> list[Row]:
         ValueError: If the file cannot be written, or that of an earlier run not read.
     """
     from keras_vae import files
-    from keras_vae.training import benchmark_cases, benchmark_processes
+    from keras_vae.measuring import cases, processes
 
     files.require_file("--out", options.out, ".json")
-    speed = benchmark_cases.machine_speed()
+    speed = cases.machine_speed()
     rows: list[Row] = []
     for name in options.parts:
-        if name in benchmark_cases.PARTS:
-            found = in_turn(benchmark_cases.PARTS[name](options), options.epochs, speed)
+        if name in cases.PARTS:
+            found = in_turn(cases.PARTS[name](options), options.epochs, speed)
         else:
-            found = benchmark_processes.PARTS[name](options)
+            found = processes.PARTS[name](options)
         for row in found:
             rows.append({"part": name, **row})
             say(line(rows[-1]))
@@ -52,7 +49,7 @@ def in_turn(
     """Measures cases in turn, round after round; returns a row for each.
 
     Args:
-        cases: See `benchmark_cases.Case`.
+        cases: See `cases.Case`.
         rounds: How many.
         speed: Of the machine, measured once a round beside the cases.
     """
@@ -96,10 +93,10 @@ def machine() -> dict[str, Any]:
     """Returns what the results were measured on."""
     import tensorflow as tf
 
-    from keras_vae.training.environment import cores, versions
+    from keras_vae.training.environment import cores, processor, versions
 
     return {
-        "processor": platform.processor() or platform.machine(),
+        "processor": processor(),
         "cores": cores(),
         "gpus": [device.name for device in tf.config.get_visible_devices("GPU")],
         **versions(),

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from keras_vae.measuring.options import BenchmarkOptions
 from keras_vae.training import quiet
-from keras_vae.training.benchmark_options import BenchmarkOptions
 
 Row = dict[str, Any]
 

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from keras_vae.measuring import benchmark, processes
+from keras_vae.measuring.options import ARCHITECTURES
 from keras_vae.training import rules
 from keras_vae.training.options import Options, option
-
-ARCHITECTURES = ("mlp", "resmlp", "conv", "resnet")
 
 Row = dict[str, Any]
 
@@ -249,13 +249,11 @@ def _rates(bench: _Bench) -> Iterator[Row]:
     """How fast it trains, and what memory that takes."""
     import tensorflow as tf
 
-    from keras_vae.training import benchmark_processes
-
     yield _row("float32", _rate(bench, bench.on_device), None, "images/s")
     if tf.config.list_logical_devices("GPU"):
         taken = tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
     else:
-        taken = benchmark_processes.mebibytes()
+        taken = processes.mebibytes()
     yield _row("memory", taken, None, "MiB")
 
 
@@ -286,7 +284,6 @@ def run(options: CheckOptions, say: Callable[[str], None]) -> list[Row]:
     """
     from keras_vae import files
     from keras_vae.engine import strategies
-    from keras_vae.training import benchmark
 
     files.require_file("--out", options.out, ".json")
     strategies.logical_cpus(options.virtual_devices)

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from keras_vae.training import benchmark_comparison
-from keras_vae.training.benchmark_comparison import compared
+from keras_vae.measuring import comparison
+from keras_vae.measuring.comparison import compared
 
 RATES = [100.0, 103.0, 98.0, 101.0, 99.0, 102.0]
 
@@ -53,7 +53,7 @@ def test_what_one_run_has_alone_is_left_out():
 
 def test_a_line_says_how_much():
     (change,) = compared([row(RATES)], [row([0.5 * rate for rate in RATES])])
-    assert "0.50 of earlier" in benchmark_comparison.line(change)
+    assert "0.50 of earlier" in comparison.line(change)
 
 
 @pytest.mark.parametrize("content", ["[", "[1]", "{}", '{"rows": [{"part": "a"}]}'])
@@ -61,10 +61,10 @@ def test_a_file_of_something_else_is_refused(tmp_path, content):
     path = tmp_path / "earlier.json"
     path.write_text(content)
     with pytest.raises(ValueError, match="--compare"):
-        benchmark_comparison.read(str(path))
+        comparison.read(str(path))
 
 
 def test_a_file_of_the_benchmark_is_read(tmp_path):
     path = tmp_path / "earlier.json"
     path.write_text(json.dumps({"machine": {}, "rows": [row(RATES)]}))
-    assert benchmark_comparison.read(str(path)) == [row(RATES)]
+    assert comparison.read(str(path)) == [row(RATES)]

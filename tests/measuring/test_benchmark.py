@@ -3,8 +3,9 @@ import os
 
 import pytest
 
-from keras_vae.training import benchmark, benchmark_cases, benchmark_processes
-from keras_vae.training.benchmark import BenchmarkOptions
+from keras_vae.measuring import benchmark, processes
+from keras_vae.measuring.cases import Case
+from keras_vae.measuring.options import BenchmarkOptions
 
 
 def measured(tmp_path, **options):
@@ -52,16 +53,16 @@ def test_what_people_train_from_is_measured_beside_the_own_pipeline(tmp_path):
 @pytest.mark.parametrize("kind", ["npy", "tfrecords", "folder"])
 def test_training_on_data_of_a_kind_is_measured(tmp_path, kind):
     path = tmp_path / "data"
-    make, read = benchmark_processes.KINDS[kind]
+    make, read = processes.KINDS[kind]
     make(path, 200)
     _, batches = read(path)
     assert sum(len(batch) for batch in batches) == 200
-    found = benchmark_processes.train_on(kind, path, 2)
+    found = processes.train_on(kind, path, 2)
     assert found["first_step"] > 0 and found["input_seconds"] > 0
     assert len(found["seconds"]) == len(found["mebibytes"]) == 2
 
 
-def test_cases_are_measured_in_turn():
+def test_cases_are_cases():
     order = []
 
     def case(what, rate, **options):
@@ -69,7 +70,7 @@ def test_cases_are_measured_in_turn():
             order.append(what)
             return rate
 
-        return benchmark_cases.Case(what, "images/s", measure, **options)
+        return Case(what, "images/s", measure, **options)
 
     cases = [
         case("first", 10.0, products=lambda: 20.0),
@@ -100,7 +101,7 @@ def test_memory_is_that_of_reading_a_folder(tmp_path):
 
 
 def test_images_of_the_folder_are_all_different(tmp_path):
-    benchmark_processes.make_folder(tmp_path / "images", 5)
+    processes.make_folder(tmp_path / "images", 5)
     files = sorted((tmp_path / "images").iterdir())
     assert len({file.read_bytes() for file in files}) == len(files) == 5
 

@@ -1,0 +1,1 @@
+"""What this machine does: how fast models train on it, and whether rightly."""
