@@ -201,24 +201,10 @@ class StepFunction:
         It says whether all of them could be made, and gives the batch that does not fit
         the model, if one came.
         """
-        model, batches = self._model, self._batches
+        model, batches, made = self._model, self._batches, self._made
         strategy = model.distribute_strategy
         trains = step == model.train_step
-        made = self._made
-        step = tf.autograph.experimental.do_not_convert(step)
-        if model.jit_compile and not model.run_eagerly:
-            step = tf.function(step, jit_compile=True, reduce_retracing=True)
-
-        @tf.autograph.experimental.do_not_convert
-        def step_on(batch: Any) -> None:
-            # Where there is no next batch, what does not depend on it (the counters of
-            # steps, say) must not happen either.
-            with tf.control_dependencies(_tensors(batch)):
-                step(batch)
-
-        # What calling layers changes: the averages of batch normalisation.
-        averages = [v for v in model.non_trainable_weights if "float" in v.dtype]
-
+        step_on, averages = _on_batches(step, model), _Averages(model)
         fits, packed = map(
             tf.autograph.experimental.do_not_convert, (batches.fits, batches.packed)
         )
@@ -236,7 +222,7 @@ class StepFunction:
                     refused = packed(batch)
                     break
                 before = tf.convert_to_tensor(model.step.value)
-                running = [tf.identity(variable.value) for variable in averages]
+                averages_before = averages.values()
                 with tf.control_dependencies(_tensors(batch)):
                     made.assign_add(1)
                 with fused_updates(model.optimizers):
@@ -244,8 +230,7 @@ class StepFunction:
                 if trains:
                     sound = model.step.value > before
                     if not sound:  # what is not finite has not been used
-                        for variable, value in zip(averages, running, strict=True):
-                            variable.value.assign(value)
+                        averages.set_back(averages_before)
                         break
                     if model.after_step is not None:
                         model.after_step(model.step.value)
@@ -254,6 +239,45 @@ class StepFunction:
         if model.run_eagerly:
             return run
         return tf.function(run, reduce_retracing=True)
+
+
+def _on_batches(step: Callable[[Any], Any], model: StepModel) -> Callable[[Any], None]:
+    """Returns a step of which nothing happens where no batch is left.
+
+    Nor does what does not depend on the batch: the model's count of steps, say.
+    """
+    step = tf.autograph.experimental.do_not_convert(step)
+    if model.jit_compile and not model.run_eagerly:
+        step = tf.function(step, jit_compile=True, reduce_retracing=True)
+
+    @tf.autograph.experimental.do_not_convert
+    def step_on(batch: Any) -> None:
+        with tf.control_dependencies(_tensors(batch)):
+            step(batch)
+
+    return step_on
+
+
+def _tensors(batch: Any) -> list[tf.Tensor]:
+    parts = tf.nest.flatten(batch, expand_composites=True)
+    return [part for part in parts if part is not None]
+
+
+class _Averages:
+    """What calling a model's layers changes: the averages of batch normalisation."""
+
+    def __init__(self, model: StepModel) -> None:
+        weights = model.non_trainable_weights
+        self._variables = [v for v in weights if "float" in v.dtype]
+
+    def values(self) -> list[tf.Tensor]:
+        """Returns what they are now."""
+        return [tf.identity(variable.value) for variable in self._variables]
+
+    def set_back(self, values: list[tf.Tensor]) -> None:
+        """Makes them what they were, after a step that is not used."""
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.value.assign(value)
 
 
 class _Place:
@@ -286,11 +310,6 @@ class _Place:
     def iterator(self, given: Any) -> Any:
         """Returns what to take batches of: Keras' iterator, or one of its own."""
         return given if self._own is None else self._own
-
-
-def _tensors(batch: Any) -> list[tf.Tensor]:
-    parts = tf.nest.flatten(batch, expand_composites=True)
-    return [part for part in parts if part is not None]
 
 
 class ChunkedCallbacks(keras.callbacks.CallbackList):
