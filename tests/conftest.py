@@ -233,7 +233,7 @@ def run_script(run_python):
     return run
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def load_script():
     """Imports a program of `scripts/`, to call its `main` in this process."""
 
@@ -340,6 +340,21 @@ def small_vae():
             likelihood=likelihood,
             **{"encoder": encoder, "decoder": decoder, "seed": 3, **options},
         )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def in_small_calls():
+    """Makes a class of models of which a call takes few examples on a CPU.
+
+    `in_small_calls(VAE, 5)` takes five, with 16 samples of z for each.
+    """
+    from keras_vae.engine.chunks import NUMBERS_PER_CALL
+
+    def make(kind, examples, samples=16):
+        numbers = NUMBERS_PER_CALL["CPU"] // (examples * samples)
+        return type(kind.__name__, (kind,), {"numbers_per_sample": numbers})
 
     return make
 

@@ -38,8 +38,6 @@ Progress = Callable[[int, int], None]
 SAMPLES_PER_BLOCK = 16
 """Importance samples that share a draw of noise. Another number is another draw."""
 
-_SECONDS_PER_CALL = 0.5  # between two reports of progress, where a call can be so short
-
 
 class ElboTerms(NamedTuple):
     """What -ELBO of each example is made of, in nats."""
@@ -142,6 +140,7 @@ def importance_weighted_nll(
     condition: Any = None,
     active: np.ndarray | None = None,
     progress: Progress | None = None,
+    progress_every: float = 0.5,
 ) -> LogProbability:
     """Estimates log p(x) = log E_q[p(x|z) p(z) / q(z|x)] of each example.
 
@@ -162,6 +161,8 @@ def importance_weighted_nll(
             what is left is a model of fewer dimensions (Burda et al. 2015, section
             5.2).
         progress: Called with the samples that are done, over all examples.
+        progress_every: Seconds between two calls of `progress`, about; at least what
+            the samples of a block take.
 
     Returns:
         The estimate and its variance.
@@ -182,7 +183,7 @@ def importance_weighted_nll(
     ):
         add = functools.partial(update, values, given, key, tf.constant(first))
         rows, done = len(values), first * num_samples
-        for samples, latest in _running_sums(add, rows, num_samples):
+        for samples, latest in _running_sums(add, rows, num_samples, progress_every):
             sums = latest
             if progress is not None:
                 progress(done + rows * samples, total)
@@ -200,9 +201,12 @@ def _log_mean(log_sum: np.ndarray, log_squares: np.ndarray, k: int) -> LogProbab
 
 
 def _running_sums(
-    add: Callable[..., tuple[tf.Tensor, ...]], rows: int, num_samples: int
+    add: Callable[..., tuple[tf.Tensor, ...]],
+    rows: int,
+    num_samples: int,
+    seconds: float,
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """Yields how many samples are done and their sums so far, every half a second.
+    """Yields how many samples are done and their sums so far, every so many seconds.
 
     The first call is of one block, the next of two, and so on until they last.
     """
@@ -214,7 +218,7 @@ def _running_sums(
         began, last = time.perf_counter(), min(block + size, blocks)
         state = add(*(tf.constant(n) for n in (block, last, num_samples)), *state)
         sums = [part.numpy() for part in state]  # waits for the device
-        if time.perf_counter() - began < 0.5 * _SECONDS_PER_CALL:
+        if time.perf_counter() - began < 0.5 * seconds:
             size *= 2
         block = last
         yield min(block * SAMPLES_PER_BLOCK, num_samples), sums

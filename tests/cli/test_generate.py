@@ -167,22 +167,28 @@ def test_without_a_seed_a_new_one_is_taken_and_named(generate, examples, capsys)
     np.testing.assert_array_equal(examples("images", seed=seed), second)
 
 
-def test_a_larger_number_starts_with_the_same_examples(examples, monkeypatch):
-    monkeypatch.setattr(program, "ROWS_PER_CALL", 4)
-    few = examples("images", num=6, seed=1)
-    many = examples("images", num=11, seed=1)
-    assert many.shape == (11, *IMAGE)
-    np.testing.assert_allclose(few, many[:6], atol=1e-6)
-    assert len(np.unique(many.reshape(11, -1), axis=0)) == 11
+def test_a_larger_number_starts_with_the_same_examples(examples):
+    one_call = program.ROWS_PER_CALL
+    few = examples("images", num=one_call + 2, seed=1)
+    many = examples("images", num=2 * one_call + 3, seed=1)
+    assert many.shape == (2 * one_call + 3, *IMAGE)
+    np.testing.assert_allclose(few, many[: len(few)], atol=1e-6)
+    assert len(np.unique(many.reshape(len(many), -1), axis=0)) == len(many)
 
 
-def test_large_examples_come_in_smaller_calls(examples, monkeypatch):
-    monkeypatch.setattr(program, "NUMBERS_PER_CALL", 2 * 30)
-    pairs = examples("images", num=4, seed=1)
-    monkeypatch.undo()
-    whole = examples("images", num=4, seed=1)
-    np.testing.assert_allclose(pairs[:2], whole[:2], atol=1e-6)
-    assert np.abs(pairs[2:] - whole[2:]).max() > 1e-3
+def test_large_examples_come_in_smaller_calls_with_seeds_of_their_own(tmp_path):
+    calls = []
+
+    def call(n, seed, condition):
+        calls.append((n, seed))
+        return np.zeros((n, *shape), np.float32)
+
+    shape = (program.NUMBERS_PER_CALL // 4,)
+    arguments = ("--saved_model=m", f"--out={tmp_path / 'x.npz'}", "--num=10")
+    request = program.parse(["generate.py", *arguments, "--seed=7"])
+    parts = program.generated(program.Generator(call, shape, None), request, None)
+    assert [len(part) for part in parts] == [4, 4, 2]
+    assert calls == [(4, (7, 0)), (4, (7, 1)), (2, (7, 2))]
 
 
 def test_the_picture_is_the_grid_of_the_examples(generate, examples, tmp_path):
@@ -274,10 +280,10 @@ def test_one_label_is_that_of_all_and_several_take_turns(examples):
     np.testing.assert_allclose(x, [0.1, 0.2, 0.3, 0.1, 0.2])
 
 
-def test_labels_go_on_from_call_to_call(examples, monkeypatch):
-    monkeypatch.setattr(program, "ROWS_PER_CALL", 2)
-    x = examples("labels", num=5, label="1,2,3")[:, 0, 0, 0]
-    np.testing.assert_allclose(x, [0.1, 0.2, 0.3, 0.1, 0.2])
+def test_labels_go_on_from_call_to_call(examples):
+    num = program.ROWS_PER_CALL + 5
+    x = examples("labels", num=num, label="1,2,3")[:, 0, 0, 0]
+    np.testing.assert_allclose(x, np.resize([0.1, 0.2, 0.3], num))
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (1, 2, 3)])

@@ -6,8 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_vae import VAE, networks
-from keras_vae.engine import chunks
-from keras_vae.evaluation import likelihood
+from keras_vae.engine.chunks import NUMBERS_PER_CALL, chunk_size
 from keras_vae.evaluation.likelihood import (
     bits_per_dimension,
     elbo_terms,
@@ -20,9 +19,9 @@ from keras_vae.probability.priors import GaussianMixture
 SHAPE = (4, 3, 1)
 
 
-def make():
+def make(kind=VAE):
     keras.utils.set_random_seed(0)
-    model = VAE(
+    model = kind(
         latent_dim=2,
         input_shape=SHAPE,
         encoder=networks.mlp_encoder(SHAPE, 2, hidden_units=(8,)),
@@ -117,16 +116,18 @@ def test_the_error_over_examples_is_that_of_a_mean(linear_gaussian):
     assert math.isnan(found.standard_error)  # one sample says nothing of its spread
 
 
-def test_the_result_does_not_depend_on_how_work_is_cut_up(vae, x, monkeypatch):
+def test_the_result_does_not_depend_on_how_work_is_cut_up(vae, x, in_small_calls):
+    cut, calls = make(in_small_calls(VAE, 5)), []
     whole = importance_weighted_nll(vae, x, 83)
-    monkeypatch.setitem(chunks.NUMBERS_PER_CALL, "CPU", 16 * 12 * 5)
-    monkeypatch.setattr(likelihood, "_SECONDS_PER_CALL", 0.0)
-    parts = importance_weighted_nll(vae, x, 83)
+    parts = importance_weighted_nll(
+        cut, x, 83, progress=lambda *_: calls.append(1), progress_every=0.0
+    )
+    assert len(calls) == 6 * math.ceil(37 / chunk_size(cut, 16))  # 6 blocks of samples
     assert parts.log_prob == pytest.approx(whole.log_prob, abs=1e-5)
     assert parts.variance == pytest.approx(whole.variance, rel=1e-3)
-    terms = elbo_terms(vae, x)
-    monkeypatch.undo()
-    assert terms.neg_elbo == pytest.approx(elbo_terms(vae, x).neg_elbo, abs=1e-4)
+    terms = elbo_terms(cut, x, num_samples=16)
+    expected = elbo_terms(vae, x, num_samples=16).neg_elbo
+    assert terms.neg_elbo == pytest.approx(expected, abs=1e-4)
 
 
 def test_an_example_has_the_same_result_whatever_comes_after_it(vae, x):
@@ -135,8 +136,9 @@ def test_an_example_has_the_same_result_whatever_comes_after_it(vae, x):
     assert head.log_prob == pytest.approx(whole.log_prob[:7], abs=1e-5)
 
 
-def test_the_decoder_never_gives_more_numbers_than_the_bound(x, monkeypatch):
-    model, sizes = make(), []
+def test_the_decoder_never_gives_more_numbers_than_the_bound(small_vae, grey):
+    shape, sizes = (16, 16, 1), []
+    model, x = small_vae(shape), grey(600, shape)
 
     def count(params):
         sizes.append(params.numpy().size)
@@ -147,11 +149,11 @@ def test_the_decoder_never_gives_more_numbers_than_the_bound(x, monkeypatch):
         counted = tf.py_function(count, [params], tf.float32)
         return tf.ensure_shape(counted, params.shape)
 
-    monkeypatch.setitem(chunks.NUMBERS_PER_CALL, "CPU", 16 * 12 * 5)
-    monkeypatch.setattr(model, "decode_params", decode_params)
-    importance_weighted_nll(model, x, 100)
-    assert max(sizes) == 16 * 12 * 5
-    assert sum(sizes) == len(x) * 100 * 12
+    model.decode_params = decode_params
+    importance_weighted_nll(model, x, 20)
+    assert max(sizes) == min(600, chunk_size(model, 16)) * 16 * 256
+    assert max(sizes) <= max(NUMBERS_PER_CALL.values())
+    assert sum(sizes) == 600 * 20 * 256
 
 
 def test_seeds_differ_and_none_is_the_models_own(vae, x):

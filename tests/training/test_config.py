@@ -70,11 +70,10 @@ def test_tutorial_presets_are_the_tutorials_settings():
     assert (pytorch.latent_dim, pytorch.batch_size, pytorch.epochs) == (10, 1000, 20)
 
 
-def test_a_preset_leaves_out_what_the_model_does_not_use(monkeypatch):
-    monkeypatch.setitem(choices.PRESETS, "fast", {"beta": 2.0, "epochs": 3})
-    assert TrainConfig.resolve({"preset": "fast"}).beta == 2.0
-    config = TrainConfig.resolve({"preset": "fast", "model": "ae"})
-    assert (config.beta, config.epochs) == (1.0, 3)
+def test_a_preset_leaves_out_what_the_model_does_not_use():
+    assert TrainConfig.resolve({"preset": "sharp"}).kl_schedule == "linear"
+    config = TrainConfig.resolve({"preset": "sharp", "model": "ae"})
+    assert (config.kl_schedule, config.epochs) == ("constant", 24)
 
 
 @pytest.mark.parametrize(
