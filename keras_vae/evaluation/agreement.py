@@ -39,19 +39,33 @@ def prior_agreement(model: Any, x: Any, condition: Any = None) -> dict[str, floa
     return agreement(z, prior_draws(model, len(x), condition))
 
 
-def standardized_means(model: Any, x: Any, condition: Any = None) -> np.ndarray:
-    """Posterior means, (n, latent_dim), in the units of `to_aggregate`.
+def standardized_means(
+    model: Any, z_mean: np.ndarray, x: Any, condition: Any = None
+) -> np.ndarray:
+    """Returns posterior means in the units of `to_aggregate`, (n, latent_dim).
 
     What they vary by there is what x says of z: a mean that follows a learned p(z|c)
     alone is 0. Of hierarchies it is the top.
+
+    Args:
+        model: A `VAE` or a model with its methods.
+        z_mean: Of q(z|x) of each example, (n, latent_dim) or more of a hierarchy.
+        x: The examples, which say what they are conditioned on where that is a region
+            of them.
+        condition: For conditional models, one row an example.
     """
 
-    def means(x: tf.Tensor, given: Any, first: tf.Tensor) -> Any:
-        z_mean = model.encode_params(x, given)[0]
-        return (model.to_aggregate(z_mean, given)[:, : model.latent_dim],)
+    def standardized(z: np.ndarray, given: Any) -> np.ndarray:
+        return np.asarray(model.to_aggregate(tf.constant(z), given))
 
-    found = chunks.over_examples(model, "standardized means", means, x, condition)
-    return np.asarray(found[0])
+    z_mean = z_mean[:, : model.latent_dim]
+    if model.condition_spec is None or model.infers_condition:  # one p(z) of all
+        return standardized(z_mean, None)
+    parts = (
+        (z_mean[chunk.first : chunk.first + len(chunk.x)], chunk.condition)
+        for chunk in chunks.examples(model, x, condition)
+    )
+    return np.concatenate([standardized(*part) for part in parts])
 
 
 def prior_draws(model: Any, count: int, condition: Any = None) -> np.ndarray:

@@ -205,8 +205,11 @@ def _samplers(
 def _latents(
     model: Any, terms: likelihood.ElboTerms, train: Examples, test: Examples
 ) -> dict[str, Any]:
-    z = terms.z_mean[:, : model.latent_dim]  # the top, in hierarchies
-    standardized = standardized_means(model, test.split.x, test.condition)
+    z = z_given = terms.z_mean[:, : model.latent_dim]  # the top, in hierarchies
+    x, condition = test.split.x, test.condition
+    if model.infers_condition and condition is not None:
+        z_given = model.encode(x, condition)  # under the labels, not those inferred
+    standardized = standardized_means(model, z_given, x, condition)
     metrics: dict[str, Any] = {
         "active_units": int(latents.active_units(standardized).sum()),
         "posterior_mean_deviation": float(z.std(axis=0).mean()),

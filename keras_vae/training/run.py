@@ -376,8 +376,9 @@ class _Run:
         given = labels.all_known(given)
         given = None if given is None else given[:_ENCODED]
         x = _first(examples.x, _ENCODED)
-        z_mean = agreement.standardized_means(self.model, x, given)
-        return {**metrics, "active_units": int(active_units(z_mean).sum())}
+        z_mean = self.model.encode(x, given)
+        standardized = agreement.standardized_means(self.model, z_mean, x, given)
+        return {**metrics, "active_units": int(active_units(standardized).sum())}
 
     def _write_condition(self) -> None:
         """Keeps an example of what `keras-vae generate` is to be given."""

@@ -264,7 +264,7 @@ class TensorBoard(keras.callbacks.Callback):
             moments[:, : self.model.latent_dim]  # of the top, in hierarchies
             for moments in self.model.posterior(self.x, self._condition)
         )
-        standardized = standardized_means(self.model, self.x, self._condition)
+        standardized = standardized_means(self.model, z_mean, self.x, self._condition)
         if not self._writes:
             return
         deviation = np.exp(0.5 * z_log_var)

@@ -64,8 +64,25 @@ def test_means_that_follow_the_label_alone_carry_nothing():
     model.prior_network.trainable = False
     model.compile(keras.optimizers.Adam(0.003))
     model.fit(x, y, batch_size=60, epochs=150, verbose=0)
-    assert active_units(model.encode(x, y)).all()
-    assert not active_units(standardized_means(model, x, y)).any()
+    z_mean = model.encode(x, y)
+    assert active_units(z_mean).all()
+    assert not active_units(standardized_means(model, z_mean, x, y)).any()
+
+
+@pytest.mark.parametrize("condition", ["left_half", "mask"])
+def test_means_have_the_units_of_the_region_of_each_example(condition, in_small_calls):
+    x = RNG.integers(0, 2, (12, 4, 4, 1)).astype(np.float32)
+    found = []
+    for kind in (CVAE, in_small_calls(CVAE, 5, samples=1)):
+        keras.utils.set_random_seed(0)
+        model = kind(2, (4, 4, 1), condition=condition, prior="conditional", seed=0)
+        found.append(standardized_means(model, model.encode(x), x))
+    whole, in_parts = found
+    np.testing.assert_allclose(in_parts, whole, rtol=1e-5)
+    given = model.region_of(x)
+    exact = model.to_aggregate(model.encode(x, given), given)
+    np.testing.assert_allclose(whole, exact, rtol=1e-5)
+    assert np.abs(whole - model.encode(x)).max() > 1e-3
 
 
 def test_what_is_not_finite_has_no_measure():
