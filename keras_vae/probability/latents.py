@@ -27,6 +27,9 @@ class LatentGroup(NamedTuple):
     """Such as "top" or "7x7/2"."""
     shape: tuple[int, ...]
     """Of one example: (size,) of a vector, (..., channels) of maps."""
+    resolution: str
+    """The sides of its maps, such as "7x7"; "vector" where there are none, "top" of the
+    first group."""
 
     @property
     def size(self) -> int:
@@ -60,10 +63,11 @@ class LatentGroups(tuple[LatentGroup, ...]):
         for level, (size, count) in enumerate(zip(sizes, counts, strict=True)):
             for _ in range(count):
                 of_size[size] += 1  # several levels have one size where sides are 1
-                place = "x".join(map(str, size)) or "vector"
-                name = f"{place}/{of_size[size]}" if groups else "top"
+                sides = "x".join(map(str, size)) or "vector"
+                resolution = sides if groups else "top"
+                name = f"{sides}/{of_size[size]}" if groups else "top"
                 shape = (*size, channels if level else top)
-                groups.append(LatentGroup(name, shape))
+                groups.append(LatentGroup(name, shape, resolution))
         return cls(groups)
 
     @property
@@ -77,10 +81,10 @@ class LatentGroups(tuple[LatentGroup, ...]):
         return tf.stack([tf.reduce_sum(values, axis=-1) for values in cut], axis=-1)
 
     def by_resolution(self) -> dict[str, list[int]]:
-        """The numbers of the groups of each resolution, such as "7x7", top first."""
+        """The places of the groups of each resolution, the top first."""
         found: dict[str, list[int]] = {}
-        for number, group in enumerate(self):
-            found.setdefault(group.name.partition("/")[0], []).append(number)
+        for place, group in enumerate(self):
+            found.setdefault(group.resolution, []).append(place)
         return found
 
     def slices(self) -> Iterator[tuple[LatentGroup, slice]]:
