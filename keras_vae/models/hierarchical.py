@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_vae.arguments import checked_shape, in_range
@@ -186,41 +185,6 @@ class Hierarchy(VAE):
     def _decoded(self, h: tf.Tensor, lead: tf.Tensor, training: Any) -> tf.Tensor:
         shape = self.likelihood.params_shape(self.data_shape)
         return likelihood_params(self.decoder, h, lead, shape, training)
-
-    def interpolate(
-        self,
-        a: Any,
-        b: Any,
-        steps: int = 10,
-        spherical: bool = False,
-        condition: Any = None,
-        groups: int | None = None,
-    ) -> np.ndarray:
-        """As `VAE.interpolate`, in all of z or in its first groups alone.
-
-        Args:
-            a: One example, `input_shape`.
-            b: Another.
-            steps: Number of points, both ends included.
-            spherical: See `probability.distributions.interpolate_latents`.
-            condition: As for `VAE.interpolate`.
-            groups: How many groups walk from the top, as 1 for the top alone; those
-                below follow their prior's means, so that the ends are no
-                reconstructions. None: all.
-
-        Returns:
-            `(steps, *input_shape)`.
-
-        Raises:
-            ValueError: If steps is below 1, or there are not so many groups.
-        """
-        if groups is None:
-            return super().interpolate(a, b, steps, spherical, condition)
-        most = len(self.latent_groups)
-        count = int(in_range("groups", groups, 1, most, whole=True))
-        width = self.z_widths[count - 1]
-        z, given = self._between(a, b, steps, spherical, condition, width)
-        return self.decode(z, given)
 
     def kl_by_group(self, kl: tf.Tensor) -> tf.Tensor:
         """The KL of each group of latents, (batch, groups)."""

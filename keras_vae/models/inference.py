@@ -145,6 +145,7 @@ class Inference(ChunkedTrainer):
         steps: int = 10,
         spherical: bool = False,
         condition: Any = None,
+        groups: int | None = None,
     ) -> np.ndarray:
         """Walks in latent space from example a to example b.
 
@@ -154,28 +155,22 @@ class Inference(ChunkedTrainer):
             steps: Number of points, both ends included.
             spherical: See `probability.distributions.interpolate_latents`.
             condition: One for the whole walk, or two, of a and of b; then each
-                point has that of the end that it is nearer to.
+                point has that of the end that it is nearer to. Labels that a model
+                infers and regions of x need not be given.
+            groups: In a hierarchy, how many groups walk from the top, as 1 for the top
+                alone; those below follow their prior's means, so that the ends are no
+                reconstructions. None: all.
 
         Returns:
             `(steps, *input_shape)`; the ends are the reconstructions of a and b.
 
         Raises:
-            ValueError: If steps is below 1.
+            ValueError: If steps is below 1, or there are not so many groups.
         """
-        z, given = self._between(a, b, steps, spherical, condition)
-        return self.decode(z, given)
-
-    def _between(
-        self,
-        a: Any,
-        b: Any,
-        steps: int,
-        spherical: bool,
-        condition: Any,
-        width: int | None = None,
-    ) -> tuple[np.ndarray, Any]:
-        """Returns z of a walk, its first `width` numbers, and what it is given."""
         in_range("steps", steps, 1, whole=True)
+        count = len(self.z_widths)
+        if groups is not None:
+            count = in_range("groups", groups, 1, count, whole=True)
         first, last = np.asarray(a), np.asarray(b)
         if first.shape != last.shape:
             raise invalid_argument(
@@ -183,10 +178,13 @@ class Inference(ChunkedTrainer):
                 f"an example of the shape of `a`, {first.shape}",
                 received=f"shape {last.shape}",
             )
-        given = self.check_condition(condition, 2)
-        means = self.encode(np.stack([first, last]), given)[:, :width]
+        ends = np.stack([first, last])
+        means = self.encode(ends, condition)[:, : self.z_widths[count - 1]]
         z = interpolate_latents(means[0], means[1], steps, spherical).numpy()
-        return z, given if given is None else given[nearer_end(steps).numpy()]
+        if self.condition_spec is None:
+            return self.decode(z)
+        parts = [chunk.condition for chunk in chunks.examples(self, ends, condition)]
+        return self.decode(z, np.concatenate(parts)[nearer_end(steps).numpy()])
 
     def elbo(
         self,

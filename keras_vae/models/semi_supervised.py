@@ -374,20 +374,6 @@ class M2(CVAE):
             return best
         return tf.where(condition == NO_LABEL, best, condition)
 
-    def interpolate(
-        self,
-        a: Any,
-        b: Any,
-        steps: int = 10,
-        spherical: bool = False,
-        condition: Any = None,
-    ) -> np.ndarray:
-        """As `VAE.interpolate`; without labels a and b have those inferred of them."""
-        if condition is None and np.shape(a) == np.shape(b):
-            probabilities = self.predict_label(np.stack([a, b]))
-            condition = np.argmax(probabilities, axis=-1)
-        return super().interpolate(a, b, steps, spherical, condition)
-
     def check_targets(self, y: Any, n: int) -> np.ndarray:
         """Checks the y of `fit` and `evaluate`; None is no label anywhere."""
         if y is None:

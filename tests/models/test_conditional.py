@@ -96,6 +96,16 @@ def test_each_half_of_a_walk_has_the_condition_of_its_end(by_label, x, y):
     np.testing.assert_allclose(walk, halves, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("condition", ["left_half", "mask"])
+def test_a_walk_between_images_is_given_the_region_of_the_nearer_end(x, condition):
+    model = make(condition)
+    walk = model.interpolate(x[0], x[1], 5)
+    given = model.region_of(x[:2])
+    expected = model.interpolate(x[0], x[1], 5, condition=given)
+    np.testing.assert_allclose(walk, expected, atol=1e-6)
+    np.testing.assert_allclose(walk[[0, -1]], model.reconstruct(x[:2]), atol=1e-6)
+
+
 @pytest.mark.slow
 def test_a_vector_moves_what_is_generated(x, y):
     vectors = rows_of("vector", y)
