@@ -128,6 +128,8 @@ def _batch_maker(
     def batch(step: tf.Tensor) -> Any:
         begin, end, _ = places.of_share(step)
         chosen = places.first(step) + tf.range(begin, end)
+        # Steps cost less where the graph knows their size.
+        chosen = tf.ensure_shape(chosen, [places.size])
         if how.shuffle:
             chosen = shuffled(chosen, seed, step // places.steps, places.examples)
         if example_of is not None:
@@ -185,6 +187,12 @@ class _Places(NamedTuple):
         """Steps of an epoch."""
         return num_batches(self.examples, self.batch_size)
 
+    @property
+    def size(self) -> int | None:
+        """Examples of each step; None where the last of an epoch has fewer."""
+        same = self.share == _WHOLE and self.examples % self.batch_size == 0
+        return self.batch_size if same else None
+
     def steps_from(self, step: int, repeat: bool) -> tf.data.Dataset:
         """Counts steps from one on, without end or to the end of its epoch."""
         if repeat:
@@ -218,6 +226,9 @@ def _in_order() -> tf.data.Options:
     """Batches come in the order of their steps, and each replica gets its share."""
     options = tf.data.Options()
     options.deterministic = True
+    # Nothing is left to tune, and the thread that would do it keeps iterators from
+    # being deleted for up to a minute.
+    options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = (
         tf.data.experimental.AutoShardPolicy.DATA
     )

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from keras_vae.data import pipeline
-from keras_vae.data.pipeline import batches, binarize_once, num_batches
+from keras_vae.data.pipeline import Share, batches, binarize_once, num_batches
 from keras_vae.noise import RowNoise
 
 N = 10
@@ -159,6 +159,16 @@ def test_other_numbers_are_taken_as_they_are(dtype):
 def test_shapes_are_known_in_the_graph():
     spec = batches(images("uint8"), batch_size=4).element_spec
     assert spec.shape == (None, 2, 3, 1) and spec.dtype == tf.float32
+
+
+@pytest.mark.parametrize("options", [{}, {"share": Share(0, 2, 2)}])
+def test_the_batch_size_is_known_where_no_batch_of_one_worker_is_smaller(options):
+    x = np.zeros((12, 3), np.uint8)
+    (size, _), (smaller_last, _) = (
+        batches(x, batch_size=batch_size, **options).element_spec.shape
+        for batch_size in (4, 5)
+    )
+    assert size == (None if options else 4) and smaller_last is None
 
 
 # Binarising
