@@ -56,5 +56,14 @@ def invalid_flag(
     )
 
 
+def as_flag(value: Any) -> str:
+    """Returns the value of a flag as one would type it."""
+    if value is None:
+        return "not set"
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _following(sentence: str) -> str:
     return f" {sentence.strip()}" if sentence else ""

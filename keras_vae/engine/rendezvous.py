@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from keras_vae.errors import as_flag
+
 SECONDS_BETWEEN_NOTES = 30.0
 """Of waiting, from one note on who is missing to the next."""
 
@@ -251,18 +253,10 @@ def _differences(ours: Flags, theirs: Flags) -> str:
     """Says which flags differ, with worker 0's value first; empty where none does."""
     names = [*ours, *(name for name in theirs if name not in ours)]
     return ", ".join(
-        f"--{name} {_as_flag(theirs.get(name))}, not {_as_flag(ours.get(name))}"
+        f"--{name} {as_flag(theirs.get(name))}, not {as_flag(ours.get(name))}"
         for name in names
         if ours.get(name) != theirs.get(name)
     )
-
-
-def _as_flag(value: Any) -> str:
-    if value is None:
-        return "not set"
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 # The other workers.

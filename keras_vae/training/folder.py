@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_vae import files
-from keras_vae.errors import invalid_flag
+from keras_vae.errors import as_flag, invalid_flag
 from keras_vae.training import extension
 from keras_vae.training.config import TrainConfig
 
@@ -226,7 +226,7 @@ def check(config: TrainConfig, folder: RunFolder) -> None:
     differences = {} if config.overwrite else config.differences(there)
     if differences:
         named = ", ".join(
-            f"--{name} {_as_flag(theirs)} there, {_as_flag(ours)} now"
+            f"--{name} {as_flag(theirs)} there, {as_flag(ours)} now"
             for name, (ours, theirs) in differences.items()
         )
         raise ValueError(
@@ -255,11 +255,3 @@ def _is_same(folder: RunFolder, config: TrainConfig) -> bool:
         return not config.differences(folder.read_config())
     except ValueError:
         return False
-
-
-def _as_flag(value: Any) -> str:
-    if value is None:
-        return "not set"
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    return str(value).lower() if isinstance(value, bool) else str(value)
