@@ -155,15 +155,7 @@ def summary(
 
 def data_facts(config: Mapping[str, Any], data: Any) -> dict[str, str]:
     """Returns what there is to know of the data, by name."""
-    counts = [
-        f"{len(split):,} {part}"
-        for part, split in (
-            ("training", data.train),
-            ("validation", data.validation),
-            ("test", data.test),
-        )
-        if split is not None
-    ]
+    counts = [f"{len(split):,} {part}" for part, split in data.splits.items()]
     facts = {
         "Dataset": data.name,
         "Examples": f"{', '.join(counts)}; {data.kind} of {_shape(data.input_shape)}",

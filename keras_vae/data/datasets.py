@@ -60,6 +60,10 @@ class Split:
         return Split(x, *(None if other is None else other[rows] for other in others))
 
 
+SPLITS = {"train": "training", "validation": "validation", "test": "test"}
+"""What the splits of `Data` are called in words."""
+
+
 @dataclass(frozen=True, eq=False)
 class Data:
     """A dataset, checked.
@@ -83,6 +87,12 @@ class Data:
     test: Split | None
     label_names: tuple[str, ...] | None = None
     factor_names: tuple[str, ...] | None = None
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The splits that there are, by what they are called in words."""
+        found = {words: getattr(self, name) for name, words in SPLITS.items()}
+        return {words: split for words, split in found.items() if split is not None}
 
     @property
     def measured(self) -> tuple[str, Split]:

@@ -34,14 +34,8 @@ def digest(data: Data) -> dict[str, str]:
         ValueError: If examples that are streamed cannot be read.
     """
     found = {"names of classes": _hash(repr(data.label_names).encode())}
-    parts = {
-        "training": data.train,
-        "validation": data.validation,
-        "test": data.test,
-    }
-    for part, split in parts.items():
-        if split is not None:
-            found |= {f"{part} {name}": text for name, text in _of(split).items()}
+    for part, split in data.splits.items():
+        found |= {f"{part} {name}": text for name, text in _of(split).items()}
     return found
 
 

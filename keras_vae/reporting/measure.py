@@ -74,7 +74,7 @@ def evaluate_run(
         folder=folder,
     )
     measured = _with_label_names(measured, run.data.label_names)
-    measured = {"part": _SPLITS[split], **measured}
+    measured = {"part": datasets.SPLITS[split], **measured}
     measured["evaluation_seconds"] = round(time.perf_counter() - began, 2)
     kept = measured
     if dataset is not None:
@@ -135,7 +135,7 @@ def compare_runs(
         for run, test in zip(runs, tests, strict=True)
     ]
     result: dict[str, Any] = {
-        "part": _SPLITS[split],
+        "part": datasets.SPLITS[split],
         "num_examples": len(tests[0].split),
         "num_importance_samples": num_importance_samples,
         **_gains(measured[0], measured[1], say),
@@ -230,7 +230,8 @@ def encode_run(
     if run.model.has_kl:
         columns["z_log_var"] = terms.z_log_var[:, top]
     latents.write_table(out, columns)
-    say(f"Wrote {out}: {len(examples):,} {_SPLITS[split]} examples of {run.data.name}.")
+    words = f"{datasets.SPLITS[split]} examples of {run.data.name}"
+    say(f"Wrote {out}: {len(examples):,} {words}.")
     if run.model.has_kl:
         strange = np.argsort(-terms.neg_elbo)[:5]
         listed = ", ".join(f"{row} ({terms.neg_elbo[row]:.1f})" for row in strange)
@@ -254,9 +255,6 @@ class ProgressLine:
         share = f"{what}: {done / max(1, of):4.0%}"
         sys.stderr.write("\r\x1b[K" + (share if done < of else ""))
         sys.stderr.flush()
-
-
-_SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 def _opened(path: str | os.PathLike[str], dataset: str | None) -> Run:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_vae.data.datasets import Split, to_unit
+from keras_vae.data.datasets import SPLITS, Split, to_unit
 from keras_vae.errors import invalid_flag
 from keras_vae.naming import nearest
 from keras_vae.reporting.plane import Plane
@@ -22,8 +22,6 @@ _TRAINING = 10_000  # training examples that neighbours are looked for among
 _SHOWN = 5_000  # held-out examples in a scatter
 _NUMBERS = 2**26  # of either that are read, where examples are large
 _MOST_CLASSES = 100  # with more labels than this they are no classes to draw
-
-_SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 class LeftOut(Exception):
@@ -51,7 +49,7 @@ class Subject:
         self.shape = tuple(run.data.input_shape)
         self.latent_dim = int(run.model.latent_dim)
         self.is_image = run.data.kind == "images"
-        self.split = _SPLITS[run.held_out]
+        self.split = SPLITS[run.held_out]
         self._given = from_label, to_label
         if from_label is not None or to_label is not None:
             self.ends  # noqa: B018  a wrong label is refused before any work

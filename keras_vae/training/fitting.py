@@ -119,9 +119,7 @@ def augmentation(config: TrainConfig, model: VAE) -> Augment | None:
 
 def check_examples(config: TrainConfig, data: Data, model: VAE) -> None:
     """Raises a ValueError where the model cannot learn from the data as they are."""
-    for split in (data.train, data.validation, data.test):
-        if split is None:
-            continue
+    for split in data.splits.values():
         if config.binarize != "none" and isinstance(split.x, np.ndarray):
             Bernoulli().check(split.x)
             model.check_examples(held_out(split.x[:_SHOWN], config.binarize))

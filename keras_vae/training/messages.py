@@ -66,15 +66,7 @@ def described(
     config: TrainConfig, folder: RunFolder, data: Data, model: Any, steps: int
 ) -> str:
     """Of a run that begins: the data, the model and its size, where it goes."""
-    parts = [
-        f"{len(split):,} {name}"
-        for name, split in (
-            ("training", data.train),
-            ("validation", data.validation),
-            ("test", data.test),
-        )
-        if split is not None
-    ]
+    parts = [f"{len(split):,} {name}" for name, split in data.splits.items()]
     shape = "x".join(map(str, data.input_shape))
     batch = _counted(config.examples_per_update, "example")
     lines = [

@@ -174,8 +174,7 @@ class _Run:
                 raise OSError(messages.not_written(self.folder, full)) from error
         if isinstance(error, tf.errors.ResourceExhaustedError):
             raise ValueError(messages.too_large(self.config)) from error
-        splits = (self.data.train, self.data.validation, self.data.test)
-        broken = broken_file(*(split.x for split in splits if split is not None))
+        broken = broken_file(*(split.x for split in self.data.splits.values()))
         if broken is not None:
             raise broken from error
 
@@ -274,9 +273,9 @@ class _Run:
             monitoring = [average, average.show, *monitoring, average.hide]
         if self.speak is not None:
             monitoring.append(self._progress(self.speak, held_out))
-        splits = (self.data.train, self.data.validation, self.data.test)
+        splits = self.data.splits.values()
         self.model.checks_batches = not all(
-            split is None or isinstance(split.x, np.ndarray) for split in splits
+            isinstance(split.x, np.ndarray) for split in splits
         )
         batches = pipeline.distributed(
             self.strategy,

@@ -37,9 +37,7 @@ def condition_of(config: TrainConfig, data: Data) -> Condition | None:
     name = config.condition
     if name is None:
         return None
-    splits = {"training": data.train, "validation": data.validation, "test": data.test}
-    parts = {part: split for part, split in splits.items() if split is not None}
-    found = {part: targets(config, split) for part, split in parts.items()}
+    found = {part: targets(config, split) for part, split in data.splits.items()}
     options: dict[str, Any] = {}
     if name == "label":
         if not semi_supervised(config):
