@@ -76,22 +76,17 @@ class State(Inference):
         self.data_mean: Any = None
         self.data_scale: Any = None
         if len(self.data_shape) < 3 and not self.likelihood.unit_interval:
-            shape = self.data_shape[-1:]
+            column = {
+                "shape": self.data_shape[-1:],
+                "trainable": False,
+                "dtype": "float32",
+                "autocast": False,
+            }
             self.data_mean = self.add_weight(
-                name="data_mean",
-                shape=shape,
-                initializer="zeros",
-                trainable=False,
-                dtype="float32",
-                autocast=False,
+                name="data_mean", initializer="zeros", **column
             )
             self.data_scale = self.add_weight(
-                name="data_scale",
-                shape=shape,
-                initializer="ones",
-                trainable=False,
-                dtype="float32",
-                autocast=False,
+                name="data_scale", initializer="ones", **column
             )
         self.likelihood.build((None, *self.data_shape))
         self.prior.set_examples(self.data_shape, self.condition_spec)

@@ -56,12 +56,7 @@ class RowDropout(keras.layers.Layer):
             return inputs
         event = (1,) * (len(inputs.shape) - 2) + (inputs.shape[-1],)
         rows = keras.ops.shape(inputs)[0]
-        noise = current_noise()
-        if noise is None:
-            numbers = keras.random.uniform((rows, *event), seed=self.seed_generator)
-            kept = numbers >= self.rate
-        else:
-            kept = noise.bits16(rows, event, self.name) >= round(self.rate * 2**16)
+        kept = kept_at_random(self, rows, event, self.rate)
         return inputs * (keras.ops.cast(kept, inputs.dtype) / (1 - self.rate))
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -71,6 +66,24 @@ class RowDropout(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+def kept_at_random(
+    layer: Any, rows: Any, event: tuple[int, ...], rate: float
+) -> tf.Tensor:
+    """Draws what a layer does not set to 0, bool (rows, *event).
+
+    Args:
+        layer: Its name is that of the stream of noise inside a `noise_scope`; outside
+            its `seed_generator` draws.
+        rows: Examples of the batch.
+        event: Of one example.
+        rate: The share that is not kept.
+    """
+    noise = current_noise()
+    if noise is None:
+        return keras.random.uniform((rows, *event), seed=layer.seed_generator) >= rate
+    return noise.bits16(rows, event, layer.name) >= round(rate * 2**16)
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")

@@ -7,6 +7,7 @@ import keras
 
 from keras_vae.errors import invalid_argument
 from keras_vae.naming import lookup
+from keras_vae.networks.layers import kept_at_random
 from keras_vae.noise import current_noise
 
 KINDS = ("gaussian", "masking")
@@ -52,15 +53,10 @@ class InputNoise(keras.layers.Layer):
         if not training or self.amount == 0:
             return inputs
         rows, event = keras.ops.shape(inputs)[0], tuple(inputs.shape[1:])
-        noise = current_noise()
         if self.kind == "masking":
-            if noise is None:
-                numbers = keras.random.uniform((rows, *event), seed=self.seed_generator)
-                kept = numbers >= self.amount
-            else:
-                numbers = noise.bits16(rows, event, self.name)
-                kept = numbers >= round(self.amount * 2**16)
+            kept = kept_at_random(self, rows, event, self.amount)
             return inputs * keras.ops.cast(kept, inputs.dtype)
+        noise = current_noise()
         if noise is None:
             normal = keras.random.normal((rows, *event), seed=self.seed_generator)
         else:
