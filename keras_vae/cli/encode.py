@@ -18,10 +18,7 @@ from keras_vae.training.options import Options, option
 class EncodeOptions(Options):
     """What is encoded."""
 
-    run: str = option(
-        help="folder of a finished run, as saved_models/digits-vae-z20",
-        group="Encoding",
-    )
+    run: str = rules.run_option("Encoding")
     out: str | None = option(
         None, "the .csv file to write; latents.csv in the run's folder if not given"
     )

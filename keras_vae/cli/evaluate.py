@@ -21,10 +21,7 @@ from keras_vae.training.options import Options, option
 class EvaluateOptions(Options):
     """What is measured."""
 
-    run: str = option(
-        help="folder of a finished run, as saved_models/digits-vae-z20",
-        group="Evaluation",
-    )
+    run: str = rules.run_option("Evaluation")
     dataset: str | None = option(
         None, "other data to measure on, a name or a path; the run's own if not given"
     )

@@ -18,10 +18,7 @@ from keras_vae.training.options import Options, option
 class ExploreOptions(Options):
     """What is explored, and where the page is."""
 
-    run: str = option(
-        help="folder of a finished run, as saved_models/digits-vae-z20",
-        group="Explorer",
-    )
+    run: str = rules.run_option("Explorer")
     host: str = option(
         "127.0.0.1",
         "address to listen on; the default is this machine alone, and whoever reaches "

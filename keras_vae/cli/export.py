@@ -18,9 +18,7 @@ from keras_vae.training.options import Options, option
 class ExportOptions(Options):
     """What is exported."""
 
-    run: str = option(
-        help="folder of a finished run, as saved_models/digits-vae-z20", group="Export"
-    )
+    run: str = rules.run_option("Export")
     format: str = option(
         help="what is written",
         choices={

@@ -10,16 +10,14 @@ from typing import Any
 
 from keras_vae.cli import flags
 from keras_vae.training import quiet, rules
-from keras_vae.training.options import Options, option
+from keras_vae.training.options import Options
 
 
 @dataclasses.dataclass(frozen=True)
 class ReportOptions(Options):
     """What is reported on."""
 
-    run: str = option(
-        help="folder of a finished run, as saved_models/digits-vae-z20", group="Report"
-    )
+    run: str = rules.run_option("Report")
     device: str = rules.device_option()
 
 

@@ -21,9 +21,7 @@ from keras_vae.training.options import Options, option
 class VisualizeOptions(Options):
     """What is drawn."""
 
-    run: str = option(
-        help="folder of a finished run, as saved_models/digits-vae-z20", group="Plots"
-    )
+    run: str = rules.run_option("Plots")
     plots: tuple[str, ...] = option(
         ("all",),
         "what to draw, separated by commas",

@@ -91,6 +91,13 @@ def check_input_noise(noise: str, most: float) -> None:
         )
 
 
+def run_option(group: str) -> Any:
+    """Returns the option `--run`, the same of every program that opens a run."""
+    return option(
+        help="folder of a finished run, as saved_models/digits-vae-z20", group=group
+    )
+
+
 def device_option(group: str | None = None) -> Any:
     """Returns the option `--device`, the same of every program."""
     return option(
