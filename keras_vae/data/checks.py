@@ -1,14 +1,13 @@
 """What is asked of every array at the door, whatever file it came from."""
 
 import math
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_vae.data import memory
 from keras_vae.errors import DataError as DataError
 from keras_vae.units import is_scaled
 from keras_vae.units import to_unit as to_unit
@@ -25,27 +24,20 @@ MAX_LABEL = 99_999
 _CHUNK = 2**22  # values looked at together: what a check adds to memory is this small
 
 
-def memory_limit() -> int:
+def memory_limit() -> int | None:
     """Returns how many bytes of data may be read: half of what is free now.
 
-    The other half is for the copy that training makes and for training itself.
+    The other half is for the copy that training makes and for training itself. None
+    where the system does not say.
     """
-    free = [
-        int(line.split()[1]) * 1024
-        for line in _lines("/proc/meminfo")
-        if line.startswith("MemAvailable:")
-    ]
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # containers: v2, v1
-        free += [int(n) for n in _lines(f"/sys/fs/cgroup/{name}") if n.isdigit()]
-    if not free and hasattr(os, "sysconf"):
-        free = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    return min(free) // 2
+    free = memory.available()
+    return None if free is None else free // 2
 
 
 def require_memory(where: str, nbytes: int) -> None:
     """Raises a `DataError` if `nbytes` do not fit into `memory_limit()`."""
     limit = memory_limit()
-    if nbytes > limit:
+    if limit is not None and nbytes > limit:
         raise DataError(
             f"dataset: {where} needs {nbytes / 2**30:,.1f} GiB and this machine has "
             f"{limit / 2**30:,.1f} GiB for data; make it smaller, or use a folder of "
@@ -230,10 +222,3 @@ def first_line(error: Exception) -> str:
     """Returns the first line of what it says, as part of one sentence."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return one_line(lines[0]).rstrip(".")
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        return Path(path).read_text().splitlines()
-    except OSError:
-        return []

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from keras_vae import networks
+from keras_vae.data import memory
 from keras_vae.data.pipeline import num_batches
 from keras_vae.engine import workers
 from keras_vae.engine.optimizers import Adam
@@ -30,7 +31,7 @@ from keras_vae.networks.flows import FLOWS, make_flow
 from keras_vae.networks.noise import with_input_noise
 from keras_vae.probability.likelihoods import Likelihood, likelihood_of
 from keras_vae.probability.priors import PRIORS, FlowPrior, Prior
-from keras_vae.training import memory, messages
+from keras_vae.training import messages
 from keras_vae.training.config import TrainConfig
 
 

@@ -95,3 +95,11 @@ def test_residual_blocks_of_relu_use_their_latents_under_a_gaussian():
     model.adapt(x)
     history = model.fit(x, batch_size=128, epochs=12, verbose=0).history
     assert history["kl_loss"][-1] > 2
+
+
+@pytest.mark.parametrize("model", ["vae", "iwae", "ae", "factor_vae"])
+def test_networks_of_terabytes_are_refused_at_once_with_the_flags_that_help(model):
+    with pytest.raises(ValueError, match="--hidden_units") as caught:
+        build_model(TrainConfig.resolve({"model": model}), (2**15, 2**15, 1), 2)
+    assert "--encoder conv" in str(caught.value)
+    assert str(caught.value).endswith(".")

@@ -328,8 +328,9 @@ def test_workers_with_other_data_all_end_before_the_first_step(
 
 NETWORKS = """
 import sys
+from keras_vae.data import memory
 from keras_vae.engine import strategies
-from keras_vae.training import build, config, memory
+from keras_vae.training import build, config
 
 index = int(sys.argv[1])
 memory.available = lambda: (10**10, 10**5)[index]

@@ -1,10 +1,18 @@
-"""How much memory there is to train in."""
+"""How much memory there is, for data and for training."""
 
 import os
 import re
 from pathlib import Path
 
 _GROUP = Path("/sys/fs/cgroup")
+_FILES = (  # of control groups, version 2 and 1: the limit, what is used, and of what
+    ("memory.max", "memory.current", "memory.stat"),
+    (
+        "memory/memory.limit_in_bytes",
+        "memory/memory.usage_in_bytes",
+        "memory/memory.stat",
+    ),
+)
 
 
 def available(group: Path = _GROUP) -> int | None:
@@ -27,14 +35,15 @@ def _free() -> int | None:
 
 
 def _left_in_group(group: Path) -> int | None:
-    most, used = (_text(group / f"memory.{name}") for name in ("max", "current"))
-    if not (most.strip().isdigit() and used.strip().isdigit()):
-        return None
-    # What was read of files counts as used, and makes room when there is need.
-    cached = re.findall(
-        r"^(?:in)?active_file (\d+)$", _text(group / "memory.stat"), re.M
-    )
-    return max(0, int(most) - int(used) + sum(map(int, cached)))
+    for most, used, stat in _FILES:
+        limit, taken = (_text(group / name).strip() for name in (most, used))
+        if limit.isdigit() and taken.isdigit():
+            # What was read of files counts as used, and makes room when there is need.
+            cached = re.findall(
+                r"^(?:in)?active_file (\d+)$", _text(group / stat), re.M
+            )
+            return max(0, int(limit) - int(taken) + sum(map(int, cached)))
+    return None
 
 
 def _all() -> int | None:
