@@ -136,4 +136,7 @@ def test_a_gpu_that_is_not_there_is_refused(machine, name, count):
 
 def test_without_a_gpu_the_cpu_may_be_asked_for_at_any_time():
     tf.constant(0)
+    before = tf.config.list_logical_devices()
     strategies.use_device("cpu")
+    assert tf.config.list_logical_devices() == before
+    assert tf.config.get_visible_devices("GPU") == []
