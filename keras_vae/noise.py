@@ -153,11 +153,13 @@ class CopiesNoise(RowNoise):
     Args:
         noise: Of the batch.
         copies: How often it is repeated.
+        present: How many of the copies there are, an int or a scalar; None: all.
     """
 
-    def __init__(self, noise: RowNoise, copies: int) -> None:
+    def __init__(self, noise: RowNoise, copies: int, present: Any = None) -> None:
         super().__init__(noise.seed, noise.step, noise.first_row, noise.domain)
         self.copies = copies
+        self.present = copies if present is None else present
 
     def _draw(
         self,
@@ -167,7 +169,7 @@ class CopiesNoise(RowNoise):
         stream: str,
         dtype: tf.DType,
     ) -> tf.Tensor:
-        examples = (rows + self.copies - 1) // self.copies
+        examples = (rows + self.present - 1) // self.present
         shape = (self.copies, *event_shape)
         numbers = super()._draw(op, examples, shape, stream, dtype)
         order = [1, 0, *range(2, len(shape) + 1)]

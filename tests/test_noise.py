@@ -186,6 +186,14 @@ def test_copies_of_rows_differ(kind):
     assert len(np.unique(numbers)) > 0.98 * numbers.size
 
 
+@KINDS
+def test_the_first_copies_have_the_noise_that_they_have_among_all(kind):
+    whole = copied(kind, 4 * COPIES, (5,)).reshape(COPIES, 4, 5)
+    noise = CopiesNoise(RowNoise(1, 2, 0), COPIES, present=tf.constant(2))
+    first = getattr(noise, kind)(4 * 2, (5,), "z").numpy().reshape(2, 4, 5)
+    np.testing.assert_array_equal(first, whole[:2])
+
+
 def test_a_row_that_is_lent_to_no_examples_has_noise_too():
     assert copied("bits16", 1, (5,)).shape == (1, 5)
 

@@ -15,7 +15,6 @@ from keras_vae.models.terms import (
     Latent,
     call_on_rows,
     likelihood_params,
-    repeated,
 )
 from keras_vae.models.top_down import TopDown
 from keras_vae.models.vae import VAE
@@ -116,6 +115,7 @@ class Hierarchy(VAE):
         condition: Any = None,
         training: bool | None = None,
         num_samples: int | None = None,
+        wanted: Any = None,
     ) -> Latent:
         """Infers q(z_l | z_<l, x) and draws z_l, group by group from the top.
 
@@ -123,26 +123,24 @@ class Hierarchy(VAE):
         above it: of the first sample, and of all samples in the mean.
         """
         copies = num_samples or self.num_samples
+        present = copies if wanted is None else wanted
 
         def draw(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
-            return posterior.sample(self._noise_of(place, noise, copies))
+            return posterior.sample(self._noise_of(place, noise, copies, present))
 
         rows = tf.shape(features[0])[0]
-        if copies > 1:
-            features = [repeated(feature, copies) for feature in features]
+        code = self._codes(condition, rows, present)
         with copies_scope(copies):
-            path = self.top_down.walk(
-                draw, features, self._codes(condition, rows, copies), training
-            )
+            path = self.top_down.walk(draw, features, code, training, copies=present)
         prior, posterior = concatenated(path.priors), concatenated(path.posteriors)
-        by_sample = [copies, -1, self.z_dim]
+        by_sample = [present, -1, self.z_dim]
         kl = tf.reshape(posterior.kl(prior), by_sample)
         return Latent(
             tf.reshape(posterior.mean, by_sample)[0],
             tf.reshape(posterior.log_var, by_sample)[0],
             tf.reshape(path.z, by_sample),
-            tf.reshape(posterior.log_prob(path.z), [copies, -1]),
-            tf.reshape(prior.log_prob(path.z), [copies, -1]),
+            tf.reshape(posterior.log_prob(path.z), [present, -1]),
+            tf.reshape(prior.log_prob(path.z), [present, -1]),
             tf.reduce_mean(kl, axis=0),
             self.step,
             path.end,
@@ -238,10 +236,12 @@ class Hierarchy(VAE):
         path = self.top_down.walk(_prior_mean, None, code, z=flat)
         return tf.reshape(concatenated(path.priors).log_prob(flat), lead)
 
-    def _noise_of(self, place: int, noise: RowNoise, copies: int = 1) -> RowNoise:
+    def _noise_of(
+        self, place: int, noise: RowNoise, copies: int = 1, present: Any = None
+    ) -> RowNoise:
         domain = f"{noise.domain}/{self.latent_groups[place].name}"
         own = RowNoise(noise.seed, noise.step, noise.first_row, domain)
-        return own if copies == 1 else CopiesNoise(own, copies)
+        return own if copies == 1 else CopiesNoise(own, copies, present)
 
     # The density of the aggregate posterior is that of the top, in units of its prior.
 

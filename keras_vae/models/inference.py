@@ -362,8 +362,8 @@ class Inference(ChunkedTrainer):
         features = self.posterior_features(x, condition)
 
         def weigh(noise: RowNoise, num_samples: int, wanted: Any) -> tf.Tensor:
-            latent = self.latent_from(features, noise, condition, None, num_samples)
-            latent = latent.first(wanted)
+            drawn = noise, condition, None, num_samples, wanted
+            latent = self.latent_from(features, *drawn)
             params = self.params_of(latent, condition)
             return log_ratio(self.log_likelihood(x, params, condition), latent)
 

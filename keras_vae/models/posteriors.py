@@ -87,12 +87,24 @@ class Inferring(Hooks):
         condition: Any = None,
         training: bool | None = None,
         num_samples: int | None = None,
+        wanted: Any = None,
     ) -> Latent:
-        """Draws z of the posterior that these features of x give."""
+        """Draws z of the posterior that these features of x give.
+
+        Args:
+            features: What `posterior_features` returned.
+            noise: Of the draws.
+            condition: For conditional models.
+            training: Whether networks are in training mode.
+            num_samples: How many draws of each example share noise; None: the model's
+                own number of samples.
+            wanted: How many of these are returned, the first ones; None: all.
+        """
         z_mean, z_log_var, *context = features
-        return self.sample_latent(
+        latent = self.sample_latent(
             z_mean, z_log_var, noise, condition, num_samples, *context
         )
+        return latent if wanted is None else latent.first(wanted)
 
     def sample_latent(
         self,

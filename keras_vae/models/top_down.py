@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from keras_vae.models.terms import call_on_rows
+from keras_vae.models.terms import call_on_rows, repeated
 from keras_vae.networks import hierarchy
 from keras_vae.probability.latents import GroupNormal, LatentGroup, LatentGroups
 
@@ -66,7 +66,7 @@ class TopDown(keras.layers.Layer):
             )
             for place, group in enumerate(latent_groups)
         ]
-        self.priors, self.posteriors, self.merges = map(
+        self.priors, self.posteriors, self.merges, self._splits = map(
             list, zip(*networks, strict=True)
         )
         self.conditions: list[keras.Model] = []
@@ -84,17 +84,24 @@ class TopDown(keras.layers.Layer):
         code: tf.Tensor | None = None,
         training: bool | None = None,
         z: tf.Tensor | None = None,
+        copies: Any = 1,
     ) -> Path:
         """Walks down the path.
 
         Args:
             draw: Chooses z of each group that is not given.
-            features: Bottom-up; None where there is no x, so no posterior.
+            features: Bottom-up, by level; None where there is no x, so no posterior.
             code: Of the condition, (batch, ...), in conditional models.
             training: Whether networks are in training mode.
             z: Of the first groups, (batch, any number of whole groups), where given;
                 of none of them, (batch, 0), where nothing else says the batch.
+            copies: How often the batch of the features is walked with, the whole of it
+                again and again: an int, or a scalar that a graph is given.
         """
+        if features is not None:
+            features = call_on_rows(self._by_group, list(features), training)
+            if not isinstance(copies, int) or copies > 1:
+                features = [repeated(feature, copies) for feature in features]
         inputs = {"features": features, "code": code, "z": z}
         inputs = {name: value for name, value in inputs.items() if value is not None}
 
@@ -103,6 +110,34 @@ class TopDown(keras.layers.Layer):
 
         found: Path = call_on_rows(steps, inputs, training)
         return found
+
+    def _by_group(
+        self, features: Sequence[tf.Tensor], training: bool | None
+    ) -> list[tf.Tensor]:
+        """What the posterior of each group is given of x: what `_moves` takes."""
+        counted = enumerate(self._counts)
+        levels = [level for level, count in counted for _ in range(count)]
+        splits = [self._split(place, training) for place in range(len(levels))]
+        return [
+            features[level] if split is None else split.of_features(features[level])
+            for level, split in zip(levels, splits, strict=True)
+        ]
+
+    def _split(
+        self, place: int, training: bool | None
+    ) -> hierarchy.SplitPosterior | None:
+        """A group's posterior for many h and one e; None in training."""
+        split = self._splits[place]
+        if training or split is None or split.network is not self.posteriors[place]:
+            return None
+        return split
+
+    def _moves(self, place: int, h: Any, of_x: Any, training: bool | None) -> Any:
+        """How the posterior of a group differs from its prior."""
+        split = self._split(place, training)
+        if split is not None:
+            return split(h, of_x)
+        return self.posteriors[place]([h, of_x], training=training)
 
     def top_prior(self, rows: Any, code: tf.Tensor | None) -> GroupNormal:
         """Returns p(z_top), or p(z_top | c), for so many rows."""
@@ -134,8 +169,7 @@ class TopDown(keras.layers.Layer):
                 h, prior = h + more, GroupNormal.of(mean, log_var)
                 posterior = None
                 if features is not None:
-                    pair = [h, features[level]]
-                    moves = self.posteriors[place](pair, training=training)
+                    moves = self._moves(place, h, features[place], training)
                     posterior = prior.moved(*moves)
                     path.posteriors.append(posterior)
                 if given is not None and where.stop <= known:

@@ -151,6 +151,45 @@ def test_the_terms_of_evaluate_are_those_of_the_elbo(model, x):
     assert found["loss"] == pytest.approx(found["neg_elbo"], rel=1e-5)
 
 
+@pytest.mark.parametrize("size", [(), (3,), (2, 3)])
+def test_the_posterior_of_many_paths_is_that_of_each(size):
+    networks = hierarchy.group_networks("group", size, 2, width=4)
+    rng = np.random.default_rng(0)
+    for weight in networks.posterior.trainable_variables:
+        weight.assign(rng.normal(size=weight.shape))
+    h = rng.normal(size=(6, *size, 4)).astype(np.float32)
+    e = rng.normal(size=(2, *size, 4)).astype(np.float32)
+    split = networks.split_posterior
+    found = split(h, np.tile(split.of_features(e), [3, *[1] * len(e[0].shape)]))
+    expected = networks.posterior([h, np.tile(e, [3, *[1] * len(e[0].shape)])])
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("normalization", [None, "layer"])
+def test_the_first_of_many_samples_are_drawn_alone(x, normalization):
+    options = {"normalization": normalization}
+    model = stirred(made(groups=(1, 1), network_options=options))
+    features = model.posterior_features(tf.constant(x[:3]))
+    drawn = features, RowNoise(0), None, None, 4
+    all_of_them = model.latent_from(*drawn)
+    first = model.latent_from(*drawn, wanted=tf.constant(2))
+    for name in ("z", "log_q", "log_p"):
+        a, b = getattr(first, name), getattr(all_of_them, name)[:2]
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_a_posterior_of_ones_own_takes_the_place_of_a_groups(x):
+    model = stirred(made(groups=(1, 1)))
+    own = keras.models.clone_model(model.top_down.posteriors[1])
+    model.top_down.posteriors[1] = own
+    for weight in own.trainable_variables:
+        weight.assign(tf.zeros_like(weight))
+    kl = model.kl_by_group(model.sample_posterior(tf.constant(x), RowNoise(0)).kl)
+    assert np.all(kl[:, 0] > 1e-3)
+    np.testing.assert_allclose(kl[:, 1], 0.0, atol=1e-5)
+
+
 def test_free_bits_are_of_each_group(model, x):
     free = stirred(made(groups=(1, 2), free_bits=1e5))
     found = free.evaluate(x, verbose=0, return_dict=True)
