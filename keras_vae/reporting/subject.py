@@ -14,7 +14,6 @@ import numpy as np
 from keras_vae.data.datasets import SPLITS, Split, to_unit
 from keras_vae.errors import invalid_flag
 from keras_vae.naming import nearest
-from keras_vae.reporting.plane import Plane
 from keras_vae.reporting.runs import Run
 from keras_vae.visualization import latents, style
 
@@ -26,6 +25,35 @@ _MOST_CLASSES = 100  # with more labels than this they are no classes to draw
 
 class LeftOut(Exception):
     """Raised by a plot that makes no sense for a run; the text says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plane:
+    """A flat map of the latent space.
+
+    Attributes:
+        origin: The latent at (0, 0), `(latent_dim,)`.
+        axes: Steps in latent space for one unit to the right and up,
+            `(1 or 2, latent_dim)`, orthogonal.
+        labels: Of the axes.
+        note: What else a reader should know; may be empty.
+        names: Of the axes, as plain and short text.
+    """
+
+    origin: np.ndarray
+    axes: np.ndarray
+    labels: tuple[str, str]
+    note: str = ""
+    names: str = ""
+
+    def place(self, z: np.ndarray) -> np.ndarray:
+        """Returns where latents `(n, latent_dim)` lie, `(n, number of axes)`."""
+        lengths = np.square(self.axes).sum(axis=1)
+        return np.asarray((z - self.origin) @ self.axes.T / lengths)
+
+    def latent(self, points: np.ndarray) -> np.ndarray:
+        """Returns the latents `(n, latent_dim)` at points of the plane."""
+        return np.asarray(self.origin + points @ self.axes, np.float32)
 
 
 class Subject:

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_vae.reporting.subject import LeftOut
+from keras_vae.reporting.subject import LeftOut, Plane
 
 
 def test_the_dimension_that_carries_most_comes_first(make_subject):
@@ -103,3 +103,10 @@ def test_more_labels_than_colours_are_no_classes(make_subject):
     assert subject.labels == ()
     with pytest.raises(LeftOut, match="class labels"):
         subject.need_classes()
+
+
+def test_a_plane_and_its_latents_are_inverse():
+    axes = np.array([[0.0, 2.0, 0.0], [1.0, 0.0, 1.0]])
+    plane = Plane(np.array([1.0, 2.0, 3.0]), axes, ("right", "up"))
+    points = np.array([[0.5, -1.0], [2.0, 0.0]])
+    np.testing.assert_allclose(plane.place(plane.latent(points)), points, atol=1e-6)
