@@ -15,7 +15,7 @@ from keras_vae import files, model_card
 from keras_vae.data import datasets
 from keras_vae.evaluation import comparison, latents, summary
 from keras_vae.evaluation.features import load as load_features
-from keras_vae.evaluation.likelihood import elbo_terms
+from keras_vae.evaluation.likelihood import ElboTerms, elbo_terms
 from keras_vae.evaluation.summary import Examples
 from keras_vae.reporting.runs import Run, load_run
 from keras_vae.training.config import TrainConfig
@@ -214,28 +214,33 @@ def encode_run(
     run.model.check_examples(examples.x)
     given = None if run.model.infers_condition else condition
     terms = elbo_terms(run.model, examples.x, given, num_samples)
-    columns: dict[str, Any] = {"row": np.arange(len(examples))}
-    if examples.y is not None:
-        columns["label"] = examples.y
-    if run.model.infers_condition:
-        probability = run.model.predict_label(examples.x)
-        columns["inferred_label"] = probability.argmax(axis=1)
-        columns["inferred_label_probability"] = probability.max(axis=1)
-    if run.model.has_kl:
-        columns |= {"neg_elbo": terms.neg_elbo, "kl_loss": terms.kl_loss}
-    columns["reconstruction_loss"] = terms.reconstruction_loss
-    columns["log_reconstruction_probability"] = -terms.reconstruction_loss
-    top = slice(run.model.latent_dim)  # of a hierarchy: what is below is maps
-    columns["z_mean"] = terms.z_mean[:, top]
-    if run.model.has_kl:
-        columns["z_log_var"] = terms.z_log_var[:, top]
-    latents.write_table(out, columns)
+    latents.write_table(out, _table(run.model, examples, terms))
     words = f"{datasets.SPLITS[split]} examples of {run.data.name}"
     say(f"Wrote {out}: {len(examples):,} {words}.")
     if run.model.has_kl:
         strange = np.argsort(-terms.neg_elbo)[:5]
         listed = ", ".join(f"{row} ({terms.neg_elbo[row]:.1f})" for row in strange)
         say(f"-ELBO {np.mean(terms.neg_elbo):.2f} nats; strangest rows: {listed}")
+
+
+def _table(model: Any, examples: datasets.Split, terms: ElboTerms) -> dict[str, Any]:
+    """Returns the columns of `encode_run`."""
+    columns: dict[str, Any] = {"row": np.arange(len(examples))}
+    if examples.y is not None:
+        columns["label"] = examples.y
+    if model.infers_condition:
+        probability = model.predict_label(examples.x)
+        columns["inferred_label"] = probability.argmax(axis=1)
+        columns["inferred_label_probability"] = probability.max(axis=1)
+    if model.has_kl:
+        columns |= {"neg_elbo": terms.neg_elbo, "kl_loss": terms.kl_loss}
+    columns["reconstruction_loss"] = terms.reconstruction_loss
+    columns["log_reconstruction_probability"] = -terms.reconstruction_loss
+    top = slice(model.latent_dim)  # of a hierarchy: what is below is maps
+    columns["z_mean"] = terms.z_mean[:, top]
+    if model.has_kl:
+        columns["z_log_var"] = terms.z_log_var[:, top]
+    return columns
 
 
 class ProgressLine:
