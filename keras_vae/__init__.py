@@ -11,7 +11,7 @@ from keras_vae.models import registry
 
 __version__ = "0.2.0.dev0"
 
-_HOME = {
+_EXPORTS = {
     **{
         name: f"models.{module}"
         for model in registry.MODELS.values()
@@ -49,18 +49,18 @@ _HOME = {
     "load": "data.datasets",
     "batches": "data.pipeline",
 }
-_ROOMS = (
+_SUBPACKAGES = (
     *("networks", "probability", "data", "evaluation", "visualization", "models"),
     "testing",
 )
 
-__all__ = [*_HOME, *_ROOMS, "__version__"]
+__all__ = [*_EXPORTS, *_SUBPACKAGES, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
-    elif name in _ROOMS:
+    if name in _EXPORTS:
+        value = getattr(importlib.import_module(f"{__name__}.{_EXPORTS[name]}"), name)
+    elif name in _SUBPACKAGES:
         value = importlib.import_module(f"{__name__}.{name}")
     else:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

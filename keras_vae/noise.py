@@ -117,7 +117,7 @@ class RowNoise:
         stream: str,
         dtype: tf.DType,
     ) -> tf.Tensor:
-        given = _given.get()
+        given = _injected.get()
         if given is not None:
             return given.take(op, rows, event_shape)
         size = math.prod(event_shape)
@@ -207,18 +207,18 @@ class GivenNoise:
         return tf.reshape(columns, [rows, *event_shape])
 
     def __enter__(self) -> "GivenNoise":
-        self._token = _given.set(self)
+        self._token = _injected.set(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        _given.reset(self._token)
+        _injected.reset(self._token)
 
 
 _KINDS = {
     tf.raw_ops.StatelessRandomNormalV2: "normal",
     tf.raw_ops.StatelessRandomUniformV2: "uniform",
 }
-_given: contextvars.ContextVar[GivenNoise | None] = contextvars.ContextVar(
+_injected: contextvars.ContextVar[GivenNoise | None] = contextvars.ContextVar(
     "keras_vae_given_noise", default=None
 )
 _current: contextvars.ContextVar[RowNoise | None] = contextvars.ContextVar(

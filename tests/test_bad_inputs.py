@@ -9,7 +9,7 @@ import pytest
 
 import keras_vae
 from keras_vae import networks
-from keras_vae.data.held_out import held_out
+from keras_vae.data.binarized import binarized
 from keras_vae.data.shapes import Shapes
 from keras_vae.evaluation import anomaly, comparison, disentanglement, likelihood
 from keras_vae.evaluation.samplers import fit_density
@@ -130,7 +130,7 @@ DATA = {
     ),
     "another binarisation of what is held out": (
         "binarize",
-        lambda: held_out(X, "statik"),
+        lambda: binarized(X, "statik"),
     ),
     "sprites of 28 pixels": ("size", lambda: Shapes(28)),
     "a model that is not there": ("path", lambda: keras_vae.load_model("gone.keras")),

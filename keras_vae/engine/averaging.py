@@ -18,7 +18,7 @@ _YOUNG = 64  # steps at the beginning, after each of which it is updated
 
 
 class WeightAverage(keras.callbacks.Callback):
-    """Averages the trainable weights of a `ChunkedTrainer` while it trains.
+    """Averages the trainable weights of a `MultiStepTrainer` while it trains.
 
     Validation sees the averaged weights. Callbacks between `show` and `hide` in the
     list of callbacks see them at the end of an epoch and of training. `choose` leaves

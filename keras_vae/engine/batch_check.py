@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_vae.engine.given import without_optionals
+from keras_vae.engine.inputs import without_optionals
 from keras_vae.engine.model import StepModel
 from keras_vae.errors import invalid_argument
 

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.engine.given import as_data, is_array
+from keras_vae.engine.inputs import as_data, is_array
 from keras_vae.errors import invalid_argument
 from keras_vae.noise import RowNoise
 

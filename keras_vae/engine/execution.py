@@ -3,9 +3,9 @@
 Keras calls its train function once a step. For small models the host's work between
 two steps then costs as much as the step. `StepFunction` runs the next few steps in one
 graph call, and answers the calls that Keras makes for the steps already run at once,
-without work; `ChunkedCallbacks` tells callbacks of the ends of such calls only, so that
-what they see (weights, metrics, the number of the batch) is always one state, and has
-calls end where Keras' callbacks save or write every few batches. Keras' own
+without work; `MultiStepCallbacks` tells callbacks of the ends of such calls only, so
+that what they see (weights, metrics, the number of the batch) is always one state, and
+has calls end where Keras' callbacks save or write every few batches. Keras' own
 `steps_per_execution` does not run under strategies with two or more replicas.
 """
 
@@ -21,7 +21,7 @@ import tensorflow as tf
 from keras_vae.engine import workers
 from keras_vae.engine.batch_check import BatchCheck, nothing_refused
 from keras_vae.engine.divergence import diagnosis
-from keras_vae.engine.given import without_optionals
+from keras_vae.engine.inputs import without_optionals
 from keras_vae.engine.model import StepModel
 from keras_vae.engine.optimizers import fused_updates
 
@@ -31,7 +31,12 @@ _UNKNOWN = 2**31 - 1  # steps of a pass whose end is where the data end
 
 
 class StepFunction:
-    """What Keras calls for each batch: runs many steps, then rests as many calls.
+    """What Keras calls for each batch: runs many steps, then skips the calls for these.
+
+    `fit` and `evaluate` call `expect` before a training or an evaluation, `fit` also
+    `follow` where it knows how to make any batch; Keras then calls `start` at the
+    beginning of each pass over the data (by `reset_metrics`) and this object once for
+    each batch of it.
 
     Args:
         model: The model whose strategy, `run_eagerly` and `jit_compile` hold.
@@ -47,7 +52,7 @@ class StepFunction:
     ) -> None:
         self._model = model
         self._steps_per_execution = steps_per_execution
-        self._chunk = 1
+        self._steps_per_call = 1
         self._traced = False
         self._logs: dict[str, Any] = {}
         self._batches = BatchCheck(model)
@@ -56,17 +61,19 @@ class StepFunction:
         self._run = self._make_run(step)
         self._steps: int | None = None
         self._left: int | None = None
-        self._begins_at: int | None = 0  # steps of a pass that is about to begin
+        # Steps of the pass that were run before it began; None once a call was made.
+        self._done_before: int | None = 0
         self._ended: Exception | None = None
         self._place: _Place | None = None
-        self._ran = 0  # steps since training began
-        self.resting = 0
-        self.ends_every: tuple[int, ...] = ()
+        self._steps_run = 0  # steps since training began
+        self.calls_to_skip = 0
+        """For how many more batches Keras need not be answered by work."""
+        self.ends_calls_every: tuple[int, ...] = ()
         """Numbers of steps at whose multiples, counted from the beginning of training,
         a call ends."""
-        self.first_alone = False
+        self.first_step_alone = False
         """Whether the first step of a pass has a call of its own."""
-        self.stops_quietly = False
+        self.returns_nan = False
         """Whether a step that is not finite gives a loss of NaN and raises nothing."""
 
     def expect(self, steps: int | None, checked: bool = False) -> None:
@@ -77,7 +84,7 @@ class StepFunction:
             checked: Whether the data were checked whole, so that no batch need be.
         """
         self._steps, self._checked = steps, checked
-        self._place, self._ran = None, 0
+        self._place, self._steps_run = None, 0
 
     def follow(self, batches_from: Callable[[int], Iterable[Any]], first: int) -> None:
         """Takes over which batches come, where the model's count of steps is changed.
@@ -100,9 +107,9 @@ class StepFunction:
         self._left = None if self._steps is None else self._steps - done
         self._logs = self._model.get_metrics_result() if done else {}
         self._ended = None
-        self._ran += done
-        self.resting = done
-        self._begins_at = done
+        self._steps_run += done
+        self.calls_to_skip = done
+        self._done_before = done
 
     def _step(self) -> int:
         return int(self._model.step.numpy())
@@ -114,16 +121,18 @@ class StepFunction:
             Diverged: If a step met what is not finite.
             ValueError: If a batch does not fit the model; there is no step on it.
         """
-        if self.resting:
-            self.resting -= 1
+        if self.calls_to_skip:
+            self.calls_to_skip -= 1
             return self._logs
         if self._ended is not None:
             raise self._ended
         if isinstance(iterator, tf.data.Iterator | tf.distribute.DistributedIterator):
-            steps = self._next_chunk()
+            steps = self._next_steps()
             if self._place is not None:
-                if self._begins_at is not None:
-                    whole = 1 if self._begins_at else self._steps or 1
+                if self._done_before is not None:
+                    # An epoch begins where one of the data does, the rest of one that
+                    # was interrupted where it was.
+                    whole = 1 if self._done_before else self._steps or 1
                     self._place.go_to(self._step(), whole)
                 iterator = self._place.iterator(iterator)
         else:  # the one batch of `train_on_batch`
@@ -134,15 +143,15 @@ class StepFunction:
         steps = self._make_steps(iterator, steps)
         if self._place is not None:
             self._place.went_on(steps, self._step())
-        self._begins_at = None
+        self._done_before = None
         if self._steps_per_execution == "auto":
             for value in self._logs.values():
                 float(value)  # waits for the device, so that the clock tells the truth
             spent = round(1e6 * min(time.perf_counter() - began, 2_000))
             strategy = self._model.distribute_strategy
             self._tune(steps, workers.largest(strategy, [spent])[0] / 1e6)
-        self.resting = steps - 1
-        self._ran += steps
+        self.calls_to_skip = steps - 1
+        self._steps_run += steps
         if self._left is not None:
             self._left -= steps
         return self._logs
@@ -159,21 +168,21 @@ class StepFunction:
             self._ended = error  # for the next call: these steps have been made
         if len(refused):
             self._batches.refuse(refused)
-        if not sound and not self.stops_quietly:
+        if not sound and not self.returns_nan:
             raise diagnosis(self._model)
         self._logs = self._model.get_metrics_result()
         if not sound:
             self._logs = {**self._logs, "loss": math.nan}
         return int(self._made.numpy())
 
-    def _next_chunk(self) -> int:
+    def _next_steps(self) -> int:
         model, left = self._model, self._left
         replicas = model.distribute_strategy.num_replicas_in_sync
         if left is None:
             # Replicas would have to agree where the data end.
             left = 1 if replicas > 1 else _UNKNOWN
         wanted = (
-            self._chunk
+            self._steps_per_call
             if self._steps_per_execution == "auto"
             else int(self._steps_per_execution)
         )
@@ -181,9 +190,9 @@ class StepFunction:
             # Exchanged arrays must have one shape in all steps of a call, and the last
             # batch may be smaller.
             left = max(1, left - 1)
-        if self.first_alone and self._begins_at is not None:
+        if self.first_step_alone and self._done_before is not None:
             left = 1
-        ends = [every - self._ran % every for every in self.ends_every]
+        ends = [every - self._steps_run % every for every in self.ends_calls_every]
         return max(1, min(wanted, left, *ends))
 
     def _tune(self, steps: int, seconds: float) -> None:
@@ -191,7 +200,7 @@ class StepFunction:
             self._traced = True  # the first call was spent on tracing
             return
         target = int(steps * _AUTO_SECONDS / max(seconds, 1e-6))
-        self._chunk = max(1, min(target, steps * _AUTO_GROWTH))
+        self._steps_per_call = max(1, min(target, steps * _AUTO_GROWTH))
 
     def _make_run(
         self, step: Callable[[Any], Any]
@@ -242,9 +251,10 @@ class StepFunction:
 
 
 def _on_batches(step: Callable[[Any], Any], model: StepModel) -> Callable[[Any], None]:
-    """Returns a step of which nothing happens where no batch is left.
+    """Returns a step that depends on its batch as a whole.
 
-    Nor does what does not depend on the batch: the model's count of steps, say.
+    At the end of the data TensorFlow would otherwise run what does not read the batch,
+    such as the count of steps.
     """
     step = tf.autograph.experimental.do_not_convert(step)
     if model.jit_compile and not model.run_eagerly:
@@ -312,7 +322,7 @@ class _Place:
         return given if self._own is None else self._own
 
 
-class ChunkedCallbacks(keras.callbacks.CallbackList):
+class MultiStepCallbacks(keras.callbacks.CallbackList):
     """A callback list that hears of batches only where a call of many steps ends.
 
     Calls end where a callback of Keras saves or writes every few batches. Where a
@@ -328,7 +338,7 @@ class ChunkedCallbacks(keras.callbacks.CallbackList):
         """Prepares the calls for the callbacks there are, which may restore a state."""
         function, (step, _) = self.model.train_function, self._counts()
         every = [_batches_between(callback) for callback in self.callbacks]
-        function.ends_every = tuple(number for number in every if number)
+        function.ends_calls_every = tuple(number for number in every if number)
         restoring = [
             callback
             for callback in self.callbacks
@@ -336,8 +346,8 @@ class ChunkedCallbacks(keras.callbacks.CallbackList):
             and _batches_between(callback)
         ]
         # It counts the first batch of an epoch by itself.
-        function.first_alone = bool(restoring)
-        function.stops_quietly = any(
+        function.first_step_alone = bool(restoring)
+        function.returns_nan = any(
             isinstance(callback, keras.callbacks.TerminateOnNaN)
             for callback in self.callbacks
         )
@@ -356,16 +366,16 @@ class ChunkedCallbacks(keras.callbacks.CallbackList):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """At the end of an epoch."""
-        with self._clock_goes_on():
+        with self._step_count_kept():
             super().on_epoch_end(epoch, logs)
 
     def on_train_end(self, logs: Any = None) -> None:
         """At the end of training."""
-        with self._clock_goes_on():
+        with self._step_count_kept():
             super().on_train_end(logs)
         function = self.model.train_function
-        function.ends_every, function.first_alone = (), False
-        function.stops_quietly = False
+        function.ends_calls_every, function.first_step_alone = (), False
+        function.returns_nan = False
 
     def _counts(self) -> tuple[int, int]:
         """Returns the model's count of steps and its optimizer's."""
@@ -373,7 +383,8 @@ class ChunkedCallbacks(keras.callbacks.CallbackList):
         return int(model.step.numpy()), int(model.optimizer.iterations.numpy())
 
     @contextlib.contextmanager
-    def _clock_goes_on(self) -> Iterator[None]:
+    def _step_count_kept(self) -> Iterator[None]:
+        """Keeps it where weights are set back, as `EarlyStopping` may do."""
         step, updates = self._counts()
         yield
         now, made = self._counts()
@@ -382,25 +393,25 @@ class ChunkedCallbacks(keras.callbacks.CallbackList):
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Before a call that runs steps."""
-        if not self.model.train_function.resting:
+        if not self.model.train_function.calls_to_skip:
             self._began = True
             super().on_train_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """After a call, with the number of its last batch."""
         # Steps that a resumed run made before are over without having begun.
-        if self._began and not self.model.train_function.resting:
+        if self._began and not self.model.train_function.calls_to_skip:
             self._began = False
             super().on_train_batch_end(batch, logs)
 
     def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Before a call that runs steps."""
-        if not self.model.test_function.resting:
+        if not self.model.test_function.calls_to_skip:
             super().on_test_batch_begin(batch, logs)
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         """After a call, with the number of its last batch."""
-        if not self.model.test_function.resting:
+        if not self.model.test_function.calls_to_skip:
             super().on_test_batch_end(batch, logs)
 
 

@@ -1,5 +1,6 @@
 """Where the batches of Keras' loops come from: arrays, checked whole, and datasets."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import tensorflow as tf
 
 from keras_vae.arguments import in_range
 from keras_vae.data import pipeline
-from keras_vae.engine.given import cardinality, check_weights, is_array
+from keras_vae.engine.inputs import cardinality, check_weights, is_array
 from keras_vae.engine.model import StepModel
 
 _BATCH_SIZE = 128
@@ -66,7 +67,7 @@ def training_feed(
     rows = model.rows_of_epoch(y)
     taken = len(x) if rows is None else len(rows)
     steps = steps_per_epoch or pipeline.num_batches(taken, batch_size)
-    epoch = pipeline.num_batches(int(model.step.numpy()), max(1, steps))
+    epoch = math.ceil(int(model.step.numpy()) / max(1, steps))
     first = max(epoch, initial_epoch) * steps
 
     def batches_from(first: int) -> Any:

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_vae.engine.given import as_data, check_weights, refuse_class_weight
+from keras_vae.engine.inputs import as_data, check_weights, refuse_class_weight
 from keras_vae.engine.model import StepModel
 
 

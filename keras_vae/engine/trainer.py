@@ -1,8 +1,9 @@
 """Keras' training loop, for models whose loss is their own.
 
-`ChunkedTrainer` is a `keras.Model` whose `fit` and `evaluate` run many steps in a call
-on any strategy, turn arrays into batches whose order depends on the seed alone, and
-count examples over the global batch, so that one replica and four train the same model.
+`MultiStepTrainer` is a `keras.Model` whose `fit` and `evaluate` run many steps in a
+call on any strategy, turn arrays into batches whose order depends on the seed alone,
+and count examples over the global batch, so that one replica and four train the same
+model.
 """
 
 import warnings
@@ -13,27 +14,27 @@ import numpy as np
 
 from keras_vae.arguments import auto_or_count, in_range
 from keras_vae.data import pipeline
-from keras_vae.engine.execution import ChunkedCallbacks, StepFunction
+from keras_vae.engine.execution import MultiStepCallbacks, StepFunction
 from keras_vae.engine.feeds import (
     Feed,
     checked_batch_size,
     evaluation_feed,
     training_feed,
 )
-from keras_vae.engine.given import (
+from keras_vae.engine.inputs import (
     as_data,
     is_array,
     refuse_class_weight,
+    refuse_lists_of_arrays,
     refuse_losses,
     split_off,
-    trainable_data,
 )
 from keras_vae.engine.optimizers import OPTIMIZERS
 from keras_vae.engine.single_batches import SingleBatches
 from keras_vae.errors import invalid_argument
 
 
-class ChunkedTrainer(SingleBatches):
+class MultiStepTrainer(SingleBatches):
     """A `StepModel` with Keras' methods: `compile`, `fit`, `evaluate`, `predict`.
 
     Args:
@@ -87,9 +88,11 @@ class ChunkedTrainer(SingleBatches):
             auto_scale_loss: Scale the loss under the policy "mixed_float16".
             accumulate_steps: Microbatches that a batch is cut into, worked on one after
                 the other, whose gradients make one update: the weights are those of the
-                whole batch, the memory that of a microbatch. Batch normalisation sees
-                the examples of a microbatch alone, and of what Keras sums over a batch
-                (`activity_regularizer`) the loss has the mean of the microbatches.
+                whole batch, the memory that of a microbatch. (`keras-vae train
+                --accumulate_steps` makes the batch so many times as large.) Batch
+                normalisation sees the examples of a microbatch alone, and of what Keras
+                sums over a batch (`activity_regularizer`) the loss has the mean of the
+                microbatches.
             parallel_pieces: Deprecated and without effect.
 
         Raises:
@@ -171,7 +174,11 @@ class ChunkedTrainer(SingleBatches):
         return self.test_function
 
     def reset_metrics(self) -> None:
-        """Starts the metrics, and with them a pass over the data, anew."""
+        """Starts the metrics, and with them a pass over the data, anew.
+
+        Keras calls this at the start of each epoch and of each evaluation, and nothing
+        else there that a model could take part in.
+        """
         super().reset_metrics()
         # A callback may evaluate in the middle of an epoch, which then goes on.
         function = self.test_function if self._evaluating else self.train_function
@@ -197,21 +204,21 @@ class ChunkedTrainer(SingleBatches):
         validation_freq: int = 1,
         class_weight: Any = None,
     ) -> keras.callbacks.History:
-        """Trains. As `keras.Model.fit`, with these differences.
+        """Trains. As `keras.Model.fit`, but for a `batch_size` of 128 and what follows.
 
         Arrays are checked whole before the first step, the batches of datasets and of
         generators each before its own. uint8 and uint16 are scaled to [0, 1], all else
         is taken as it is. The order of arrays depends on the model's seed and the
         number of the epoch alone, counted from the model's first step: a second call
         goes on with orders not yet seen. Metrics are weighted by examples, so partial
-        batches count as what they are. `batch_size` (default 128) is the global one, of
-        arrays: a dataset has batches of its own.
+        batches count as what they are. `batch_size` is the global one, of arrays: a
+        dataset has batches of its own.
 
         Raises:
             ValueError: If the data do not fit the model; `class_weight` is given.
         """
         refuse_class_weight(class_weight)
-        x = trainable_data(as_data(x, self.data_shape))
+        x = refuse_lists_of_arrays(as_data(x, self.data_shape))
         if validation_split and validation_data is None:
             training, validation_data = split_off(x, y, sample_weight, validation_split)
             x, y, sample_weight = training
@@ -251,7 +258,7 @@ class ChunkedTrainer(SingleBatches):
         if data is None:
             return None
         x, y, weight = keras.utils.unpack_x_y_sample_weight(data)
-        x = trainable_data(as_data(x, self.data_shape))
+        x = refuse_lists_of_arrays(as_data(x, self.data_shape))
         feed = evaluation_feed(self, x, y, weight, batch_size=batch_size, steps=steps)
         self._validation = feed.x if feed.checked else None
         return feed
@@ -296,8 +303,8 @@ class ChunkedTrainer(SingleBatches):
 
     def _callback_list(
         self, callbacks: Any, feed: Feed, verbose: Any, epochs: int, **options: Any
-    ) -> ChunkedCallbacks:
-        return ChunkedCallbacks(
+    ) -> MultiStepCallbacks:
+        return MultiStepCallbacks(
             callbacks,
             add_progbar=verbose != 0,
             verbose=verbose,
@@ -322,11 +329,11 @@ class ChunkedTrainer(SingleBatches):
         """Returns the metrics on given data. As `keras.Model.evaluate`.
 
         The same for every batch size and number of replicas: the noise of an example
-        depends on the model's seed and its running index. Without `return_dict` those
-        of `derived_metrics` are left out.
+        depends on the model's seed and its running index. `batch_size` is 128 by
+        default. Without `return_dict` those of `derived_metrics` are left out.
         """
         self.ensure_built()
-        x = trainable_data(as_data(x, self.data_shape))
+        x = refuse_lists_of_arrays(as_data(x, self.data_shape))
         known = x is not None and x is self._validation
         feed = evaluation_feed(
             self, x, y, sample_weight, batch_size=batch_size, steps=steps
@@ -362,7 +369,7 @@ class ChunkedTrainer(SingleBatches):
     def predict(self, x: Any, batch_size: int | None = None, **kwargs: Any) -> Any:
         """Returns `predict_step` of all examples. As `keras.Model.predict`."""
         self.ensure_built()
-        x = trainable_data(as_data(x, self.data_shape))
+        x = refuse_lists_of_arrays(as_data(x, self.data_shape))
         if is_array(x):
             self.check_input(x)
             size = checked_batch_size(batch_size)

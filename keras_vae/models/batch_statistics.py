@@ -87,7 +87,7 @@ def squared_distances(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return tf.maximum(distances, 0.0)
 
 
-def squared_mmd(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
+def biased_squared_mmd(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Maximum mean discrepancy of two samples, squared, a scalar (Gretton et al. 2012).
 
     The Gaussian kernel exp(-|a - b|^2 / d) is as wide as points of a standard normal

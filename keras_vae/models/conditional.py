@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_vae.data import pipeline
 from keras_vae.engine import chunks
 from keras_vae.engine.feeds import checked_batch_size
-from keras_vae.engine.given import as_data, check_numbers, is_array
+from keras_vae.engine.inputs import as_data, check_numbers, is_array
 from keras_vae.models.conditional_networks import (
     conditional_decoder,
     conditional_encoder,

@@ -13,9 +13,9 @@ from keras_vae.engine.divergence import Update
 from keras_vae.engine.microbatches import ReplicaBatch, gathered, replica_batch
 from keras_vae.engine.optimizers import Adam
 from keras_vae.models.batch_statistics import (
+    biased_squared_mmd,
     covariance_of,
     dip_penalty,
-    squared_mmd,
     total_correlation,
 )
 from keras_vae.models.schedules import weight_at
@@ -202,7 +202,7 @@ class InfoVAE(VAE):
 
     def latent_penalty(self, latent: Latent) -> tf.Tensor:
         """(1 - alpha) KL + (alpha + gamma - 1) MMD, (batch,)."""
-        mmd = squared_mmd(*aggregate_and_prior(self, latent))
+        mmd = biased_squared_mmd(*aggregate_and_prior(self, latent))
         kl = sum_over_dims(latent.kl)
         return (1.0 - self.alpha) * kl + (self.alpha + self.gamma - 1.0) * mmd
 

@@ -36,7 +36,10 @@ class Hooks(State):
         return isinstance(self.prior, StandardNormal)
 
     def kl_by_group(self, kl: tf.Tensor) -> tf.Tensor:
-        """The KL of what `free_bits` are counted of: of each dimension, here."""
+        """The KL of each unit that has `free_bits`: each dimension, here.
+
+        `(batch, dimensions)` to `(batch, units)`; (batch,) stays as it is.
+        """
         return kl
 
     def track_more(self, output: Output) -> None:
@@ -49,7 +52,8 @@ class Hooks(State):
         """What else a model trains in a step (a discriminator, say): nothing here.
 
         Returns:
-            The loss of what else is trained, and its updates.
+            The loss of what else is trained, and its updates, in the order of
+            `optimizers` behind the first; of the updates the step takes the gradients.
         """
         return 0.0, []
 
@@ -90,7 +94,7 @@ class Hooks(State):
     def prior_sample(
         self, n: Any, seed: Any, condition: Any = None, temperature: float = 1.0
     ) -> tf.Tensor:
-        """Draws z from p(z), (n, z_dim), with standard deviations so many times."""
+        """Draws z from p(z), (n, z_dim), standard deviations times `temperature`."""
         z = self.prior.sample(n, seed, self.encode_params)
         if temperature == 1.0:
             return z

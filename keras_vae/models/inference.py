@@ -11,8 +11,8 @@ import tensorflow as tf
 from keras_vae import networks
 from keras_vae.arguments import in_range
 from keras_vae.engine import chunks
-from keras_vae.engine.given import as_data, check_numbers, check_shape, is_array
-from keras_vae.engine.trainer import ChunkedTrainer
+from keras_vae.engine.inputs import as_data, check_numbers, check_shape, is_array
+from keras_vae.engine.trainer import MultiStepTrainer
 from keras_vae.errors import invalid_argument
 from keras_vae.export import export
 from keras_vae.models.terms import (
@@ -29,10 +29,10 @@ from keras_vae.probability.latents import LatentGroups
 ADAPT_EXAMPLES = 10_000  # examples that `adapt` reads where reading is slow
 
 Weigh = Callable[[RowNoise, int, Any], tf.Tensor]
-"""Draws importance weights; see `Inference.log_weights`."""
+"""Draws importance weights; see `TrainedMethods.log_weights`."""
 
 
-class Inference(ChunkedTrainer):
+class TrainedMethods(MultiStepTrainer):
     """The methods of a `VAE` that use what it has learned.
 
     x is in the data's own units (images in [0, 1], or uint8 and uint16, which are

@@ -28,7 +28,7 @@ POSTERIORS = (*NORMALS, *FLOWS)
 _MOST_PAIRS = 64  # of points at which the variance behind a flow is estimated
 
 
-class Inferring(Hooks):
+class PosteriorMethods(Hooks):
     """The methods of a `VAE` that infer z of x and draw it."""
 
     unused: tuple[str, ...]

@@ -81,8 +81,8 @@ class M2(CVAE):
         labelled_share: Fraction of the examples of an epoch in `fit` that have a label,
             at least: they are taken more often than others. 0: as often.
         joint: Whether the bound trains the classifier too, as in the paper. Else it is
-            trained in updates of its own, by labels and the agreement of views alone,
-            and the bound takes q(y|x) as it is.
+            trained by labels and the agreement of views alone: the gradient of the
+            bound, which takes q(y|x) as it is, does not reach it.
 
     Raises:
         ValueError: As `VAE`, and if a network does not fit the number of labels.

@@ -11,14 +11,14 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.data.pipeline import as_unit
-from keras_vae.engine.given import (
+from keras_vae.engine.inputs import (
     check_numbers,
     check_weights,
     check_weights_shape,
     weights_fit,
 )
 from keras_vae.models import mistakes
-from keras_vae.models.inference import Inference
+from keras_vae.models.inference import TrainedMethods
 from keras_vae.models.network_shapes import check_output, check_pair
 from keras_vae.naming import lookup
 from keras_vae.networks.flows import Flow
@@ -34,7 +34,7 @@ _TERMS = {
 }
 
 
-class State(Inference):
+class State(TrainedMethods):
     """What a `VAE` is made of and how it is saved, and how it reads a batch."""
 
     step: keras.Variable

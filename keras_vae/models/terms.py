@@ -9,20 +9,23 @@ from keras_vae.probability.distributions import bound_log_var, to_float32
 
 
 class Latent(NamedTuple):
-    """What is known of z for a batch; all a `latent_penalty` may want."""
+    """What is known of z for a batch; all a `latent_penalty` may want.
+
+    z has `z_dim` numbers: `latent_dim`, or those of all groups of a hierarchy.
+    """
 
     z_mean: Any
-    """(batch, latent_dim); under a flow its image behind it."""
+    """(batch, z_dim); under a flow its image behind it."""
     z_log_var: Any
-    """(batch, latent_dim); behind a flow an estimate, see `flow_moments`."""
+    """(batch, z_dim); behind a flow an estimate, see `flow_moments`."""
     z: Any
-    """Samples of the posterior, (num_samples, batch, latent_dim)."""
+    """Samples of the posterior, (num_samples, batch, z_dim)."""
     log_q: Any
     """log q(z|x) of the samples in nats, (num_samples, batch)."""
     log_p: Any
     """log p(z) of the samples in nats, (num_samples, batch)."""
     kl: Any
-    """KL(q(z|x) || p(z)) in nats, (batch, latent_dim) where both factorise, else the
+    """KL(q(z|x) || p(z)) in nats, (batch, z_dim) where both factorise, else the
     samples' mean of log q - log p, (batch,)."""
     step: Any
     """Training steps so far, int64."""
@@ -61,9 +64,9 @@ class BoundTerms(NamedTuple):
     kl: Any
     """As `Latent.kl`."""
     z_mean: Any
-    """(batch, latent_dim)"""
+    """(batch, z_dim)"""
     z_log_var: Any
-    """(batch, latent_dim)"""
+    """(batch, z_dim)"""
 
 
 def call_on_rows(network: Any, inputs: Any, training: bool | None) -> Any:
@@ -144,7 +147,7 @@ def add_to_mean(mean: keras.metrics.Mean, total: tf.Tensor, count: tf.Tensor) ->
 
 
 def sum_over_dims(kl: tf.Tensor) -> tf.Tensor:
-    """(batch, latent_dim) or (batch,) to (batch,)."""
+    """(batch, z_dim) or (batch,) to (batch,)."""
     return kl if kl.shape.rank == 1 else tf.reduce_sum(kl, axis=-1)
 
 

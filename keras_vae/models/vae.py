@@ -1,4 +1,11 @@
-"""The variational autoencoder (Kingma and Welling 2014; Rezende et al. 2014)."""
+"""The variational autoencoder (Kingma and Welling 2014; Rezende et al. 2014).
+
+Above `VAE` are, from `keras.Model` on: `StepModel` (what the engine trains),
+`SingleBatches` and `MultiStepTrainer` (Keras' methods: `fit`, `evaluate`,
+`train_on_batch`), `TrainedMethods` (what one does with a trained model), `State`
+(variables, configuration, how a batch is read), `Hooks` (what other models override)
+and `PosteriorMethods` (how z is inferred and drawn).
+"""
 
 from typing import Any
 
@@ -13,7 +20,7 @@ from keras_vae.engine.microbatches import (
     accumulated,
     weighted_batch,
 )
-from keras_vae.models.posteriors import Inferring
+from keras_vae.models.posteriors import PosteriorMethods
 from keras_vae.models.schedules import final_weights, weight_at
 from keras_vae.models.state import dtype_policy_scope
 from keras_vae.models.terms import (
@@ -35,7 +42,7 @@ _OLD_NAMES = {"encode_params": "infer", "decode_params": "generate"}
 
 
 @keras.saving.register_keras_serializable(package="keras_vae")
-class VAE(Inferring):
+class VAE(PosteriorMethods):
     """A variational autoencoder.
 
     It minimises -ELBO = -E_q[log p(x|z)] + beta KL(q(z|x) || p(z)) in nats per example,
@@ -164,15 +171,16 @@ class VAE(Inferring):
             training: Whether networks are in training mode. False draws the same noise
                 at each call, else each call in a training loop of one's own draws
                 afresh.
-            sample_weight: (batch,), the weight of each example's penalty in the loss;
-                by default the mean is taken.
+            sample_weight: (batch,), the weight of each example's penalty in the loss,
+                which is the sum of the weighted ones: weights of 1 / batch make it the
+                mean, as None does.
 
         Returns:
             An `Output` of tensors.
         """
         x, condition = self.split_inputs(inputs)
         noise = self.noise_of_call(training)
-        with noise_scope(noise):
+        with noise_scope(noise):  # of layers inside, such as dropout
             condition = self.condition_on(x, condition, noise)
             latent = self.sample_posterior(x, noise, condition, training)
             penalty = self.latent_penalty(latent)
@@ -214,6 +222,7 @@ class VAE(Inferring):
         """
         kl = self.kl_by_group(latent.kl)
         if self.free_bits:
+            # A KL without a closed form is that of all dimensions together.
             dims = 1 if kl.shape.rank == 2 else self.latent_dim
             kl = tf.maximum(kl, self.free_bits * dims)
         kl = sum_over_dims(kl)

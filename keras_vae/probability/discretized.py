@@ -152,7 +152,7 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
         numbers = tf.split(uniform(len(locations) * pixels, "x"), len(locations), -1)
         levels: list[tf.Tensor] = []
         for channel, scale in enumerate(scales):
-            location = _given(levels, channel, locations, coefficients)
+            location = _conditional_location(levels, channel, locations, coefficients)
             location, scale = (
                 tf.reduce_sum(chosen * of_each, axis=-2, keepdims=True)
                 for of_each in (location, scale)
@@ -198,7 +198,7 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
         levels = [level[..., tf.newaxis, :] for level in every]
         densities = []
         for channel, scale in enumerate(scales):
-            location = _given(levels, channel, locations, coefficients)
+            location = _conditional_location(levels, channel, locations, coefficients)
             joint = log_weights + _log_mass(levels[channel], location, scale)
             density = tf.reduce_logsumexp(joint, axis=-2, keepdims=True)
             log_weights = joint - density
@@ -268,7 +268,7 @@ def _draw_level(noise: tf.Tensor, location: tf.Tensor, scale: tf.Tensor) -> tf.T
     return tf.clip_by_value(tf.round(location + scale * logistic), 0.0, 255.0)
 
 
-def _given(
+def _conditional_location(
     levels: Sequence[tf.Tensor],
     channel: int,
     locations: Sequence[tf.Tensor],
@@ -306,9 +306,9 @@ def _mean_colour(
         first, second = step // count, step % count
         weight = tf.gather(weights, first) * tf.gather(weights, second)
         levels = [at(first, locations[0], scales[0])]
-        green = _given(levels, 1, locations, coefficients)
+        green = _conditional_location(levels, 1, locations, coefficients)
         levels.append(at(second, green, scales[1]))
-        blue = _given(levels, 2, locations, coefficients)
+        blue = _conditional_location(levels, 2, locations, coefficients)
         means = _clipped_mean(green, scales[1]), _clipped_mean(blue, scales[2])
         new = [t + weight * m for t, m in zip(totals, means, strict=True)]
         return (step + 1, *new)

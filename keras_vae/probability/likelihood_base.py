@@ -22,9 +22,9 @@ INITIAL_IMAGE_SCALE = 0.25  # about the standard deviation of images in [0, 1]
 class Likelihood(keras.layers.Layer):
     """Base of the likelihoods.
 
-    A subclass gives, element by element, `_log_density(x, *parameters)` in nats,
-    `_expectation(*parameters)` and a draw, `_draw(noise, *parameters)`; `_parameters`
-    makes the distribution's parameters of the decoder's output.
+    A subclass has to give, element by element, `_log_density(x, *parameters)` in nats
+    and a draw, `_draw(noise, *parameters)`; it may override `_parameters`, which makes
+    the distribution's parameters of the decoder's output, and `_expectation`.
 
     Args:
         image: The data are images in [0, 1]. Gaussian likelihoods then learn no scale

@@ -180,7 +180,7 @@ class GaussianFixed(Gaussian):
 
     Args:
         scale: The standard deviation, in the units of the data as the model sees them.
-        image: See `Likelihood`; without effect here.
+        image: See `Likelihood`; of effect on the first outputs alone.
         **kwargs: Of `keras.layers.Layer`.
 
     Raises:

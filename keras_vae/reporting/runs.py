@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_vae.data import datasets, held_out
+from keras_vae.data import binarized, datasets
 from keras_vae.data.checks import one_line
 from keras_vae.data.datasets import Data, Split
 from keras_vae.loading import load_model
@@ -56,9 +56,11 @@ class Run:
         split: Split | None = getattr(self.data, split_name)
         if split is None:
             raise ValueError(f"The data of {self.path} have no {split_name} split.")
-        seed = held_out.SEED if split_name != "train" else self.config.get("seed", 0)
+        seed = binarized.SEED if split_name != "train" else self.config.get("seed", 0)
         binarize = self.config.get("binarize", "none")
-        split = dataclasses.replace(split, x=held_out.held_out(split.x, binarize, seed))
+        split = dataclasses.replace(
+            split, x=binarized.binarized(split.x, binarize, seed)
+        )
         if count is not None and count < len(split):
             split = split.take(np.linspace(0, len(split) - 1, count).astype(np.int64))
         return dataclasses.replace(split, x=split.x[:])

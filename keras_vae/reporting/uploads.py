@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from keras_vae.data.held_out import held_out
+from keras_vae.data.binarized import binarized
 from keras_vae.data.image_files import FORMATS
 from keras_vae.errors import DataError
 from keras_vae.reporting.runs import Run
@@ -62,7 +62,7 @@ def example(content: bytes, run: Run, swap: bool = False) -> tuple[np.ndarray, s
         done.append("black and white swapped")
     binarize = run.config.get("binarize", "none")
     if binarize != "none":
-        pixels = held_out(pixels, binarize)
+        pixels = binarized(pixels, binarize)
         done.append("made black or white, as the data were")
     x, low, high = to_unit(pixels), *_range(run)
     if (low, high) != (0.0, 1.0):

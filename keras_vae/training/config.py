@@ -391,7 +391,7 @@ class TrainConfig(RunOptions, ModelOptions):
         model = checked(fields["model"], chosen.get("model", fields["model"].default))
         values = {**registry.MODELS[model].defaults_for(chosen), **chosen}
         known = {**values, "array_names": array_names}
-        values = {**defaults.held_out(known), **values}
+        values = {**defaults.validation_fraction(known), **values}
         values |= defaults.of_colour_pictures(known, given)
         config = cls(**values)
         config.refuse_unused(given)

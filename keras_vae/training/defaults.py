@@ -25,7 +25,7 @@ _TIMES_DRAWN = 10  # in training; means of the mixture take as long as many upda
 _WARM_UP = 150  # updates of a hierarchy until the KL has its weight
 
 
-def held_out(values: Mapping[str, Any]) -> dict[str, float]:
+def validation_fraction(values: Mapping[str, Any]) -> dict[str, float]:
     """Returns the validation fraction where it is not given and must not be 0.
 
     That is where early stopping has no data to select by; and for a folder of at least

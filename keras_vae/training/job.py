@@ -12,8 +12,8 @@ from keras_vae.data.datasets import Data
 from keras_vae.data.digest import differences, digest
 from keras_vae.engine import rendezvous, strategies, workers
 from keras_vae.training import (
+    adjustment,
     extension,
-    fitting,
     labels,
     messages,
 )
@@ -94,8 +94,8 @@ def load(
             tell(f"Note:   columns left out: {', '.join(config.drop_columns)}.")
         found = digest(data)
         data = labels.few_labels(config, data)
-        fitted = fitting.fitted(config, explicit, data, tell)
-        loaded.append(Loaded(data, fitted, found))
+        adjusted = adjustment.adjusted(config, explicit, data, tell)
+        loaded.append(Loaded(data, adjusted, found))
         return json.dumps(found)
 
     first, *others = workers.together(strategy, read)

@@ -57,8 +57,8 @@ def leave_out(
 
     from keras_vae import files
     from keras_vae.data import datasets
+    from keras_vae.data.binarized import binarized
     from keras_vae.data.folder import broken_file
-    from keras_vae.data.held_out import held_out
     from keras_vae.evaluation.anomaly import leave_one_class_out
 
     say = say or (lambda line: None)
@@ -78,7 +78,7 @@ def leave_out(
         say(_line(names[label] if names else str(label), row))
 
     fit = _fit(options, data)
-    test = dataclasses.replace(data.test, x=held_out(data.test.x, options.binarize))
+    test = dataclasses.replace(data.test, x=binarized(data.test.x, options.binarize))
     try:
         rows = leave_one_class_out(data.train, test, fit, report, options.num_samples)
     except tf.errors.OpError as error:

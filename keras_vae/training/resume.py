@@ -100,7 +100,7 @@ class KeepState(keras.callbacks.Callback):
         self._began: float | None = None
         self._due = self._history_due = 0.0
         self._signal = 0
-        self._called = False
+        self._past_first_call = False
 
     def restore(self, say: Callable[[str], None] | None = None) -> bool:
         """Continues from the checkpoint if there is one; says whether there was.
@@ -273,9 +273,9 @@ class KeepState(keras.callbacks.Callback):
         now = time.monotonic()
         return self._seconds + now - (now if self._began is None else self._began)
 
-    # Signals. Between calls of steps the state is one; inside it is not. So a signal in
-    # the middle of training waits for the end of the call, a quarter of a second, and
-    # one at any other time raises at once.
+    # Signals. The state is consistent between calls of steps and not within one. So a
+    # signal in the middle of training waits for the end of the call, a quarter of a
+    # second, and one at any other time raises at once.
 
     def handle_signals(self) -> dict[int, Any]:
         """Takes SIGINT and SIGTERM over; returns the handlers that were there."""
@@ -287,17 +287,17 @@ class KeepState(keras.callbacks.Callback):
         }
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._signal or not self._called:
+        if self._signal or not self._past_first_call:
             self._raise(number)
         self._signal = number
 
     def _raise(self, number: int) -> None:
-        self._called = False
+        self._past_first_call = False
         if self._interrupt is not None:
             self._interrupt(number)
         raise KeyboardInterrupt
 
-    def _answer(self) -> None:
+    def _save_if_due_or_signalled(self) -> None:
         """Saves where it is time to, and ends training where a signal asks for it.
 
         Raises:
@@ -330,10 +330,10 @@ class KeepState(keras.callbacks.Callback):
         self._metrics = {}
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """A call of steps has ended: the state is one."""
-        self._called = True  # the first call is mostly tracing: nothing to save yet
+        """A call of steps has ended, within which the state is not consistent."""
+        self._past_first_call = True  # it is mostly tracing: nothing to save yet
         self._done = batch + 1
-        self._answer()
+        self._save_if_due_or_signalled()
 
     def on_test_begin(self, logs: Any = None) -> None:
         """Validation clears the metrics, which belong to the epoch's state."""
@@ -341,7 +341,7 @@ class KeepState(keras.callbacks.Callback):
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
         """Interrupted in validation: the epoch's steps are done, validation is not."""
-        self._answer()
+        self._save_if_due_or_signalled()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Adds the epoch's row and, now and then, writes the checkpoint."""
@@ -349,7 +349,7 @@ class KeepState(keras.callbacks.Callback):
         self.rows.append({"epoch": epoch + 1, **row})
         self.epoch, self._done, self._metrics = epoch + 1, 0, {}
         self.finished = self.model.stop_training or self.epoch == self.params["epochs"]
-        self._answer()
+        self._save_if_due_or_signalled()
         if self.finished:  # evaluation and export start from here
             self.save()
         elif self._writes and time.monotonic() >= self._history_due:
@@ -357,7 +357,7 @@ class KeepState(keras.callbacks.Callback):
 
     def on_train_end(self, logs: Any = None) -> None:
         """From here on there is nothing to save."""
-        self._called = False
+        self._past_first_call = False
 
     def write_history(self) -> None:
         """Writes `history.csv`: a row for each epoch so far."""

@@ -15,9 +15,9 @@ import tensorflow as tf
 
 from keras_vae import files, model_card
 from keras_vae.data import pipeline
+from keras_vae.data.binarized import binarized
 from keras_vae.data.datasets import Data, Split
 from keras_vae.data.folder import broken_file
-from keras_vae.data.held_out import held_out
 from keras_vae.engine import checkpoint, workers
 from keras_vae.engine.averaging import WeightAverage
 from keras_vae.engine.divergence import Diverged
@@ -28,8 +28,8 @@ from keras_vae.models import mistakes
 from keras_vae.models.state import dtype_policy_scope
 from keras_vae.models.vae import VAE
 from keras_vae.training import (
+    adjustment,
     embedding,
-    fitting,
     job,
     labels,
     messages,
@@ -102,19 +102,19 @@ def _train(
         tell(messages.complete(folder))
         return folder
     loaded = job.load(config, explicit, tell, strategy)
-    data, fitted = loaded.data, loaded.config
+    data, adjusted = loaded.data, loaded.config
     keras.utils.set_random_seed(config.seed)
     with _dtype_policy(config.mixed_precision), contextlib.ExitStack() as claim:
-        condition = condition_of(fitted, data)
-        count = labels.examples_of_epoch(fitted, data.train)
+        condition = condition_of(adjusted, data)
+        count = labels.examples_of_epoch(adjusted, data.train)
         with strategy.scope():
-            model = build_model(fitted, data.input_shape, count, condition)
+            model = build_model(adjusted, data.input_shape, count, condition)
         networks: start.Weights = {}
 
         def check() -> str:
-            fitting.check_examples(fitted, data, model)
+            adjustment.check_examples(adjusted, data, model)
             if config.overwrite or not checkpoint.is_in(folder.checkpoint):
-                networks.update(start.read_networks(fitted, model))
+                networks.update(start.read_networks(adjusted, model))
             return ""
 
         workers.together(strategy, check)
@@ -125,7 +125,7 @@ def _train(
             return ""
 
         workers.as_chief(strategy, take)
-        run = _Run(config, fitted, folder, data, loaded.digest, model, say)
+        run = _Run(config, adjusted, folder, data, loaded.digest, model, say)
         run.execute(networks)
     return folder
 
@@ -248,7 +248,7 @@ class _Run:
     def _begin(self, networks: start.Weights) -> None:
         x = self.data.train.x
         if self.config.binarize == "threshold":
-            x = held_out(x, "threshold")  # other ways to binarise keep the mean
+            x = binarized(x, "threshold")  # other ways to binarise keep the mean
         self.model.adapt(x, targets(self.config, self.data.train))
         start.set_networks(self.model, networks)
         if self.config.init_latents == "isomap":
@@ -285,7 +285,7 @@ class _Run:
             seed=self.config.seed,
             start_step=int(self.model.step.numpy()),
             binarize=self.config.binarize,
-            augment=fitting.augmentation(self.config, self.model),
+            augment=adjustment.augmentation(self.config, self.model),
             rows=self.model.rows_of_epoch(self.data.train.y),
         )
         validation: dict[str, Any] = {}
@@ -321,7 +321,7 @@ class _Run:
     def _finish(self, keep: KeepState) -> None:
         self.say("Evaluating and exporting.")
         x = _first(self.data.train.x, samplers.MAX_EXAMPLES)
-        x = held_out(x, self.config.binarize)
+        x = binarized(x, self.config.binarize)
         if self.config.rescale_latents:
             rescale_latents(self.model, x)
         metrics = {
@@ -392,7 +392,7 @@ class _Run:
             self.model.save(aside)
 
     def _held_out(self, split: Split) -> Split:
-        return dataclasses.replace(split, x=held_out(split.x, self.config.binarize))
+        return dataclasses.replace(split, x=binarized(split.x, self.config.binarize))
 
     def _batched(self, held: Split) -> tuple[Any, int]:
         """Returns batches of held-out examples and how many hold all of them once."""

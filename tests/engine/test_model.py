@@ -8,13 +8,13 @@ import tensorflow as tf
 import keras_vae
 from keras_vae.engine.divergence import Diverged, Update, apply_if_finite
 from keras_vae.engine.microbatches import accumulated, weighted_batch
-from keras_vae.engine.trainer import ChunkedTrainer
+from keras_vae.engine.trainer import MultiStepTrainer
 
 SLOPE = np.array([[2.0], [-1.0]], np.float32)
 N = 13  # examples, in batches of 4: uneven for two replicas
 
 
-class Line(ChunkedTrainer):
+class Line(MultiStepTrainer):
     """Least squares of y on x: all that a `StepModel` has to give."""
 
     data_shape = (2,)

@@ -68,9 +68,11 @@ def test_covariance_is_taken_over_examples() -> None:
 def test_mmd_is_zero_on_equal_samples_and_grows_with_distance() -> None:
     a = tf.random.stateless_normal((200, 2), seed=(0, 1))
     b = tf.random.stateless_normal((200, 2), seed=(0, 2))
-    assert float(batch_statistics.squared_mmd(a, a)) == pytest.approx(0.0, abs=1e-6)
+    assert float(batch_statistics.biased_squared_mmd(a, a)) == pytest.approx(
+        0.0, abs=1e-6
+    )
     near, far = (
-        batch_statistics.squared_mmd(a, b),
-        batch_statistics.squared_mmd(a, b + 2.0),
+        batch_statistics.biased_squared_mmd(a, b),
+        batch_statistics.biased_squared_mmd(a, b + 2.0),
     )
     assert 0.0 < float(near) < 0.02 < float(far)

@@ -14,7 +14,7 @@ import pytest
 
 import keras_vae
 from keras_vae import CVAE, VAE, networks
-from keras_vae.data.held_out import held_out
+from keras_vae.data.binarized import binarized
 
 SHAPE = (6, 6, 1)
 X = np.random.default_rng(0).random((20, *SHAPE), np.float32)
@@ -277,7 +277,7 @@ def test_the_preset_of_digits_is_as_good_as_its_card_says():
 @pytest.mark.slow
 def test_the_presets_of_mnist_are_as_good_as_their_cards_say(mnist10k):
     test = keras_vae.load(mnist10k).test
-    x = held_out(test.x, "dynamic")
+    x = binarized(test.x, "dynamic")
     best, cvae = "mnist10k_best", "mnist10k_cvae"
     assert measured(best, x) == pytest.approx(said(best), abs=0.1)
     assert measured(cvae, test.x, test.y) == pytest.approx(said(cvae), abs=0.1)

@@ -70,11 +70,11 @@ def _tuples(batches: Iterator[Any]) -> Iterator[tuple[Any, ...]]:
         yield tuple(batch) if isinstance(batch, tuple | list) else (batch,)
 
 
-def trainable_data(x: Any) -> Any:
-    """Returns what `as_data` returned if Keras' loops can go over it again and again.
+def refuse_lists_of_arrays(x: Any) -> Any:
+    """Returns what `as_data` returned.
 
     Raises:
-        ValueError: If not.
+        ValueError: For several arrays, of which Keras would make several inputs.
     """
     if isinstance(x, list | tuple):
         raise invalid_argument(

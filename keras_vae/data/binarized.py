@@ -1,4 +1,4 @@
-"""Held-out examples as they are looked at: grey values made 0 or 1 once, if at all."""
+"""Examples as evaluation and plots see them: binarised once for all, or not at all."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SEED = 1
 """Of the binarisation of validation and test examples, the same for every run."""
 
 
-def held_out(x: Any, binarize: str, seed: int = SEED) -> Any:
+def binarized(x: Any, binarize: str, seed: int = SEED) -> Any:
     """Returns examples binarised once and for all, as evaluation sees them.
 
     Args:

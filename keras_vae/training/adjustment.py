@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.data.augment import AUGMENTATIONS, Augment
+from keras_vae.data.binarized import binarized
 from keras_vae.data.datasets import Data
-from keras_vae.data.held_out import held_out
 from keras_vae.errors import invalid_flag
 from keras_vae.models.mistakes import channels_first
 from keras_vae.models.vae import VAE
@@ -19,7 +19,7 @@ from keras_vae.training.config import TrainConfig
 _SHOWN = 1_000  # binarised examples that the likelihood checks
 
 
-def fitted(
+def adjusted(
     config: TrainConfig,
     explicit: frozenset[str],
     data: Data,
@@ -122,6 +122,6 @@ def check_examples(config: TrainConfig, data: Data, model: VAE) -> None:
     for split in data.splits.values():
         if config.binarize != "none" and isinstance(split.x, np.ndarray):
             Bernoulli().check(split.x)
-            model.check_examples(held_out(split.x[:_SHOWN], config.binarize))
+            model.check_examples(binarized(split.x[:_SHOWN], config.binarize))
         else:
             model.check_examples(split.x)

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_vae.data import pipeline
-from keras_vae.data.held_out import held_out
+from keras_vae.data.binarized import binarized
 
 GREY = np.random.default_rng(0).integers(0, 256, (40, 3, 5, 1), np.uint8)
 
@@ -26,15 +26,15 @@ class Streamed:
 
 
 def test_without_binarising_the_examples_are_as_they_are():
-    assert held_out(GREY, "none") is GREY
+    assert binarized(GREY, "none") is GREY
     streamed = Streamed(GREY)
-    assert held_out(streamed, "none") is streamed
+    assert binarized(streamed, "none") is streamed
 
 
 @pytest.mark.parametrize("binarize", ["threshold", "static", "dynamic"])
 def test_streamed_examples_are_the_same_as_those_in_memory(binarize):
-    array = held_out(GREY, binarize)
-    streamed = held_out(Streamed(GREY), binarize)
+    array = binarized(GREY, binarize)
+    streamed = binarized(Streamed(GREY), binarize)
     assert (len(streamed), streamed.shape) == (40, (3, 5, 1))
     assert set(np.unique(array)) == {0, 255}
     np.testing.assert_array_equal(streamed[:], array)
@@ -45,17 +45,17 @@ def test_streamed_examples_are_the_same_as_those_in_memory(binarize):
 
 @pytest.mark.parametrize("binarize", ["threshold", "static"])
 def test_an_example_is_drawn_alike_whichever_others_are_taken(binarize):
-    array, rows = held_out(GREY, binarize), np.array([30, 4, 17])
-    part = held_out(Streamed(GREY), binarize).take(rows)
+    array, rows = binarized(GREY, binarize), np.array([30, 4, 17])
+    part = binarized(Streamed(GREY), binarize).take(rows)
     np.testing.assert_array_equal(part[:], array[rows])
     np.testing.assert_array_equal(part.take(np.array([2, 0]))[:], array[[17, 30]])
 
 
 def test_static_and_dynamic_are_the_same_draw_of_another_seed():
-    one = held_out(GREY, "static")
-    np.testing.assert_array_equal(held_out(GREY, "dynamic"), one)
+    one = binarized(GREY, "static")
+    np.testing.assert_array_equal(binarized(GREY, "dynamic"), one)
     np.testing.assert_array_equal(one, pipeline.binarize_once(GREY, 1))
-    assert (held_out(GREY, "dynamic", seed=2) != one).any()
+    assert (binarized(GREY, "dynamic", seed=2) != one).any()
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
@@ -65,4 +65,4 @@ def test_the_threshold_is_one_half_as_in_training(dtype):
     batch = next(
         iter(pipeline.batches(x, batch_size=8, shuffle=False, binarize="threshold"))
     )
-    np.testing.assert_array_equal(held_out(x, "threshold") / 255, batch)
+    np.testing.assert_array_equal(binarized(x, "threshold") / 255, batch)

@@ -5,7 +5,7 @@ import pytest
 
 import keras_vae
 from keras_vae.data.datasets import Data, Split
-from keras_vae.training import fitting
+from keras_vae.training import adjustment
 from keras_vae.training.config import TrainConfig
 
 
@@ -19,7 +19,7 @@ VECTORS = data(np.zeros((30, 4), np.float32), "vectors")
 
 def fitted(config, on, *explicit):
     notes = []
-    result = fitting.fitted(config, frozenset(explicit), on, notes.append)
+    result = adjustment.adjusted(config, frozenset(explicit), on, notes.append)
     return result, notes
 
 
@@ -94,7 +94,7 @@ def test_only_images_are_augmented():
 
 def check(x, likelihood, **given):
     model = keras_vae.VAE(2, x.shape[1:], likelihood=likelihood, seed=0)
-    fitting.check_examples(TrainConfig(**given), data(x), model)
+    adjustment.check_examples(TrainConfig(**given), data(x), model)
 
 
 def test_examples_that_the_likelihood_cannot_explain_are_refused():
