@@ -319,8 +319,8 @@ PLOTS = {
 }
 
 FUNCTIONS = {
-    f"{wing}: {name}": case
-    for wing, cases in {
+    f"{package}: {name}": case
+    for package, cases in {
         "data": DATA,
         "networks": NETWORKS,
         "probability": STATEMENTS,
