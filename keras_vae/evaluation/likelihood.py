@@ -140,7 +140,7 @@ def importance_weighted_nll(
     condition: Any = None,
     active: np.ndarray | None = None,
     progress: Progress | None = None,
-    progress_every: float = 0.5,
+    progress_every: float = 2.0,
 ) -> LogProbability:
     """Estimates log p(x) = log E_q[p(x|z) p(z) / q(z|x)] of each example.
 
@@ -177,13 +177,14 @@ def importance_weighted_nll(
     _check_measurable(model, active)
     update = _update_of(model, active)
     key = as_tensor(model.seed if seed is None else seed)
+    pace = _Pace(progress_every)
     parts, total = [], len(x) * num_samples
     for first, values, given in chunks.examples(
         model, x, condition, samples=SAMPLES_PER_BLOCK, bound=True
     ):
         add = functools.partial(update, values, given, key, tf.constant(first))
         rows, done = len(values), first * num_samples
-        for samples, latest in _running_sums(add, rows, num_samples, progress_every):
+        for samples, latest in _running_sums(add, rows, num_samples, pace):
             sums = latest
             if progress is not None:
                 progress(done + rows * samples, total)
@@ -200,26 +201,40 @@ def _log_mean(log_sum: np.ndarray, log_squares: np.ndarray, k: int) -> LogProbab
     return LogProbability(log_sum - math.log(k), variance, k)
 
 
+@dataclasses.dataclass
+class _Pace:
+    """How much a call does: one block at first, then two, and so on until it lasts.
+
+    What is found of x once for all its samples is found once a call.
+    """
+
+    seconds: float
+    """Between two reports of progress, about."""
+    blocks: int = 1
+    """Of samples, in the next call."""
+
+    def took(self, blocks: int, seconds: float) -> None:
+        """Sets `blocks` by how long a call took."""
+        if blocks == self.blocks and seconds < 0.5 * self.seconds:
+            self.blocks *= 2
+
+
 def _running_sums(
     add: Callable[..., tuple[tf.Tensor, ...]],
     rows: int,
     num_samples: int,
-    seconds: float,
+    pace: _Pace,
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """Yields how many samples are done and their sums so far, every so many seconds.
-
-    The first call is of one block, the next of two, and so on until they last.
-    """
+    """Yields how many samples are done and their sums so far, at a pace."""
     nothing = tf.fill([rows], tf.constant(-np.inf, tf.float64))
     state: tuple[tf.Tensor, ...] = (nothing, nothing)
     blocks = -(-num_samples // SAMPLES_PER_BLOCK)
-    block, size = 0, 1
+    block = 0
     while block < blocks:
-        began, last = time.perf_counter(), min(block + size, blocks)
+        began, last = time.perf_counter(), min(block + pace.blocks, blocks)
         state = add(*(tf.constant(n) for n in (block, last, num_samples)), *state)
         sums = [part.numpy() for part in state]  # waits for the device
-        if time.perf_counter() - began < 0.5 * seconds:
-            size *= 2
+        pace.took(last - block, time.perf_counter() - began)
         block = last
         yield min(block * SAMPLES_PER_BLOCK, num_samples), sums
 

@@ -62,10 +62,10 @@ def posterior_draws(
     def draw(x: tf.Tensor, given: Any, first: tf.Tensor) -> Any:
         noise = RowNoise(seed, 0, first, "aggregate")
         z = model.sample_posterior(x, noise, given, num_samples=1).z[0]
-        return (model.to_aggregate(z, given) if to_aggregate else z,)
+        return z, model.to_aggregate(z, given)
 
-    name = f"aggregate of {seed} {to_aggregate}"
-    return chunks.over_examples(model, name, draw, x, condition)[0]
+    found = chunks.over_examples(model, f"aggregate of {seed}", draw, x, condition)
+    return found[to_aggregate]
 
 
 def fit_density(z: np.ndarray, components: int = 1) -> AggregateDensity:
