@@ -88,11 +88,9 @@ class MultiStepTrainer(SingleBatches):
             auto_scale_loss: Scale the loss under the policy "mixed_float16".
             accumulate_steps: Microbatches that a batch is cut into, worked on one after
                 the other, whose gradients make one update: the weights are those of the
-                whole batch, the memory that of a microbatch. (`keras-vae train
-                --accumulate_steps` makes the batch so many times as large.) Batch
-                normalisation sees the examples of a microbatch alone, and of what Keras
-                sums over a batch (`activity_regularizer`) the loss has the mean of the
-                microbatches.
+                whole batch, the memory that of a microbatch. Batch normalisation sees
+                the examples of a microbatch alone, and of what Keras sums over a batch
+                (`activity_regularizer`) the loss has the mean of the microbatches.
             parallel_pieces: Deprecated and without effect.
 
         Raises:
