@@ -1,5 +1,6 @@
 """Helpers for all tests."""
 
+import gc
 import importlib.util
 import json
 import math
@@ -42,6 +43,19 @@ def _operations_as_they_were():
         from tensorflow.python.framework import config
 
         config.disable_op_determinism()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_garbage_left():
+    """Collects the garbage of a file of tests.
+
+    Models are in cycles with their graphs and pipelines, which Python collects so
+    rarely that they come to gigabytes. And the thread with which TensorFlow tunes a
+    pipeline of a test's own sleeps through its end, for as long as the pipeline has
+    lived, up to a minute.
+    """
+    yield
+    gc.collect()
 
 
 @pytest.fixture
