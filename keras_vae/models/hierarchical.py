@@ -119,8 +119,8 @@ class Hierarchy(VAE):
     ) -> Latent:
         """Infers q(z_l | z_<l, x) and draws z_l, group by group from the top.
 
-        Means and variances of a group, and its KL, are those of the draw of the groups
-        above it: of the first sample, and of all samples in the mean.
+        The moments of a group depend on the z drawn of the groups above it: `z_mean`
+        and `z_log_var` are those of the first sample, `kl` is the mean of all samples.
         """
         copies = num_samples or self.num_samples
         present = copies if wanted is None else wanted
@@ -136,14 +136,14 @@ class Hierarchy(VAE):
         by_sample = [present, -1, self.z_dim]
         kl = tf.reshape(posterior.kl(prior), by_sample)
         return Latent(
-            tf.reshape(posterior.mean, by_sample)[0],
-            tf.reshape(posterior.log_var, by_sample)[0],
-            tf.reshape(path.z, by_sample),
-            tf.reshape(posterior.log_prob(path.z), [present, -1]),
-            tf.reshape(prior.log_prob(path.z), [present, -1]),
-            tf.reduce_mean(kl, axis=0),
-            self.step,
-            path.end,
+            z_mean=tf.reshape(posterior.mean, by_sample)[0],
+            z_log_var=tf.reshape(posterior.log_var, by_sample)[0],
+            z=tf.reshape(path.z, by_sample),
+            log_q=tf.reshape(posterior.log_prob(path.z), [present, -1]),
+            log_p=tf.reshape(prior.log_prob(path.z), [present, -1]),
+            kl=tf.reduce_mean(kl, axis=0),
+            step=self.step,
+            decoder_input=path.end,
         )
 
     def encode_params(

@@ -66,7 +66,7 @@ class TopDown(keras.layers.Layer):
             )
             for place, group in enumerate(latent_groups)
         ]
-        self.priors, self.posteriors, self.merges, self._inference = map(
+        self.priors, self.posteriors, self.merges, self._splits = map(
             list, zip(*networks, strict=True)
         )
         self.conditions: list[keras.Model] = []
@@ -99,7 +99,8 @@ class TopDown(keras.layers.Layer):
                 again and again: an int, or a scalar that a graph is given.
         """
         if features is not None:
-            features = call_on_rows(self._by_group, list(features), training)
+            by_level = list(features)
+            features = call_on_rows(self._by_group, by_level, training)
             if not isinstance(copies, int) or copies > 1:
                 features = [repeated(feature, copies) for feature in features]
         inputs = {"features": features, "code": code, "z": z}
@@ -114,46 +115,39 @@ class TopDown(keras.layers.Layer):
     def _by_group(
         self, features: Sequence[tf.Tensor], training: bool | None
     ) -> list[tf.Tensor]:
-        """What the posterior of each group is given of x: what `_moves` takes."""
+        """What the posterior of each group is given of x."""
         counted = enumerate(self._counts)
         levels = [level for level, count in counted for _ in range(count)]
-        groups = [self._of(place, training) for place in range(len(levels))]
+        splits = [self._split(place, training) for place in range(len(levels))]
         return [
-            features[level] if group is None else group.of_features(features[level])
-            for level, group in zip(levels, groups, strict=True)
+            features[level] if split is None else split.of_features(features[level])
+            for level, split in zip(levels, splits, strict=True)
         ]
 
-    def _of(self, place: int, training: bool | None) -> hierarchy.GroupInference | None:
-        """Prior and posterior of a group but for training, unless one is replaced."""
-        group, networks = self._inference[place], (self.priors, self.posteriors)
-        if training or group is None:
+    def _split(
+        self, place: int, training: bool | None
+    ) -> hierarchy.SplitPosterior | None:
+        """A group's posterior for many h and one e; None in training."""
+        split = self._splits[place]
+        # A network that was put in the place of the posterior need not be linear.
+        if training or split is None or split.network is not self.posteriors[place]:
             return None
-        own = zip(group.networks, networks, strict=True)
-        return group if all(a is b[place] for a, b in own) else None
+        return split
 
-    def _prior(
-        self, place: int, h: Any, training: bool | None
-    ) -> tuple[GroupNormal, Any]:
-        """p(z_l | z_<l) of a group, and the path behind it."""
-        group = self._of(place, training)
-        if group is not None:
-            mean, log_var, h = group.prior(h)
-        else:
-            mean, log_var, more = self.priors[place](h, training=training)
-            h = h + more
-        return GroupNormal.of(mean, log_var), h
-
-    def _moves(self, place: int, h: Any, of_x: Any, training: bool | None) -> Any:
-        """How the posterior of a group differs from its prior."""
-        group = self._of(place, training)
-        if group is not None:
-            return group.posterior(h, of_x)
+    def _posterior_delta(
+        self, place: int, h: Any, of_x: Any, training: bool | None
+    ) -> Any:
+        """What the posterior of a group adds to mean and log variance of its prior."""
+        split = self._split(place, training)
+        if split is not None:
+            return split(h, of_x)
         return self.posteriors[place]([h, of_x], training=training)
 
     def top_prior(self, rows: Any, code: tf.Tensor | None) -> GroupNormal:
         """Returns p(z_top), or p(z_top | c), for so many rows."""
         h = self._enter(0, self.start(tf.zeros([rows, self._width])), code, None)
-        return self._prior(0, h, None)[0]
+        mean, log_var, _ = self.priors[0](h)
+        return GroupNormal.of(mean, log_var)
 
     def _enter(self, level: int, h: Any, code: Any, training: bool | None) -> Any:
         """The path where a level begins."""
@@ -175,11 +169,12 @@ class TopDown(keras.layers.Layer):
             h = self._enter(level, h, code, training)
             for _ in range(count):
                 place, (group, where) = next(groups)
-                prior, h = self._prior(place, h, training)
+                mean, log_var, more = self.priors[place](h, training=training)
+                h, prior = h + more, GroupNormal.of(mean, log_var)
                 posterior = None
                 if features is not None:
-                    moves = self._moves(place, h, features[place], training)
-                    posterior = prior.moved(*moves)
+                    delta = self._posterior_delta(place, h, features[place], training)
+                    posterior = prior.moved(*delta)
                     path.posteriors.append(posterior)
                 if given is not None and where.stop <= known:
                     z = given[:, where]

@@ -23,8 +23,6 @@ from keras_vae.networks.layers import PositionBias
 MAX_COARSE_SIDE = 8
 """The longest side of the coarsest maps, by default."""
 
-_ALL = slice(None)
-
 Block = Callable[[Any], Any]
 """From a Keras tensor, (batch, *sides, channels), to one of the same shape."""
 
@@ -41,70 +39,43 @@ class GroupNetworks(NamedTuple):
     """[h, e] to what the posterior adds to mean and log variance of the prior."""
     merge: Any
     """[h, z_l] to the next h."""
-    inference: "GroupInference | None"
-    """Prior and posterior but for training; None where there is normalisation."""
+    split_posterior: "SplitPosterior | None"
+    """The posterior for many h and one e; None where normalisation joins the two."""
 
 
-class GroupInference:
-    """Prior and posterior of a group, the same numbers in less time; not for training.
+class SplitPosterior:
+    """A posterior's network in two steps, so that many h of one e cost less.
 
-    The last layer of the prior gives the moments apart from what is added to h, since
-    convolutions to as many channels as h has are faster and take up the sum. The first
-    layer of the posterior is linear, so what it makes of [h, e] is the sum of what it
-    makes of h and of e: where there are many h for one e, the latter is computed once.
+    The first layer is linear: what it makes of [h, e] is the sum of what it makes of h
+    and of e, and the latter is computed once. For inference, without dropout.
 
     Args:
-        prior: As of `GroupNetworks`, without normalisation; there will be no dropout.
-        posterior: The same.
+        network: From [h, e], as of `GroupNetworks`.
     """
 
-    def __init__(self, prior: keras.Model, posterior: keras.Model) -> None:
-        self.networks = prior, posterior
-        layers = [
-            [layer for layer in network.layers if hasattr(layer, "kernel")]
-            for network in self.networks
-        ]
-        (self._prior_first, self._prior_last), (self._first, self._last) = layers
+    def __init__(self, network: keras.Model) -> None:
+        self.network = network
+        self._first, self._last = (x for x in network.layers if hasattr(x, "kernel"))
         self._activate = next(
-            layer
-            for layer in prior.layers
-            if isinstance(layer, keras.layers.Activation)
+            x for x in network.layers if isinstance(x, keras.layers.Activation)
         )
 
-    def prior(self, h: Any) -> tuple[Any, Any, Any]:
-        """Returns mean and log variance, and h with what the prior adds to it."""
-        hidden = self._activate(self._prior_first(self._activate(h)))
-        width = int(h.shape[-1])
-        moments = _channels(self._prior_last, hidden, outputs=slice(-width))
-        mean, log_var = keras.ops.split(moments, 2, axis=-1)
-        added = _channels(self._prior_last, hidden, outputs=slice(-width, None))
-        return mean, log_var, h + added
-
     def of_features(self, e: Any) -> Any:
-        """What the posterior's first layer makes of e: (batch, *size, width)."""
-        inputs = slice(-int(e.shape[-1]), None)
-        return _channels(self._first, self._activate(e), inputs, bias=False)
+        """What the first layer makes of e: (batch, *size, width)."""
+        return self._linear(e, slice(-int(e.shape[-1]), None))
 
-    def posterior(self, h: Any, of_features: Any) -> Any:
-        """Returns what the posterior gives for h and e, of which `of_features` came."""
-        hidden = _channels(self._first, self._activate(h), slice(int(h.shape[-1])))
-        hidden = self._activate(hidden + of_features)
-        return keras.ops.split(self._last(hidden), 2, axis=-1)
+    def __call__(self, h: Any, of_features: Any) -> Any:
+        """Returns what the network gives for h and e, of which `of_features` came."""
+        hidden = self._linear(h, slice(int(h.shape[-1])))
+        hidden = hidden + keras.ops.cast(self._first.bias, hidden.dtype) + of_features
+        return keras.ops.split(self._last(self._activate(hidden)), 2, axis=-1)
 
-
-def _channels(
-    layer: Any,
-    x: Any,
-    inputs: slice = _ALL,
-    outputs: slice = _ALL,
-    bias: bool = True,
-) -> Any:
-    """What a layer makes of some of its input channels, in some output channels."""
-    kernel = keras.ops.cast(layer.kernel, x.dtype)[..., inputs, outputs]
-    dense = isinstance(layer, keras.layers.Dense)
-    y = keras.ops.matmul(x, kernel) if dense else layer.convolution_op(x, kernel)
-    # Keras' own sum, which becomes a part of the convolution.
-    return keras.ops.add(y, keras.ops.cast(layer.bias, x.dtype)[outputs]) if bias else y
+    def _linear(self, x: Any, channels: slice) -> Any:
+        x = self._activate(x)
+        kernel = keras.ops.cast(self._first.kernel, x.dtype)[..., channels, :]
+        if isinstance(self._first, keras.layers.Dense):
+            return keras.ops.matmul(x, kernel)
+        return self._first.convolution_op(x, kernel)
 
 
 def level_sizes(
@@ -261,10 +232,8 @@ def group_networks(
     added = keras.layers.Add(name=f"{name}_add")([h, into])
     merged = _block(merge, added, block)
     merge_net = keras.Model([h, z], merged, name=merge.name)
-    inference = None
-    if not posterior.normalization:
-        inference = GroupInference(prior_net, posterior_net)
-    return GroupNetworks(prior_net, posterior_net, merge_net, inference)
+    split = None if posterior.normalization else SplitPosterior(posterior_net)
+    return GroupNetworks(prior_net, posterior_net, merge_net, split)
 
 
 def start(name: str, width: int) -> keras.Model:

@@ -152,19 +152,17 @@ def test_the_terms_of_evaluate_are_those_of_the_elbo(model, x):
 
 
 @pytest.mark.parametrize("size", [(), (3,), (2, 3)])
-def test_without_training_a_group_gives_the_numbers_of_its_networks(size):
+def test_the_posterior_of_many_paths_is_that_of_each(size):
     networks = hierarchy.group_networks("group", size, 2, width=4)
     rng = np.random.default_rng(0)
-    for network in (networks.prior, networks.posterior):
-        for weight in network.trainable_variables:
-            weight.assign(rng.normal(size=weight.shape))
+    for weight in networks.posterior.trainable_variables:
+        weight.assign(rng.normal(size=weight.shape))
     h = rng.normal(size=(6, *size, 4)).astype(np.float32)
     e = rng.normal(size=(2, *size, 4)).astype(np.float32)
-    group, copies = networks.inference, [3, *[1] * len(e[0].shape)]
-    mean, log_var, more = networks.prior(h)
-    expected = mean, log_var, h + more, *networks.posterior([h, np.tile(e, copies)])
-    shift = group.posterior(h, np.tile(group.of_features(e), copies))
-    for a, b in zip((*group.prior(h), *shift), expected, strict=True):
+    split = networks.split_posterior
+    found = split(h, np.tile(split.of_features(e), [3, *[1] * len(e[0].shape)]))
+    expected = networks.posterior([h, np.tile(e, [3, *[1] * len(e[0].shape)])])
+    for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
