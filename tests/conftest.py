@@ -30,6 +30,10 @@ def pytest_collection_finish(session):
         from keras_vae.engine import strategies
 
         strategies.logical_cpus(LOGICAL_CPUS)
+    # What modules made when they were imported stays: to look through it takes a second
+    # of each collection.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -63,6 +63,7 @@ def test_an_old_model_is_worth_the_same(loaded):
     assert {key: found[key] for key in known} == pytest.approx(known, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_an_old_model_can_be_trained_on(loaded):
     name, model = loaded
     y = condition_of(name).get("condition")
@@ -76,6 +77,7 @@ def test_an_old_saved_model_generates():
     assert images.shape == (4, 8, 8, 1)
 
 
+@pytest.mark.slow
 def test_an_old_finished_run_can_be_evaluated(load_script, capsys, tmp_path):
     folder = shutil.copytree(FILES / "finished", tmp_path / "run")
     before = json.loads((folder / "metrics.json").read_text())["neg_elbo"]

@@ -497,6 +497,7 @@ def test_saved_networks_give_the_same(name, normalization, tmp_path):
     np.testing.assert_array_equal(bias, networks.output_bias(decoder))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SMALL)
 def test_mixed_precision_gives_nearly_the_same(name, policy):
     options = {"normalization": "layer", "dropout": 0.3}

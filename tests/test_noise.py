@@ -92,6 +92,7 @@ def test_a_graph_gives_the_same_noise(kind):
     np.testing.assert_array_equal(graph(6, tf.constant(5)), draw(kind, 5, (3,), 6))
 
 
+@pytest.mark.slow
 @KINDS
 @pytest.mark.parametrize("rows", [3, 4])
 def test_under_xla_too_a_row_has_the_same_noise_however_rows_are_split(kind, rows):

@@ -49,6 +49,7 @@ def run(tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_each_test_runs_once_and_the_last_line_counts_all(run, tmp_path):
     result = run("-ra")
     assert result.returncode == 1

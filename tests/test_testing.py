@@ -92,6 +92,7 @@ def test_every_model_keeps_what_is_checked_quickly(name):
     check(name, QUICK)
 
 
+@pytest.mark.slow
 def test_the_vae_keeps_what_is_promised_of_steps():
     check("vae", STEPS)
 
@@ -301,6 +302,7 @@ class Rebuilt(Retracing):
         return super().posterior(x[:1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, cause", [(Retracing, "`x`"), (Rebuilt, "made again")])
 def test_what_caused_a_trace_is_named(kind, cause):
     with pytest.raises(AssertionError, match="posterior was traced 3 times") as error:

@@ -151,6 +151,7 @@ def test_draws_come_from_the_signature_for_draws(examples, signatures):
     assert set(np.unique(x)) == {0.0, 1.0}
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_file_and_another_seed_another(generate, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         assert generate("images", out=f"{name}.npz", seed=seed) == 0

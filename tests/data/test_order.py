@@ -35,6 +35,7 @@ def test_no_order_comes_twice_in_10000_epochs(of_many_epochs):
     assert len(np.unique(of_many_epochs[:, :20], axis=0)) == 10_000
 
 
+@pytest.mark.slow
 def test_no_order_comes_twice_for_10000_seeds():
     seeds = [k << shift for k in range(1, 2501) for shift in (0, 16, 32, 48)]
     seeds = np.unique(np.array(seeds, np.uint64).view(np.int64))

@@ -64,6 +64,7 @@ def test_the_order_does_not_depend_on_the_batch_size():
     np.testing.assert_array_equal(order(2, batch_size=3), order(2, batch_size=10))
 
 
+@pytest.mark.slow
 def test_no_order_comes_again_after_256_epochs_or_seeds():
     assert len({tuple(epoch) for epoch in order(300, n=20)}) == 300
     assert not np.array_equal(order(1, seed=1), order(1, seed=257))

@@ -19,6 +19,7 @@ def examples(rng, n, shape, dtype):
     return rng.normal(size=(n, *shape)).astype(dtype)
 
 
+@pytest.mark.slow
 @many
 @given(
     n=st.integers(1, 40),
@@ -79,6 +80,7 @@ def test_a_start_at_any_step_is_the_rest_of_the_whole(
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 @many
 @given(
     n=st.integers(1, 30),

@@ -55,6 +55,7 @@ def test_decay_is_how_much_weaker_it_ends() -> None:
     assert np.log(between) == pytest.approx(2.0 * 23 * 128 / 4223, rel=0.02)
 
 
+@pytest.mark.slow
 def test_it_is_a_dataset_by_name() -> None:
     data = load("tones")
     assert (data.kind, data.input_shape) == ("sequences", (32, 64))

@@ -55,6 +55,7 @@ def assert_same(one, other):
         np.testing.assert_allclose(weight, expected, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_regularisation_counts_once_in_microbatches_too(examples):
     whole = trained(regularised, 1, examples)
     assert_same(whole, trained(regularised, 3, examples))
@@ -69,6 +70,7 @@ def whole(examples):
     return trained(vae, 1, examples, sample_weight=WEIGHT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("microbatches", [3, 40])
 def test_weights_count_in_microbatches_as_in_the_whole_batch(
     whole, microbatches, examples

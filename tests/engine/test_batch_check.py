@@ -142,6 +142,7 @@ def test_a_later_batch_is_refused_before_its_update(small_vae, grey, options):
         np.testing.assert_allclose(now, then, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_no_statistic_and_no_other_optimizer_has_seen_it(grey):
     image = keras.Input(SHAPE)
     h = keras.layers.BatchNormalization()(keras.layers.Flatten()(image))
@@ -164,7 +165,8 @@ def test_a_model_trains_on_after_a_refusal(vae, grey):
     assert np.all(np.isfinite(history["loss"]))
 
 
-@pytest.mark.parametrize("bad_row", [1, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("bad_row", [1, 6])
 def test_one_replica_holds_all_back(replicas, small_vae, grey, bad_row):
     x = grey(24)
     x[16 + bad_row] *= 255  # of either replica of the third batch
@@ -201,6 +203,7 @@ def test_binarised_batches_are_refused_by_the_continuous_bernoulli(small_vae, gr
     assert vae.posterior(x[:1])[0].shape == (1, 2)
 
 
+@pytest.mark.slow
 def test_an_array_of_a_few_grey_values_is_not_refused_for_its_other_batches(
     small_vae, grey
 ):
@@ -212,6 +215,7 @@ def test_an_array_of_a_few_grey_values_is_not_refused_for_its_other_batches(
     assert np.isfinite(vae.evaluate(x, batch_size=16, verbose=0)).all()
 
 
+@pytest.mark.slow
 def test_data_checked_whole_need_no_check_of_their_batches(small_vae, grey):
     x = np.concatenate([grey(2), np.rint(grey(46))])
     vae = small_vae(likelihood="continuous_bernoulli")
@@ -260,6 +264,7 @@ def test_weights_are_one_sound_number_for_each_example(refusing, grey, weight):
     assert int(vae.step.numpy()) == before
 
 
+@pytest.mark.slow
 def test_weights_of_another_number_of_examples_are_refused(vae, grey):
     x = grey(8)
     ragged = iter([(x, None, np.ones(7))])
@@ -277,13 +282,14 @@ def labelled(kind):
     return vae
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "label"),
     [
         (CVAE, 3),
-        pytest.param(CVAE, -1, marks=pytest.mark.slow),
+        (CVAE, -1),
         (M2, 3),
-        pytest.param(M2, -2, marks=pytest.mark.slow),
+        (M2, -2),
     ],
 )
 def test_labels_of_a_dataset_are_refused_as_those_of_an_array(grey, kind, label):
@@ -301,6 +307,7 @@ def test_labels_of_a_dataset_are_refused_as_those_of_an_array(grey, kind, label)
     assert int(vae.step.numpy()) == 1  # the first batch of the dataset was sound
 
 
+@pytest.mark.slow
 def test_vectors_to_condition_on_are_refused_where_they_are_not_finite(grey):
     vae = CVAE(2, SHAPE, condition="vector", condition_shape=(2,), seed=0)
     vae.compile("adam")

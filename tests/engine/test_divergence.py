@@ -113,6 +113,7 @@ def test_however_steps_are_run(options):
     assert all(np.isfinite(v.numpy()).all() for v in vae.optimizer.variables)
 
 
+@pytest.mark.slow
 def test_a_sound_training_goes_to_its_end():
     vae = model("nothing")
     history = vae.fit(X, epochs=3, batch_size=10, verbose=0).history
@@ -205,6 +206,7 @@ def test_the_averages_of_batch_normalisation_are_those_before():
         np.testing.assert_array_equal(now, then)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("which", ["model", "discriminator"])
 def test_of_two_optimizers_none_makes_a_step_that_the_other_cannot(which):
     class Failing(keras_vae.FactorVAE):

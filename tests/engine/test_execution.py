@@ -69,6 +69,7 @@ def counts(vae):
 # Calls and callbacks
 
 
+@pytest.mark.slow
 def test_callbacks_hear_of_a_batch_only_where_a_call_ends(model, x):
     log = Log()
     fit(model(steps_per_execution=4), x, validation_data=x, epochs=2, callbacks=[log])
@@ -129,6 +130,7 @@ def test_a_stopped_model_trains_on_with_whole_epochs(model, x):
     assert counts(vae) == (14, 14)
 
 
+@pytest.mark.slow
 def test_a_callback_may_evaluate_in_the_middle_of_an_epoch(model, x):
     seen = []
 
@@ -148,6 +150,7 @@ def test_a_callback_may_evaluate_in_the_middle_of_an_epoch(model, x):
 # The end of data
 
 
+@pytest.mark.slow
 def test_data_of_unknown_length_are_run_to_their_end(model, x):
     data = tf.data.Dataset.from_tensor_slices(x).filter(lambda _: True).batch(6)
     assert int(data.cardinality()) == tf.data.UNKNOWN_CARDINALITY
@@ -165,6 +168,7 @@ def test_data_of_unknown_length_are_run_to_their_end(model, x):
     assert known["loss"] == pytest.approx(history["val_loss"][-1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_data_of_unknown_length_train_the_same_model_as_arrays(model, x):
     data = tf.data.Dataset.from_tensor_slices(x)
     ends = []

@@ -48,6 +48,7 @@ METHODS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_table_is_an_array(small_vae, grey, method):
     x = grey(8)
@@ -83,6 +84,7 @@ def test_a_dataset_of_examples_is_to_be_batched(vae, grey, method):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_generators_of_arrays_train_as_datasets_of_them(small_vae, grey):
     x, weights = grey(8), []
     for data in (

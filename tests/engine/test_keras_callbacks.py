@@ -150,6 +150,7 @@ def test_after_a_restored_run_a_model_trains_on_for_whole_epochs(model, x, tmp_p
 # EarlyStopping
 
 
+@pytest.mark.slow
 def test_early_stopping_restores_weights_and_leaves_the_clock_alone(model, x):
     vae = model()
     seen = []
@@ -191,6 +192,7 @@ def test_a_checkpoint_comes_every_so_many_batches(
     assert {"1-6.weights.h5", "2-2.weights.h5", "3-10.weights.h5"} <= names
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_each_epoch_loads(model, x, tmp_path):
     vae = model()
     path = tmp_path / "{epoch}.keras"
@@ -282,6 +284,7 @@ def test_a_plateau_lowers_the_rate(model, x):
 # Logs
 
 
+@pytest.mark.slow
 def test_a_csv_has_a_row_of_figures_for_each_epoch(model, x, tmp_path):
     path = tmp_path / "log.csv"
     history = fit(model(), x, callbacks.CSVLogger(path), validation_data=x[:8])
@@ -291,6 +294,7 @@ def test_a_csv_has_a_row_of_figures_for_each_epoch(model, x, tmp_path):
         assert [float(row[name]) for row in table] == pytest.approx(values)
 
 
+@pytest.mark.slow
 def test_a_remote_monitor_sends_the_metrics_of_each_epoch(model, x):
     received = []
 
@@ -315,12 +319,13 @@ def test_a_remote_monitor_sends_the_metrics_of_each_epoch(model, x):
         assert [sent[name] for sent in received] == pytest.approx(values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("update_freq", "points"),
     [
         ("batch", 3 * STEPS),
-        pytest.param("epoch", 0, marks=pytest.mark.slow),
-        pytest.param(5, 6, marks=pytest.mark.slow),
+        ("epoch", 0),
+        (5, 6),
     ],
 )
 def test_tensorboard_gets_the_points_that_were_asked_for(
@@ -356,6 +361,7 @@ def test_a_callback_of_ones_own_hears_where_calls_end(model, x):
     assert epochs == [0, 1]
 
 
+@pytest.mark.slow
 def test_a_callback_that_loads_a_whole_state_goes_back_with_it(model, x, tmp_path):
     unbroken, path = model(), tmp_path / "state.weights.h5"
     fit(unbroken, x, epochs=2)
@@ -376,9 +382,8 @@ def test_a_callback_that_loads_a_whole_state_goes_back_with_it(model, x, tmp_pat
 # SwapEMAWeights
 
 
-@pytest.mark.parametrize(
-    "swap_on_epoch", [False, pytest.param(True, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("swap_on_epoch", [False, True])
 def test_averaged_weights_are_validated_and_left_in_the_model(model, x, swap_on_epoch):
     def averaging():
         return keras.optimizers.Adam(LEARNING_RATE, use_ema=True, ema_momentum=0.9)

@@ -23,6 +23,7 @@ def trained(name, callbacks=(), **options):
     return model.get_weights()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

@@ -167,6 +167,7 @@ def fitted(optimizer, x):
     return model
 
 
+@pytest.mark.slow
 def test_an_optimizer_of_the_user_trains_fused_and_stays_as_it_was(tmp_path):
     x = np.random.default_rng(0).random((10, 4, 4, 1), np.float32)
     optimizer = keras.optimizers.Adam(0.01)

@@ -70,6 +70,7 @@ def test_a_port_in_use_is_said():
     assert "in use" in str(error) and at[0] in str(error)
 
 
+@pytest.mark.slow
 def test_the_same_index_twice_is_said():
     at = addresses(3)
     first = Worker(at, 1, timeout=2)
@@ -88,6 +89,7 @@ def test_the_same_index_from_two_hosts_ends_all():
         assert "worker 1" in str(error)
 
 
+@pytest.mark.slow
 def test_who_is_missing_is_said_again_and_again_until_it_is_enough():
     at = addresses(3)
     workers = [Worker(at, index, timeout=1.5, between=0.4) for index in (0, 1)]

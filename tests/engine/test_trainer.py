@@ -208,6 +208,7 @@ def test_sample_weights_come_with_a_dataset_too(evaluated):
     )
 
 
+@pytest.mark.slow
 def test_validation_data_may_have_weights(small_vae, grey):
     x, weight = grey(8), np.linspace(0.0, 1.0, 8)
     vae = small_vae()
@@ -265,6 +266,7 @@ def test_partial_batches_count_as_what_they_are(small_vae, grey):
     assert history["kl_loss"][0] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_validation_split_keeps_the_last_part_aside(small_vae, grey):
     x = grey(20)
     vae = small_vae()
@@ -386,6 +388,7 @@ def test_training_needs_compiling(small_vae, grey):
 # Precision
 
 
+@pytest.mark.slow
 def test_mixed_precision_gives_finite_float32_losses(grey):
     keras.utils.set_random_seed(0)
     vae = VAE(2, SHAPE, seed=3, dtype="mixed_bfloat16")

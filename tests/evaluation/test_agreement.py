@@ -36,6 +36,7 @@ def test_equal_moments_are_not_enough():
     assert found["prior_far"] > 0.95
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [VAE, HierarchicalVAE])
 def test_it_is_measured_of_models(kind):
     x = RNG.integers(0, 2, (30, 4, 4, 1)).astype(np.float32)
@@ -55,6 +56,7 @@ def test_a_conditional_model_is_held_against_the_prior_it_has():
     assert found["prior_far"] > 0.9
 
 
+@pytest.mark.slow
 def test_means_that_follow_the_label_alone_carry_nothing():
     x, y = np.zeros((60, 4, 4, 1), np.float32), np.arange(60) % 3
     model = CVAE(2, (4, 4, 1), num_classes=3, prior="conditional", seed=0)

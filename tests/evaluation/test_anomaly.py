@@ -40,6 +40,7 @@ def test_scores_are_the_elbo_and_its_first_part():
     assert kl == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_examples_unlike_those_trained_on_score_higher():
     x = images(300, 0)
     model = vae()

@@ -58,6 +58,7 @@ def assert_at_chance(scores: dict[str, float], factors: np.ndarray) -> None:
         assert 0 <= value <= chance[key] + 0.05, key
 
 
+@pytest.mark.slow
 def test_the_ideal_representation_scores_high_on_each() -> None:
     factors = draw_factors()
     scores = metrics.all_scores(permuted_and_scaled(factors), factors, 0)
@@ -89,6 +90,7 @@ def test_chance_is_what_the_factors_say() -> None:
     assert chance["mig"] == chance["sap"] == chance["modularity"] == 0
 
 
+@pytest.mark.slow
 def test_mixing_the_factors_lowers_what_measures_separation() -> None:
     factors = draw_factors()
     mixed = metrics.all_scores(rotated(factors), factors, 0)
@@ -99,6 +101,7 @@ def test_mixing_the_factors_lowers_what_measures_separation() -> None:
     assert mixed["dci_informativeness"] > 0.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ALONE)
 def test_constant_latents_change_nothing(metric: Metric) -> None:
     factors = draw_factors(1500)
@@ -110,6 +113,7 @@ def test_constant_latents_change_nothing(metric: Metric) -> None:
     assert metric(padded, factors, 0) == metric(latents, factors, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ALONE)
 def test_scale_and_shift_of_latents_change_nothing(metric: Metric) -> None:
     factors = draw_factors(1500)
@@ -120,6 +124,7 @@ def test_scale_and_shift_of_latents_change_nothing(metric: Metric) -> None:
         assert value == pytest.approx(expected[key], abs=0.02), key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ALONE)
 def test_the_same_seed_gives_the_same_score_alone_and_together(metric: Metric) -> None:
     factors = draw_factors(1000, (3, 4, 5))
@@ -170,6 +175,7 @@ def test_beta_vae_and_factor_vae_see_one_factor_that_is_missing() -> None:
     assert 0.5 < metrics.factor_vae(only_one, factors)["factor_vae_score"] < 0.7
 
 
+@pytest.mark.slow
 def test_scores_from_few_rows_do_not_know_the_rows() -> None:
     # 150 rows: pairs and groups of one factor come from the same few rows again and
     # again, and a classifier tested on those rows would recognise them.
@@ -209,6 +215,7 @@ def test_mutual_information_agrees_with_scikit_learn() -> None:
     np.testing.assert_allclose(ours, theirs, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_dci_of_known_codes() -> None:
     factors = draw_factors(3000, (4, 4))
     a, b = factors.T
@@ -237,6 +244,7 @@ def test_dci_of_factors_that_are_not_encoded_falls() -> None:
     assert scores["dci_completeness"] == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.slow
 def test_dci_stays_high_where_a_little_noise_is_added() -> None:
     factors = draw_factors(3000)
     standardized = (factors - factors.mean(axis=0)) / factors.std(axis=0)

@@ -18,6 +18,7 @@ def is_separable(values):
     return np.mean(distances.argmin(axis=1) == Y) > 0.95
 
 
+@pytest.mark.slow
 def test_labels_give_a_classifier_that_the_folder_keeps(tmp_path):
     first = features.choose(Split(X, Y), tmp_path)
     assert "classifier" in first.name and "features.keras" in first.name

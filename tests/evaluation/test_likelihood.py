@@ -238,6 +238,7 @@ def test_an_autoencoder_has_no_likelihood(x):
         importance_weighted_nll(model, x, 10)
 
 
+@pytest.mark.slow
 def test_a_model_that_learns_on_is_measured_anew(x):
     model = make()
     before = importance_weighted_nll(model, x, 10).nll

@@ -99,6 +99,7 @@ def test_latents_of_any_scale_and_few_dimensions_are_fitted(scale, components):
     assert drawn.std(axis=0) == pytest.approx(z.std(axis=0), rel=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [VAE, Autoencoder])
 def test_a_model_whose_latents_are_not_finite_is_exported_all_the_same(
     kind, x, tmp_path
@@ -164,6 +165,7 @@ def test_a_second_fit_takes_the_place_of_the_first(x):
     assert any(v is model.aggregate.means for v in model.non_trainable_variables)
 
 
+@pytest.mark.slow
 def test_a_model_that_has_a_density_still_trains(x):
     model = make()
     fit_aggregate(model, x)
@@ -228,6 +230,7 @@ def test_the_latent_nll_of_the_prior_is_that_of_a_standard_normal(trained, x):
     assert scores["prior_latent_nll"] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_an_autoencoder_has_no_prior_to_score(x):
     model = make(Autoencoder)
     model.fit(x, epochs=3, verbose=0)

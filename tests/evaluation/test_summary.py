@@ -69,6 +69,7 @@ def test_the_figures_are_those_of_evaluate_and_of_the_estimate(parts, metrics):
     assert not any("bits_per_dimension" in name for name in metrics)
 
 
+@pytest.mark.slow
 def test_the_kl_of_a_hierarchy_is_that_of_its_groups_and_resolutions(parts, features):
     model = HierarchicalVAE(2, SHAPE, groups=(1, 2), width=4, seed=0)
     model.ensure_built()
@@ -85,6 +86,7 @@ def test_the_kl_of_a_hierarchy_is_that_of_its_groups_and_resolutions(parts, feat
     assert f"{maps:.2f} nats" in summary.table(metrics)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "likelihood", ["discretized_logistic", "discretized_logistic_mixture"]
 )
@@ -141,6 +143,7 @@ def test_all_of_it_is_json_and_in_the_table(metrics):
     assert all(len(line) <= 100 for line in text.splitlines())
 
 
+@pytest.mark.slow
 def test_inactive_dimensions_are_removed_where_there_are_some(parts, features):
     model = make()
     dense = [part for part in model.encoder.layers if part.get_weights()][-1]

@@ -198,6 +198,7 @@ def test_what_is_no_array_of_examples_is_refused(tmp_path, given):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_what_the_converter_refuses_is_one_sentence_and_leaves_what_was_there(
     tmp_path,
 ):

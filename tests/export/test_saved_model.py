@@ -177,6 +177,7 @@ def test_every_likelihood_is_exported_before_the_first_step(likelihood, tmp_path
     assert not np.allclose(draws, means)
 
 
+@pytest.mark.slow
 def test_outputs_are_in_the_units_of_the_data(tmp_path):
     x = 1000 + 50 * np.random.default_rng(0).normal(size=(40, 6, 2))
     vae = small_vae((6, 2), "gaussian")
@@ -203,15 +204,13 @@ def flows():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "make",
     [
         lambda: small_vae((4, 4, 1)),
-        pytest.param(
-            lambda: HierarchicalVAE(2, (4, 4, 1), groups=(1, 1), width=4, seed=0),
-            marks=pytest.mark.slow,
-        ),
-        pytest.param(flows, marks=pytest.mark.slow),
+        lambda: HierarchicalVAE(2, (4, 4, 1), groups=(1, 1), width=4, seed=0),
+        flows,
     ],
 )
 def test_the_likelihood_can_be_estimated_from_the_saved_model_alone(make, tmp_path):
@@ -240,6 +239,7 @@ def test_the_likelihood_can_be_estimated_from_the_saved_model_alone(make, tmp_pa
     np.testing.assert_allclose(found, known, atol=0.15)
 
 
+@pytest.mark.slow
 def test_an_export_replaces_the_one_that_was_there(tmp_path):
     path = tmp_path / "new" / "saved"
     first, second = small_vae(seed=1), small_vae(seed=2)

@@ -82,6 +82,7 @@ def test_what_the_encoder_says_of_the_variance_does_not_count(x: np.ndarray) -> 
     assert model.evaluate(x, verbose=0) == pytest.approx(before, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_without_a_penalty_it_reconstructs_better_than_a_vae(
     trained: Autoencoder, x: np.ndarray
 ) -> None:
@@ -128,6 +129,7 @@ def test_denoising_learns_to_undo_the_noise(x: np.ndarray) -> None:
     assert errors["masking:0.4"] < 0.93 * errors[""]
 
 
+@pytest.mark.slow
 def test_the_noise_is_on_the_input_alone_and_only_in_training(x: np.ndarray) -> None:
     plain, noisy = make(), make(noise="gaussian:5")
     assert noisy.evaluate(x, verbose=0) == plain.evaluate(x, verbose=0)

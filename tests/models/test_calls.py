@@ -74,6 +74,7 @@ def weight_of_the_kl(model, x):
     return float(model.losses[0]) / float(np.sum(output.latent.kl, axis=-1).mean())
 
 
+@pytest.mark.slow
 def test_the_loop_of_the_page_of_models_follows_the_schedule():
     page = Path(__file__).parents[2] / "docs" / "models.md"
     section = page.read_text().partition("## A training loop of your own")[2]
@@ -135,6 +136,7 @@ print(len({z.tobytes() for z in draws}), int(vae.calls.numpy()))
     assert result.stdout == "4 2\n", result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", [keras_vae.VAE, keras_vae.FactorVAE, keras_vae.Autoencoder]
 )

@@ -116,6 +116,7 @@ def test_a_vector_moves_what_is_generated(x, y):
     assert np.corrcoef(samples.ravel(), np.resize(x, samples.shape).ravel())[0, 1] > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prior", ["conditional", "standard_normal"])
 def test_only_a_learned_prior_differs_by_condition(x, y, prior):
     model = make("label", prior=prior)
@@ -192,6 +193,7 @@ def test_given_pixels_under_the_mask_are_not_seen_where_it_is_0(x):
     np.testing.assert_array_equal(a[shown], x[shown])
 
 
+@pytest.mark.slow
 def test_a_completion_follows_what_is_given(x, y):
     # The upper half tells the first class from the third.
     model = make("top_half")
@@ -220,6 +222,7 @@ def test_random_masks_are_of_every_kind_and_depend_on_the_row():
         assert 0.2 < kind.mean() < 0.5
 
 
+@pytest.mark.slow
 def test_masks_in_training_change_with_the_step_and_not_in_evaluation(x):
     model = make("mask")
     model.optimizer.learning_rate = 0.0
@@ -232,6 +235,7 @@ def test_masks_in_training_change_with_the_step_and_not_in_evaluation(x):
 # Figures.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("condition", ["vector", "mask"])
 def test_evaluate_is_the_mean_of_the_elbo_for_every_batch_size(x, y, condition):
     model, given = make(condition, prior="conditional"), rows_of(condition, y)
@@ -304,6 +308,7 @@ def two_inputs(
     return keras.Model(inputs, made if len(made) > 1 else made[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("condition", ["label", "mask"])
 def test_a_network_of_two_inputs_is_given_the_code_beside(x, y, condition, tmp_path):
     code = make_condition(

@@ -58,6 +58,7 @@ def plainly_encoded(x: np.ndarray) -> np.ndarray:
     return model.encode(x)
 
 
+@pytest.mark.slow
 @cases
 def test_what_makes_it_special_changes_what_is_learned(
     kind: type[VAE],
@@ -79,6 +80,7 @@ def test_capacity_draws_the_kl_to_it(x: np.ndarray) -> None:
     assert kl == pytest.approx(4.0, abs=0.5)
 
 
+@pytest.mark.slow
 def test_capacity_may_grow(x: np.ndarray) -> None:
     model = make(CapacityVAE, capacity=LinearWarmup(2, 5.0), gamma=1.0)
     model.compile(keras.optimizers.SGD(0.0))
@@ -90,6 +92,7 @@ def test_capacity_may_grow(x: np.ndarray) -> None:
     assert len({round(value, 4) for value in history["val_penalty_loss"]}) == 1
 
 
+@pytest.mark.slow
 def test_one_step_of_factor_vae_counts_once_and_trains_both(x: np.ndarray) -> None:
     model = make(FactorVAE, discriminator_units=(8,))
     model.ensure_built()
@@ -124,6 +127,7 @@ def test_discriminator_learns_to_tell_dependent_from_permuted() -> None:
     assert np.mean(logits[:, 0] - logits[:, 1]) > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "options"), [CASES[0], CASES[-1]])
 def test_the_figures_of_a_step_are_those_of_the_weights_before_it(
     kind: type[VAE], options: dict[str, object], x: np.ndarray
@@ -156,6 +160,7 @@ def test_an_argument_without_effect_is_refused(
         make(kind, **options)
 
 
+@pytest.mark.slow
 def test_the_optimizer_of_the_discriminator_is_saved_too(
     x: np.ndarray, tmp_path: Path
 ) -> None:

@@ -47,17 +47,14 @@ def test_z_is_laid_out_from_the_top(model):
     assert model.latent_groups.by_resolution() == {"top": [0], "4x4": [1, 2]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "sizes"),
     [
         ((5, 9, 3), [(), (3, 5)]),
-        pytest.param(
-            (33, 20, 1),
-            [(), (5, 3), (9, 5), (17, 10)],
-            marks=pytest.mark.slow,
-        ),
-        pytest.param((1, 1, 2), [(), (1, 1)], marks=pytest.mark.slow),
-        pytest.param((12, 3), [(), (6,)], marks=pytest.mark.slow),
+        ((33, 20, 1), [(), (5, 3), (9, 5), (17, 10)]),
+        ((1, 1, 2), [(), (1, 1)]),
+        ((12, 3), [(), (6,)]),
         ((7,), [(), ()]),
     ],
 )
@@ -79,6 +76,7 @@ def test_levels_of_one_size_have_noise_of_their_own():
     assert abs(np.corrcoef(z[:, 1], z[:, 2])[0, 1]) < 0.6
 
 
+@pytest.mark.slow
 def test_dropout_of_several_samples_does_not_depend_on_how_a_batch_is_split(x):
     model = stirred(made(network_options={"dropout": 0.5}, num_samples=2))
 
@@ -92,6 +90,7 @@ def test_dropout_of_several_samples_does_not_depend_on_how_a_batch_is_split(x):
     np.testing.assert_allclose(whole[:, 4:], half, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_microbatches_make_the_update_of_the_batch(x):
     def trained(microbatches):
         model = made(groups=(1, 1))
@@ -107,6 +106,7 @@ def test_no_samples_are_an_empty_array(model):
     assert model.sample(0).shape == (0, *SHAPE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stride", [1, 4])
 def test_the_finest_maps_have_the_stride_that_is_asked_for(stride, x):
     model = made(finest_stride=stride, groups=(1, 1))
@@ -134,6 +134,7 @@ def test_what_it_cannot_take_is_refused(argument, value):
         made(**{argument: value})
 
 
+@pytest.mark.slow
 def test_at_the_start_the_posterior_is_the_prior(x):
     assert made().evaluate(x, verbose=0, return_dict=True)["kl_loss"] == 0.0
 
@@ -166,6 +167,7 @@ def test_the_posterior_of_many_paths_is_that_of_each(size):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalization", [None, "layer"])
 def test_the_first_of_many_samples_are_drawn_alone(x, normalization):
     options = {"normalization": normalization}
@@ -217,6 +219,7 @@ def test_the_likelihood_of_two_groups_is_that_of_numerical_integration():
         assert log_prob == pytest.approx(integral, abs=0.01)
 
 
+@pytest.mark.slow
 def test_decoding_the_first_groups_fills_in_the_means_of_the_others(model, x):
     z = model.encode(x[:3])
     assert np.allclose(model.decode(z), model.reconstruct(x[:3]), atol=1e-6)
@@ -246,6 +249,7 @@ def test_two_replicas_train_the_same_model(x, replicas):
         assert np.allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("condition", ["label", "vector"])
 def test_what_it_is_given_changes_what_it_generates(condition, x):
     given = {"num_classes": 3} if condition == "label" else {"condition_shape": (2,)}
@@ -269,6 +273,7 @@ def test_a_half_of_the_image_is_no_condition_of_a_hierarchy():
         made(kind=ConditionalHierarchicalVAE, condition="left_half")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("conditional", [False, True])
 def test_a_saved_model_is_the_same(conditional, tmp_path, x):
     if conditional:
@@ -284,6 +289,7 @@ def test_a_saved_model_is_the_same(conditional, tmp_path, x):
     )
 
 
+@pytest.mark.slow
 def test_a_network_of_ones_own_takes_the_place_of_the_encoder(x):
     def features(widths):
         inputs = keras.Input(SHAPE)
@@ -303,6 +309,7 @@ def scaled_block(h):
     return h + keras.layers.Dense(h.shape[-1])(keras.ops.tanh(h))
 
 
+@pytest.mark.slow
 def test_a_block_of_ones_own_takes_the_place_of_every_residual_block(x, tmp_path):
     options = {"groups": (1, 1), "network_options": {"block": scaled_block}}
     model, plain = stirred(made(**options)), made(groups=(1, 1))
@@ -326,6 +333,7 @@ def test_a_walk_in_the_top_leaves_the_rest_to_the_prior(model, x):
         model.interpolate(x[0], x[1], 5, groups=4)
 
 
+@pytest.mark.slow
 def test_a_large_sample_is_drawn_as_the_small_one_it_begins_with():
     kind, y = ConditionalHierarchicalVAE, np.arange(1100, dtype=np.int32) % 3
     model = stirred(made(kind=kind, groups=(1, 1), num_classes=3))
@@ -337,6 +345,7 @@ def test_a_large_sample_is_drawn_as_the_small_one_it_begins_with():
     np.testing.assert_allclose(found, whole, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_aggregate_is_that_of_the_top(model, x):
     own = stirred(made(groups=(1, 1)))
     keras_vae.fit_aggregate(own, x)

@@ -57,6 +57,7 @@ def test_bound_is_at_least_the_elbo_and_grows_with_samples(x: np.ndarray) -> Non
         assert gain > 3 * np.sqrt(sum(variances))
 
 
+@pytest.mark.slow
 def test_more_samples_train_another_model(x: np.ndarray) -> None:
     weights = []
     for num_samples in (1, 8):

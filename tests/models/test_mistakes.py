@@ -115,6 +115,7 @@ def test_others_seem_not_to(shape):
     assert channels_first(shape) is None
 
 
+@pytest.mark.slow
 def test_a_model_of_them_says_so_when_it_is_trained(small_vae):
     model = small_vae((3, 6, 8))
     model.compile("adam")

@@ -80,6 +80,7 @@ def test_log_q_of_draws_is_by_the_jacobian_from_the_noise(posterior, x) -> None:
     np.testing.assert_allclose(latent.log_q[0], wanted, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "posterior, prior",
     [
@@ -150,6 +151,7 @@ def test_moments_behind_an_affine_flow_are_its_moments(size: int) -> None:
     np.testing.assert_allclose(np.exp(spread), wanted, rtol=1e-8)
 
 
+@pytest.mark.slow
 @flows
 def test_encode_is_the_image_of_the_mean_near_the_middle_of_the_draws(
     posterior, x
@@ -169,6 +171,7 @@ def test_encode_is_the_image_of_the_mean_near_the_middle_of_the_draws(
 # Training.
 
 
+@pytest.mark.slow
 def test_training_takes_the_flow_along(x) -> None:
     model = made("iaf", steps=1)
     before = [weight.numpy() for weight in model.flow.trainable_variables]

@@ -96,6 +96,7 @@ def test_what_the_table_excuses_is_refused_and_nothing_else(name):
     assert excused <= {*testing.CLAUSES, "prior"}
 
 
+@pytest.mark.slow
 def test_no_excuse_is_without_need():
     # Without it the contract, which the others keep, would be broken.
     for name, entry in registry.MODELS.items():

@@ -100,6 +100,7 @@ def test_the_bound_without_a_label_is_the_sum_over_all_labels():
     np.testing.assert_allclose(-model.elbo(x), expected, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_alpha_weighs_the_classification_of_labelled_examples_alone():
     x, y = data(10)
     loss = {}
@@ -300,6 +301,7 @@ def widen(encoder):
     encoder.get_layer(f"{encoder.name}_head").set_weights([0.4 * kernel, bias])
 
 
+@pytest.mark.slow
 def test_importance_sampling_sums_the_labels_out():
     model, (x, y) = m2(), data(4)
     widen(model.encoder)
@@ -325,6 +327,7 @@ def test_importance_sampling_sums_the_labels_out():
     np.testing.assert_allclose(elbo_terms(model, x).neg_elbo, -model.elbo(x), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_importance_sampling_of_two_floors_sums_out_both():
     model, (x, _) = m1m2(), data(4)
     widen(model.encoder)
@@ -346,6 +349,7 @@ def test_importance_sampling_of_two_floors_sums_out_both():
     assert np.all(-model.elbo(x, 100) > -expected)
 
 
+@pytest.mark.slow
 @MAKERS
 def test_the_estimate_does_not_depend_on_how_work_is_cut_up(make, in_small_calls):
     model, (x, _) = make(), data(7)
@@ -355,6 +359,7 @@ def test_the_estimate_does_not_depend_on_how_work_is_cut_up(make, in_small_calls
     np.testing.assert_allclose(parts, whole, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_first_steps_of_m1m2_are_not_ruled_by_the_latents_of_m2():
     x = np.random.default_rng(0).uniform(size=(64, 8, 8, 1)).astype("float32")
     keras.utils.set_random_seed(0)
@@ -411,6 +416,7 @@ def test_every_precision_learns_and_infers_labels(make, dtype):
     assert importance_weighted_nll(model, x, 20).nll < -model.elbo(x).mean()
 
 
+@pytest.mark.slow
 def test_the_prior_of_z_may_be_learned_for_each_label():
     model, (x, y) = m2(prior="conditional"), data(12)
     kernel, bias = model.prior_network.get_layer("prior_head").get_weights()

@@ -51,6 +51,7 @@ def test_adapt_standardises_each_feature(shape: tuple[int, ...]) -> None:
     assert not {"data_mean", "data_scale"} & {v.name for v in model.trainable_variables}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_other_units_train_the_same_model_and_the_jacobian_says_so(
     shape: tuple[int, ...],
@@ -80,6 +81,7 @@ def test_the_density_of_x_integrates_to_one_in_its_own_units() -> None:
     assert total == pytest.approx(1.0, abs=1e-2)
 
 
+@pytest.mark.slow
 def test_a_constant_feature_does_no_harm() -> None:
     x = examples((6,))
     x[:, 2] = 7.5
@@ -91,6 +93,7 @@ def test_a_constant_feature_does_no_harm() -> None:
     np.testing.assert_allclose(model.sample(5, seed=0)[:, 2], 7.5, atol=1.5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("shape", "network"), [((6,), "mlp"), ((11, 3), "conv1d")])
 def test_training_beats_the_normal_of_each_feature(
     shape: tuple[int, ...], network: str
@@ -105,6 +108,7 @@ def test_training_beats_the_normal_of_each_feature(
     assert -model.elbo(x).mean() < independent - 2.0
 
 
+@pytest.mark.slow
 def test_a_csv_with_a_label_column_trains(tmp_path) -> None:
     x = examples((3,))
     with (tmp_path / "table.csv").open("w", newline="") as stream:

@@ -145,6 +145,7 @@ def test_held_out_loss_has_the_final_beta_in_every_epoch(small_vae, x, beta, fin
     np.testing.assert_allclose(got["val_loss"], expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_minus_elbo_is_a_metric_whatever_beta_is(compiled, x):
     vae = compiled(beta=4.0)
     history = vae.fit(x, epochs=1, validation_data=x, verbose=0).history
@@ -444,6 +445,7 @@ def test_a_subclass_of_0_1_0_may_override_and_call_the_old_names():
     assert VAE.generate is VAE.decode_params
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("microbatches", [1, 2])
 def test_a_step_in_a_graph_of_ones_own_is_read_by_autograph(microbatches, monkeypatch):
     said = []

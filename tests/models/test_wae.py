@@ -64,6 +64,7 @@ def test_one_example_has_a_penalty_too(x):
     assert np.isfinite(found["penalty_loss"])
 
 
+@pytest.mark.slow
 def test_training_brings_the_latents_of_all_to_the_prior(x):
     away = made(mmd_weight=0.0)
     away.fit(x, epochs=30, batch_size=30, verbose=0)
@@ -79,6 +80,7 @@ def test_training_brings_the_latents_of_all_to_the_prior(x):
     assert distance(near) < 0.5 * distance(away)
 
 
+@pytest.mark.slow
 def test_the_weight_weighs_and_the_kl_does_not_count(x):
     found = {
         weight: made(mmd_weight=weight).evaluate(x, verbose=0, return_dict=True)

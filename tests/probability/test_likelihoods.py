@@ -437,6 +437,7 @@ def test_gradients_equal_finite_differences_in_float64(name):
     np.testing.assert_allclose(slope, (ahead - behind) / 2e-6, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIKELIHOODS)
 @pytest.mark.parametrize("jit", [False, True])
 def test_compiled_for_any_batch_size_they_give_the_same(name, jit):

@@ -182,6 +182,7 @@ def test_a_learned_mixture_fits_what_has_two_humps() -> None:
     np.testing.assert_allclose(np.sort(prior.means.numpy()[:, 0]), [-3, 3], atol=0.15)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LEARNED)
 def test_training_moves_every_weight_of_the_prior(name: str, x: np.ndarray) -> None:
     model = make(learned(name))
@@ -217,6 +218,7 @@ def test_adapt_makes_training_examples_the_pseudo_inputs(x: np.ndarray) -> None:
     assert len(set(nearest)) == 20
 
 
+@pytest.mark.slow
 def test_pseudo_inputs_are_a_draw_of_all_examples_however_they_are_batched() -> None:
     x = np.linspace(0, 1, 4000, dtype=np.float32)[:, None, None, None]
     x = np.broadcast_to(x, (4000, *SHAPE))
@@ -237,6 +239,7 @@ def test_few_examples_repeat(x: np.ndarray) -> None:
     assert len(np.unique(u.round(5), axis=0)) == 3
 
 
+@pytest.mark.slow
 def test_pseudo_inputs_stay_in_the_range_of_the_data(x: np.ndarray) -> None:
     model = make(VampPrior(6))
     model.compile(keras.optimizers.Adam(3.0))  # strides that leave any range
@@ -260,6 +263,7 @@ def test_each_feature_has_its_own_range() -> None:
     assert (u.std(axis=0)[:2] > [0.5, 4.0]).all()
 
 
+@pytest.mark.slow
 def test_pseudo_inputs_of_a_conditional_model_keep_their_conditions() -> None:
     y = np.arange(60, dtype=np.int32) % 3
     x = np.broadcast_to((y / 2)[:, None, None, None], (60, *SHAPE)).astype(np.float32)
@@ -276,6 +280,7 @@ def test_pseudo_inputs_of_a_conditional_model_keep_their_conditions() -> None:
 # Part of a model.
 
 
+@pytest.mark.slow
 def test_export_computes_the_components_once(x: np.ndarray, tmp_path) -> None:
     model = make(learned("vamp"))
     model.adapt(x)
@@ -412,6 +417,7 @@ def test_every_number_moves_and_moves_others() -> None:
     assert (found > 1e-6).all()
 
 
+@pytest.mark.slow
 def test_a_flow_in_a_graph_and_under_xla_is_the_same() -> None:
     prior = flow(3, dtype="float32")
     z = tf.constant(np.random.default_rng(0).normal(size=(7, 3)), tf.float32)
@@ -420,6 +426,7 @@ def test_a_flow_in_a_graph_and_under_xla_is_the_same() -> None:
         np.testing.assert_allclose(found, prior.log_prob(z), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_moves_the_flow_and_a_temperature_is_refused(x: np.ndarray) -> None:
     model = make(FlowPrior(2, width=4))
     model.fit(x, epochs=2, verbose=0)

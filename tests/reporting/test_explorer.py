@@ -178,6 +178,7 @@ def test_conditions_are_one_for_each_latent(explorer):
         explorer.picture(LATENT, [start, start])
 
 
+@pytest.mark.slow
 def test_the_page_takes_over_the_condition_of_either_example(explorer, browser):
     with serving(explorer) as address:
         browser.open(address)

@@ -60,6 +60,7 @@ def test_every_image_is_there_once_with_its_digit_and_its_bytes(made, package):
     np.testing.assert_array_equal(x[order], package[1])
 
 
+@pytest.mark.slow
 def test_the_same_package_makes_the_same_file(program, package, made, tmp_path, capsys):
     assert program.main([str(package[0]), str(tmp_path / "again.npz")]) == 0
     assert (tmp_path / "again.npz").read_bytes() == made.read_bytes()

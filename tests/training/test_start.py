@@ -43,6 +43,7 @@ def test_a_vae_starts_from_the_networks_of_an_autoencoder(other: RunFolder) -> N
     np.testing.assert_allclose(model.encode(x), theirs.encode(x), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_hierarchy_starts_with_its_path_too(tmp_path, other: RunFolder) -> None:
     def flags(**more: object) -> TrainConfig:
         small = {"model": "hvae", "width": 4, "latent_dim": 3}

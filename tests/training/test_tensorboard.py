@@ -73,6 +73,7 @@ def values(series):
 # Scalars
 
 
+@pytest.mark.slow
 def test_train_and_validation_have_the_metrics_of_every_epoch(tmp_path):
     _, history = fit(TensorBoard(tmp_path))
     train, validation = scalars(tmp_path / "train"), scalars(tmp_path / "validation")
@@ -85,6 +86,7 @@ def test_train_and_validation_have_the_metrics_of_every_epoch(tmp_path):
     assert not any(tag.startswith("training/") for tag in validation)
 
 
+@pytest.mark.slow
 def test_the_weight_of_the_kl_and_the_learning_rate_are_those_of_the_epochs_end(
     tmp_path,
 ):
@@ -96,6 +98,7 @@ def test_the_weight_of_the_kl_and_the_learning_rate_are_those_of_the_epochs_end(
     np.testing.assert_allclose(learning_rate, [0.075, 0.05, 0.025], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_images_per_second_counts_training_alone(tmp_path, monkeypatch):
     now = iter(range(0, 10_000, 2))  # every look at the clock is two seconds later
     clock = types.SimpleNamespace(perf_counter=lambda: next(now), time=lambda: 0.0)
@@ -110,6 +113,7 @@ def test_images_per_second_counts_training_alone(tmp_path, monkeypatch):
 # Latents
 
 
+@pytest.mark.slow
 def test_active_units_and_histograms_are_those_of_the_encoder(tmp_path):
     x = examples()
     vae, _ = fit(TensorBoard(tmp_path, x), epochs=1)
@@ -136,6 +140,7 @@ def test_the_latents_are_looked_at_every_so_often_and_at_the_end(tmp_path):
     assert steps == [2, 4, 5]
 
 
+@pytest.mark.slow
 def test_the_projector_gets_the_latents_of_the_trained_model(tmp_path):
     x = examples()
     labels = [f"class {k % 3}\tof three" for k in range(12)]
@@ -189,6 +194,7 @@ def test_one_object_serves_two_fits(tmp_path):
     np.testing.assert_allclose(values(found), history.history["loss"], 1e-6)
 
 
+@pytest.mark.slow
 def test_what_an_interrupted_run_wrote_of_a_repeated_epoch_is_void(tmp_path):
     vae, _ = fit(TensorBoard(tmp_path), epochs=3)
     _, history = fit(TensorBoard(tmp_path), vae, epochs=4, initial_epoch=1)
@@ -228,6 +234,7 @@ def test_a_run_shows_the_examples_it_is_monitored_by_evenly_chosen(tmp_path):
     assert counts[:3].min() > 660
 
 
+@pytest.mark.slow
 def test_to_hparams_a_run_is_one_training_with_its_flags(tmp_path):
     data = Data("d", "images", SHAPE, Split(examples()), None, Split(examples(4)))
     config = TrainConfig(epochs=1, beta=2.5, hidden_units=(5, 6), output_dir="there")
@@ -250,6 +257,7 @@ def test_to_hparams_a_run_is_one_training_with_its_flags(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_without_settings_there_are_none(tmp_path):
     fit(TensorBoard(tmp_path), epochs=1)
     assert [path for path in tmp_path.iterdir() if path.is_file()] == []

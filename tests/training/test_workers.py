@@ -27,6 +27,7 @@ def rows_of(dataset, batches):
     return [x.numpy().ravel().tolist() for x in dataset.take(batches)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("workers", "local"), [(2, 1), (3, 1), (2, 2), (4, 2)])
 def test_the_shares_of_the_workers_are_the_whole_batch_in_order(workers, local):
     x = np.arange(53, dtype=np.float32)[:, None]

@@ -38,6 +38,7 @@ def inside(box, other, slack=2):
     return (box.min >= other.min - slack).all() and (box.max <= other.max + slack).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "letters"), [(2, 40), (10, 3), (10, 40), (30, 40), (100, 3)]
 )
