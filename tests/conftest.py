@@ -50,13 +50,23 @@ def _operations_as_they_were():
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _no_garbage_left():
+def _no_garbage_of_a_file():
     """Collects the garbage of a file of tests.
 
     Models are in cycles with their graphs and pipelines, which Python collects so
-    rarely that they come to gigabytes. And the thread with which TensorFlow tunes a
-    pipeline of a test's own sleeps through its end, for as long as the pipeline has
-    lived, up to a minute.
+    rarely that they come to gigabytes.
+    """
+    yield
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def no_garbage():
+    """Collects the garbage of a test, for tests with pipelines of their own that fail.
+
+    The exception keeps the pipeline, and the thread with which TensorFlow tunes it
+    sleeps through its end, for as long as the pipeline has lived, up to a minute.
     """
     yield
     gc.collect()

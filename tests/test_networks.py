@@ -475,6 +475,7 @@ def test_an_exported_decoder_gives_the_same(tmp_path):
 # Saving and precision
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "normalization"), [*((name, "layer") for name in SMALL), ("conv", "batch")]
 )

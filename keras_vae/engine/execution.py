@@ -165,7 +165,9 @@ class StepFunction:
         except (tf.errors.OutOfRangeError, StopIteration) as error:
             if not int(self._made.numpy()):
                 raise
-            self._ended = error  # for the next call: these steps have been made
+            # For the next call: these steps have been made. Its frames would keep the
+            # data, with all that they buffer, until then.
+            self._ended = error.with_traceback(None)
         if len(refused):
             self._batches.refuse(refused)
         if not sound and not self.returns_nan:

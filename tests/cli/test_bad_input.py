@@ -672,6 +672,7 @@ def in_place_of(name):
     return put
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "name", "flags", "words"),
     [

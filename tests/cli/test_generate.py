@@ -160,6 +160,7 @@ def test_one_seed_gives_one_file_and_another_seed_another(generate, tmp_path):
     assert a != c
 
 
+@pytest.mark.slow
 def test_without_a_seed_a_new_one_is_taken_and_named(generate, examples, capsys):
     first, second = examples("images"), examples("images")
     assert np.abs(first - second).max() > 1e-3
@@ -192,6 +193,7 @@ def test_large_examples_come_in_smaller_calls_with_seeds_of_their_own(tmp_path):
     assert calls == [(4, (7, 0)), (4, (7, 1)), (2, (7, 2))]
 
 
+@pytest.mark.slow
 def test_the_picture_is_the_grid_of_the_examples(generate, examples, tmp_path):
     (tmp_path / "deep").mkdir()
     assert generate("images", out="deep/grid.png", num=10, seed=3) == 0
@@ -336,6 +338,7 @@ def test_a_condition_that_does_not_fit_is_refused(refused, tmp_path, content, me
     assert message in refused("parts", condition=path)
 
 
+@pytest.mark.slow
 def test_a_condition_that_is_missing_or_of_no_use_is_refused(refused, tmp_path):
     np.save(tmp_path / "row.npy", np.zeros((2, 3), np.float32))
     row = tmp_path / "row.npy"
@@ -437,6 +440,7 @@ def test_pictures_of_what_is_no_image_are_refused(refused):
     assert "--format npz --out" in sentence
 
 
+@pytest.mark.slow
 def test_what_is_too_large_is_refused(refused, monkeypatch):
     most = program.MOST_PIXELS // 30
     assert f"at most {most:,} images" in refused(out="grid.png", num=most + 1)

@@ -162,6 +162,7 @@ def test_an_image_of_one_pixel_is_read(tmp_path):
     np.testing.assert_array_equal(ImageFolder(tmp_path)[0], PIXELS[0, :1, :1])
 
 
+@pytest.mark.slow
 def test_an_image_of_ten_thousand_pixels_a_side_is_refused(tmp_path):
     Image.new("1", (10_000, 10_000)).save(tmp_path / "1.png")
     with pytest.raises(ValueError, match=r"\(10000, 10000, 1\).*make it smaller"):

@@ -39,6 +39,7 @@ def test_no_pixel_of_a_test_patch_is_in_a_training_patch(size):
     assert np.mean(seen[1][:, :, tested] > 0) > 0.89
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [32, 64])
 def test_the_splits_hold_the_same_kinds_of_patches(size):
     data = patches.patches(size)

@@ -71,6 +71,7 @@ def test_no_order_comes_again_after_256_epochs_or_seeds():
     assert not np.array_equal(order(1, seed=1), order(1, seed=1 + 2**40))
 
 
+@pytest.mark.slow
 def test_the_order_depends_on_the_seed():
     assert not np.array_equal(order(1, seed=1), order(1, seed=2))
     np.testing.assert_array_equal(order(1, seed=1), order(1, seed=1))

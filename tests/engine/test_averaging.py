@@ -88,6 +88,7 @@ def test_validation_and_callbacks_between_see_the_average_by_its_formula(trained
                 np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_training_goes_on_with_the_weights_themselves(trained):
     vae, _, record, _ = trained
     same(values(vae), record.steps[-1])

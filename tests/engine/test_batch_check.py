@@ -8,6 +8,8 @@ import tensorflow as tf
 from keras_vae import CVAE, FactorVAE
 from keras_vae.models.semi_supervised import M2
 
+pytestmark = pytest.mark.usefixtures("no_garbage")
+
 SHAPE = (3, 5)
 IN_UNITS = r"`x` must lie in \[0, 1\].*Bernoulli.*divide by 255"
 
@@ -193,6 +195,7 @@ def test_what_is_not_finite_is_a_fault_of_the_data(small_vae, grey, likelihood):
     assert int(vae.step.numpy()) == 1
 
 
+@pytest.mark.slow
 def test_binarised_batches_are_refused_by_the_continuous_bernoulli(small_vae, grey):
     x = np.rint(grey(32))
     vae = small_vae(likelihood="continuous_bernoulli")
@@ -249,6 +252,7 @@ BAD_WEIGHTS = {
 @pytest.mark.parametrize("weight", BAD_WEIGHTS.values(), ids=BAD_WEIGHTS)
 def test_weights_are_one_sound_number_for_each_example(refusing, grey, weight):
     vae, x = refusing, grey(8)
+    vae.ensure_built()
     before = int(vae.step.numpy())
     calls = [
         lambda: vae.fit(x, sample_weight=weight, verbose=0),

@@ -96,6 +96,7 @@ def test_the_step_and_the_term_are_named_and_the_weights_are_those_before(where,
         np.testing.assert_array_equal(now, then)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -235,6 +236,7 @@ def test_of_two_optimizers_none_makes_a_step_that_the_other_cannot(which):
         np.testing.assert_array_equal(now, then)
 
 
+@pytest.mark.slow
 def test_scaled_gradients_that_overflow_only_lower_the_scale():
     optimizer = keras.optimizers.LossScaleOptimizer(
         keras_vae.Adam(), initial_scale=2.0**126

@@ -88,6 +88,7 @@ def test_evaluation_by_itself_is_told_of_in_the_same_way(model, x):
     assert log.test_ends == [3, 7, 9]
 
 
+@pytest.mark.slow
 def test_auto_runs_short_steps_in_few_calls(model, x):
     log = Log()
     fit(model(), x, epochs=1, steps_per_epoch=300, callbacks=[log])
@@ -121,6 +122,7 @@ def test_stop_training_stops_where_the_call_ended(model, x, stop_at, ran):
     assert len(history["loss"]) == 1
 
 
+@pytest.mark.slow
 def test_a_stopped_model_trains_on_with_whole_epochs(model, x):
     vae = model(steps_per_execution=4)
     fit(vae, x, callbacks=[Log(stop_at=0)])

@@ -199,6 +199,7 @@ class Counted(keras.Model):
     test_step = train_step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n", "fraction"), [(10, 0.25), (10, 0.99), (9, 1 / 3)])
 def test_as_many_are_kept_aside_as_keras_keeps(small_vae, grey, n, fraction):
     x = grey(n)

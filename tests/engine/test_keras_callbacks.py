@@ -172,9 +172,8 @@ def test_early_stopping_restores_weights_and_leaves_the_clock_alone(model, x):
 # ModelCheckpoint
 
 
-@pytest.mark.parametrize(
-    "steps_per_execution", [MANY, pytest.param("auto", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("steps_per_execution", [MANY, "auto"])
 def test_a_checkpoint_comes_every_so_many_batches(
     model, x, tmp_path, steps_per_execution
 ):
@@ -401,6 +400,7 @@ def test_averaged_weights_are_validated_and_left_in_the_model(model, x, swap_on_
 # Where data end
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [3, 10])
 def test_data_that_end_within_a_call_leave_their_figures(model, x, steps):
     vae = model(steps_per_execution=steps)
@@ -411,6 +411,7 @@ def test_data_that_end_within_a_call_leave_their_figures(model, x, steps):
     assert len(history["loss"]) == 2 and np.isfinite(history["loss"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [3, 10])
 def test_an_evaluation_beyond_the_data_is_that_of_the_data(model, x, steps):
     vae = model(steps_per_execution=steps)

@@ -135,6 +135,7 @@ def test_the_same_seed_gives_the_same_score_alone_and_together(metric: Metric) -
         assert np.isfinite(value)
 
 
+@pytest.mark.slow
 def test_seeds_draw_different_pairs() -> None:
     factors = draw_factors(1000, (3, 4, 5))
     latents = factors + 2 * noise(*factors.shape)

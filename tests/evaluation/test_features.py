@@ -33,6 +33,7 @@ def test_labels_give_a_classifier_that_the_folder_keeps(tmp_path):
     np.testing.assert_array_equal(saved.of(X), values)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_damaged_is_made_again(tmp_path):
     path = tmp_path / "features.keras"
     path.write_bytes(b"no model")
@@ -41,6 +42,7 @@ def test_a_file_that_is_damaged_is_made_again(tmp_path):
     np.testing.assert_array_equal(features.load(path, SHAPE).of(X), values)
 
 
+@pytest.mark.slow
 def test_images_of_any_size_have_a_classifier():
     x = np.zeros((40, 11, 20, 3), np.uint8)
     x[::2, :5] = 255

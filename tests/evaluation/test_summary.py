@@ -164,6 +164,7 @@ def test_an_autoencoder_has_a_reconstruction_and_no_likelihood(parts):
     assert "reconstruction" in summary.table(metrics)
 
 
+@pytest.mark.slow
 def test_data_without_labels_have_no_figures_by_class(parts):
     train, test = (Examples(Split(part.split.x)) for part in parts)
     metrics = summary.evaluate(make(), train, test, num_importance_samples=4)
@@ -177,6 +178,7 @@ def test_one_part_is_split_for_the_probes(parts, features):
     assert metrics["knn_accuracy"] < 1.0  # its nearest neighbour is not itself
 
 
+@pytest.mark.slow
 def test_progress_tells_what_is_done_and_ends_each_part(parts, features):
     told = []
     summary.evaluate(make(), *parts, 4, lambda *state: told.append(state), features)

@@ -256,6 +256,7 @@ def test_an_export_replaces_the_one_that_was_there(tmp_path):
     assert not np.allclose(got, first.sample(3, seed=1), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_loaded_model_that_was_never_called_is_exported(exported, tmp_path):
     vae, saved, _ = exported
     vae.save(tmp_path / "vae.keras")

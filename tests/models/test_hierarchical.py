@@ -323,6 +323,7 @@ def test_a_block_of_ones_own_takes_the_place_of_every_residual_block(x, tmp_path
         made(**flat)
 
 
+@pytest.mark.slow
 def test_a_walk_in_the_top_leaves_the_rest_to_the_prior(model, x):
     whole, top = (model.interpolate(x[0], x[1], 5, groups=n) for n in (3, 1))
     assert np.array_equal(whole, model.interpolate(x[0], x[1], 5))

@@ -127,6 +127,7 @@ def test_a_schedule_of_beta_has_effect_after_tracing(small_vae, x):
     np.testing.assert_allclose(weighted, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("beta", "final"),
     [

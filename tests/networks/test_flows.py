@@ -55,6 +55,7 @@ def test_log_det_is_that_of_the_jacobian(name: str, size: int, steps: int) -> No
     np.testing.assert_allclose(flow(z, context)[1], log_det, atol=1e-9)
 
 
+@pytest.mark.slow
 @flows
 def test_a_density_in_two_dimensions_sums_to_one(name: str) -> None:
     flow, context = built(name, 2, steps=3)

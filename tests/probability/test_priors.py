@@ -163,6 +163,7 @@ def test_kl_loss_is_the_mean_of_log_q_minus_log_p(name: str, x: np.ndarray) -> N
 # What is learned.
 
 
+@pytest.mark.slow
 def test_a_learned_mixture_fits_what_has_two_humps() -> None:
     rng = np.random.default_rng(0)
     z = np.concatenate([rng.normal(-3, 0.5, 200), rng.normal(3, 0.5, 200)])

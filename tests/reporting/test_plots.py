@@ -97,6 +97,7 @@ def test_every_plot_of_a_hierarchy_is_drawn(tmp_path, shape):
             assert style.as_picture(plot).std() > 5
 
 
+@pytest.mark.slow
 def test_one_example_alone_is_enough_for_what_needs_no_more(tmp_path):
     run = real_run(tmp_path, 2, (6, 4, 1), labels=False)
     one = run.data.train.take(np.array([0]))

@@ -165,6 +165,7 @@ def test_bytes_are_scaled_as_in_training(tmp_path):
     np.testing.assert_array_equal(cell[::8, ::8], x[0, ..., 0])
 
 
+@pytest.mark.slow
 @KINDS
 def test_one_object_serves_two_fits(tmp_path, kind):
     callback = make(kind, tmp_path / "images", log_dir=tmp_path / "logs")

@@ -10,6 +10,7 @@ from keras_vae.training.rescaling import rescale_latents
 SHAPE = (8, 8, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mlp", "resmlp", "conv", "resnet"])
 def test_latents_get_the_priors_moments_and_reconstructions_stay(name):
     encoder = networks.ENCODERS[name](SHAPE, 3)

@@ -75,6 +75,7 @@ def test_a_learned_prior_needs_a_condition():
         TrainConfig.resolve({"model": "vae", "prior": "conditional"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("condition", "encoder"),
     [("label", "mlp"), ("left_half", "conv"), ("mask", "resnet")],

@@ -48,6 +48,7 @@ def test_the_shares_of_the_workers_are_the_whole_batch_in_order(workers, local):
         assert max(map(len, parts)) == -(-len(expected) // replicas)
 
 
+@pytest.mark.slow
 def test_the_noise_of_a_share_is_that_of_its_rows_in_the_whole_batch():
     x = np.full((20, 9), 0.5, np.float32)
     options = {"batch_size": 20, "binarize": "dynamic"}
