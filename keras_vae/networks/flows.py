@@ -137,8 +137,7 @@ class AutoregressiveNetwork(keras.layers.Layer):
 class Flow(keras.layers.Layer):
     """Base of the flows: `z, log_det = flow(z, context)`.
 
-    z is (..., batch, latent_dim), the context (batch, context_size), and log_det, of
-    shape (..., batch), the log of how much larger a volume is behind the flow.
+    A subclass has to give `call` and `context_size`.
 
     Args:
         latent_dim: Numbers of z.
@@ -160,6 +159,18 @@ class Flow(keras.layers.Layer):
     @property
     def context_size(self) -> int:
         """How many numbers of context each example has."""
+        raise NotImplementedError
+
+    def call(self, z: tf.Tensor, context: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns z behind the flow, and by how much volumes are larger there.
+
+        Args:
+            z: (..., batch, latent_dim).
+            context: (batch, context_size).
+
+        Returns:
+            z, of the same shape, and log |det dz/dz_0|, (..., batch).
+        """
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:

@@ -22,9 +22,9 @@ INITIAL_IMAGE_SCALE = 0.25  # about the standard deviation of images in [0, 1]
 class Likelihood(keras.layers.Layer):
     """Base of the likelihoods.
 
-    A subclass has to give, element by element, `_log_density(x, *parameters)` in nats
-    and a draw, `_draw(noise, *parameters)`; it may override `_parameters`, which makes
-    the distribution's parameters of the decoder's output, and `_expectation`.
+    A subclass has to give the density of an element, `_log_density`, and how one is
+    drawn, `_draw`; it may override `_parameters`, which makes the distribution's
+    parameters of the decoder's output, `_expectation` and `_initial_parameters`.
 
     Args:
         image: The data are images in [0, 1]. Gaussian likelihoods then learn no scale
@@ -143,6 +143,32 @@ class Likelihood(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """The arguments, to build an equal likelihood from."""
         return {**super().get_config(), "image": self.image}
+
+    def _log_density(self, x: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
+        """Returns log p of each element of x given z, in nats.
+
+        Args:
+            x: (batch, *input_shape), of the parameters' dtype.
+            *parameters: What `_parameters` returns, each of a shape that broadcasts to
+                (..., batch, *input_shape), or as the subclass lays them out.
+
+        Returns:
+            (..., batch, *input_shape).
+        """
+        raise NotImplementedError
+
+    def _draw(self, noise: tf.Tensor, *parameters: tf.Tensor) -> tf.Tensor:
+        """Returns a draw of each element of x.
+
+        Args:
+            noise: (batch, *input_shape), independent numbers: standard normal where
+                `normal_noise`, else uniform on [0, 1).
+            *parameters: As `_log_density` takes them, of z of one example each.
+
+        Returns:
+            (batch, *input_shape).
+        """
+        raise NotImplementedError
 
     def _numbers(self, params: tf.Tensor) -> list[tf.Tensor]:
         """The decoder's output as float32, split per `params_shape`."""

@@ -27,6 +27,7 @@ _PLACE_MARGIN = (
 class Prior(keras.layers.Layer):
     """Base of the priors. Built with the shape `(None, latent_dim)`.
 
+    A subclass has to give `log_prob` and `sample`, and `kl` where it has a closed form.
     `posterior` is handed to every method; only priors that are made of posteriors
     (VampPrior) call it.
     """
