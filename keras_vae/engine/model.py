@@ -27,9 +27,10 @@ class StepModel(keras.Model):
       training step adds 1 to `step`, unless it met what is not finite and left the
       weights as they were (see `engine.divergence.apply_if_finite`);
     - `build()`, without arguments, which makes all state, `step` among it;
-    - what is declared here without a value: shapes, and whether data fit.
+    - `data_shape`, and the methods here that raise NotImplementedError: how a batch is
+      read, and whether data fit.
 
-    What has a value or a body here may be overridden.
+    All else here may be overridden.
     """
 
     # The state.
@@ -57,30 +58,81 @@ class StepModel(keras.Model):
     checks_batches: bool = True
     """Whether each batch of a dataset is checked before its step; set it to False for
     datasets made of what was checked whole."""
-    check_examples: Callable[[Any], None]
-    """Raises a ValueError where the model cannot be trained on examples, an array or
-    what is read when asked for (of which the shape is known)."""
-    check_input: Callable[[Any], None]
-    """Raises a ValueError where examples do not fit the model at all."""
-    parts_of: Callable[[Any], tuple[Any, Any, tf.Tensor | None]]
-    """Returns x, y and the weights of the examples of a replica's batch, None for what
-    it has not; raises a ValueError for types and shapes that do not fit."""
-    batch_fits: Callable[[Any], tf.Tensor]
-    """Whether a step may see a replica's batch, a boolean; called in the graph."""
-    batch_arrays: Callable[[Any], list[tf.Tensor]]
-    """Returns what `check_batch` takes of a replica's batch: x, y and weights, float32
-    each, and of shape (0, 0) what is not there; called in the graph."""
-    check_batch: Callable[[np.ndarray, np.ndarray, np.ndarray], None]
-    """Raises the ValueError of a batch for which `batch_fits` is false."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "couples_examples" in vars(cls):
             cls.needs_global_batch = vars(cls)["couples_examples"]
 
+    # Whether data fit, and how a batch is read.
+
+    def check_examples(self, x: Any) -> None:
+        """Refuses examples that the model cannot be trained on.
+
+        Args:
+            x: (n, *data_shape), an array, or what is read when asked for, of which
+                the shape alone is known.
+
+        Raises:
+            ValueError: If the model cannot be trained on them.
+        """
+        raise NotImplementedError
+
+    def check_input(self, x: Any) -> None:
+        """Refuses examples that a trained model cannot be given.
+
+        Args:
+            x: As for `check_examples`; maybe few, that say nothing of the others.
+
+        Raises:
+            ValueError: If they do not fit the model at all.
+        """
+        raise NotImplementedError
+
     def check_targets(self, y: Any, n: int) -> Any:
         """Returns the y of n examples as steps take it: as it came, here."""
         return y
+
+    def parts_of(self, data: Any) -> tuple[Any, Any, tf.Tensor | None]:
+        """Returns x, y and the weights of a replica's batch, None for what it has not.
+
+        Args:
+            data: What `train_step` is given: x, or a tuple that starts with it.
+
+        Returns:
+            x and y as they came, and the weights, float32 (batch,).
+
+        Raises:
+            ValueError: If they are of a type or a shape that the model cannot take.
+        """
+        raise NotImplementedError
+
+    def batch_fits(self, data: Any) -> tf.Tensor:
+        """Whether a step may see a replica's batch, a boolean scalar.
+
+        Called in the graph, before the step.
+        """
+        raise NotImplementedError
+
+    def batch_arrays(self, data: Any) -> list[tf.Tensor]:
+        """Returns what `check_batch` takes of a replica's batch: x, y and the weights.
+
+        Called in the graph. Each is float32, of shape (0, 0) where there is none.
+        """
+        raise NotImplementedError
+
+    def check_batch(self, x: np.ndarray, y: np.ndarray, weight: np.ndarray) -> None:
+        """Says what is wrong with a batch for which `batch_fits` is false.
+
+        Args:
+            x: As `batch_arrays` gives it, and so the others.
+            y: Of the examples, or of shape (0, 0).
+            weight: Of the examples, or of shape (0, 0).
+
+        Raises:
+            ValueError: If the batch does not fit the model.
+        """
+        raise NotImplementedError
 
     def rows_of_epoch(self, y: Any) -> np.ndarray | None:
         """Returns which examples an epoch of `fit` takes; None is all once."""
