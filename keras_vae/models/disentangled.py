@@ -9,7 +9,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_vae.engine.divergence import Update
 from keras_vae.engine.microbatches import ReplicaBatch, gathered, replica_batch
 from keras_vae.engine.optimizers import Adam
 from keras_vae.models.batch_statistics import (
@@ -311,8 +310,8 @@ class FactorVAE(VAE):
 
     def other_updates(
         self, output: Output, place: ReplicaBatch
-    ) -> tuple[tf.Tensor, list[Update]]:
-        """The discriminator's loss on the latents of this step, and its update."""
+    ) -> tuple[tf.Tensor, list[list[Any]]]:
+        """The discriminator's loss on the latents of this step, and its gradients."""
         z = gathered(tf.stop_gradient(output.latent.z[0]))
         half = tf.shape(z)[0] // 2
         real, other = z[:half], z[half : 2 * half]
@@ -330,8 +329,7 @@ class FactorVAE(VAE):
             )
             count = tf.cast(tf.maximum(2 * half, 1), tf.float32)
             loss = tf.reduce_sum(losses) / count
-        gradients = tape.gradient(loss, variables)
-        return loss, [Update(self.discriminator_optimizer, gradients, variables)]
+        return loss, [tape.gradient(loss, variables)]
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""

@@ -5,7 +5,6 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vae.data.pipeline import as_unit
-from keras_vae.engine.divergence import Update
 from keras_vae.engine.microbatches import ReplicaBatch
 from keras_vae.errors import invalid_argument
 from keras_vae.models.state import State
@@ -48,12 +47,16 @@ class Hooks(State):
 
     def other_updates(
         self, output: Output, place: ReplicaBatch
-    ) -> tuple[tf.Tensor | float, list[Update]]:
+    ) -> tuple[tf.Tensor | float, list[list[Any]]]:
         """What else a model trains in a step (a discriminator, say): nothing here.
 
+        Args:
+            output: What calling the model on the examples gave.
+            place: Which examples of the global batch they are.
+
         Returns:
-            The loss of what else is trained, and its updates, in the order of
-            `optimizers` behind the first; of the updates the step takes the gradients.
+            The loss of what else is trained, and its gradients: a list for each of
+            `optimizers` behind the first, of one for each variable, or None.
         """
         return 0.0, []
 

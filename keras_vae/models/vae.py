@@ -296,11 +296,10 @@ class VAE(PosteriorMethods):
         with tf.GradientTape() as tape:
             loss, output = self._loss(batch, noise, training=True)
             scaled = self.optimizer.scale_loss(loss)
-        gradients = [tape.gradient(scaled, self.optimized_variables[0])]
+        gradients = tape.gradient(scaled, self.optimized_variables[0])
         self._track(batch, loss, output)
-        more, updates = self.other_updates(output, batch.place)
-        gradients += [list(update.gradients) for update in updates]
-        return loss + tf.cast(more, loss.dtype), gradients
+        more, other_gradients = self.other_updates(output, batch.place)
+        return loss + tf.cast(more, loss.dtype), [gradients, *other_gradients]
 
     def _loss(
         self, batch: Microbatch, noise: RowNoise, training: bool

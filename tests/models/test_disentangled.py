@@ -116,8 +116,10 @@ def test_discriminator_learns_to_tell_dependent_from_permuted() -> None:
 
     @tf.function
     def step() -> None:
-        _, (update,) = model.other_updates(output, None)
-        update.optimizer.apply(update.gradients, update.variables)
+        _, (gradients,) = model.other_updates(output, None)
+        model.discriminator_optimizer.apply(
+            gradients, model.discriminator.trainable_variables
+        )
         model.step.assign_add(1)
 
     for _ in range(60):
