@@ -14,7 +14,8 @@ import numpy as np
 
 from keras_vae.arguments import auto_or_count, in_range
 from keras_vae.data import pipeline
-from keras_vae.engine.execution import MultiStepCallbacks, StepFunction
+from keras_vae.engine.callback_list import MultiStepCallbacks
+from keras_vae.engine.execution import StepFunction
 from keras_vae.engine.feeds import (
     Feed,
     checked_batch_size,

@@ -238,3 +238,14 @@ def test_test_on_batch_is_evaluate_on_one_batch(model, x):
     got = vae.test_on_batch(x[:5], return_dict=True)
     assert got == pytest.approx(expected, rel=1e-6)
     assert counts(vae) == (0, 0)
+
+
+def test_test_on_batch_does_not_end_where_other_data_did(model, x):
+    vae = model(steps_per_execution=4)
+    data = tf.data.Dataset.from_tensor_slices(x).filter(lambda _: True).batch(6)
+    expected = vae.evaluate(x[:5], verbose=0, return_dict=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras warns at the end of such data
+        vae.evaluate(data, verbose=0)
+    got = vae.test_on_batch(x[:5], return_dict=True)
+    assert got == pytest.approx(expected, rel=1e-6)
