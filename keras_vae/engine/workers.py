@@ -9,16 +9,19 @@ nothing is exchanged.
 
 import contextlib
 import functools
+import json
 import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import tensorflow as tf
 
-_LONGEST = 4096  # bytes of a text that a worker tells the others
-_FAILED = "\0"  # its first character where it tells of an error
+Value = TypeVar("Value")
+
+_LONGEST = 4096  # bytes of a text that a worker sends to the others
+_FAILED = "\0"  # its first character where an error's message follows; else it is JSON
 _SECONDS_TO_ANSWER = 2.0  # of a worker that is asked whether it is there
 
 _BROKEN = (
@@ -114,12 +117,13 @@ def largest(strategy: tf.distribute.Strategy, values: Sequence[int]) -> list[int
     return [int(value) for value in everyone.max(axis=0)]
 
 
-def as_chief(strategy: tf.distribute.Strategy, act: Callable[[], str]) -> str:
-    """Lets the chief act and returns what it says, on all workers.
+def as_chief(strategy: tf.distribute.Strategy, act: Callable[[], Value]) -> Value:
+    """Lets the chief act and returns what it returned, on all workers.
 
     Args:
         strategy: The job's.
-        act: Called by the chief alone; returns a text of at most 4,000 bytes.
+        act: Called by the chief alone. It returns None or what else is the same once
+            it was written as JSON, in at most 4,000 bytes.
 
     Raises:
         ValueError: On all workers, if `act` raised it or an `OSError`; on the chief it
@@ -127,22 +131,25 @@ def as_chief(strategy: tf.distribute.Strategy, act: Callable[[], str]) -> str:
     """
     if not cluster(strategy):
         return act()
-    said, problem = _attempted(act) if is_chief(strategy) else ("", None)
-    heard = _heard(strategy, said)[0]
-    if problem is not None:
-        raise problem
-    if heard.startswith(_FAILED):
-        raise ValueError(heard.removeprefix(_FAILED))
-    return heard
+    text, error = _attempted(act) if is_chief(strategy) else ("", None)
+    of_chief = _texts_of_all(strategy, text)[0]
+    if error is not None:
+        raise error
+    if of_chief.startswith(_FAILED):
+        raise ValueError(of_chief.removeprefix(_FAILED))
+    value: Value = json.loads(of_chief)
+    return value
 
 
-def together(strategy: tf.distribute.Strategy, act: Callable[[], str]) -> list[str]:
-    """Lets every worker act and returns what each says, in their order.
+def together(
+    strategy: tf.distribute.Strategy, act: Callable[[], Value]
+) -> list[Value]:
+    """Lets every worker act and returns what each returned, in their order.
 
     Args:
         strategy: The job's.
-        act: Called by all workers; returns a text of at most 4,000 bytes. It comes to
-            no operation that the workers do together.
+        act: Called by all workers; returns what it does for `as_chief`. It comes to no
+            operation that the workers do together.
 
     Raises:
         ValueError: On all workers, if `act` raised it or an `OSError` on one of them;
@@ -150,35 +157,35 @@ def together(strategy: tf.distribute.Strategy, act: Callable[[], str]) -> list[s
     """
     if not cluster(strategy):
         return [act()]
-    said, problem = _attempted(act)
-    heard = _heard(strategy, said)
-    if problem is not None:
-        raise problem
-    for worker, text in enumerate(heard):
+    text, error = _attempted(act)
+    texts = _texts_of_all(strategy, text)
+    if error is not None:
+        raise error
+    for worker, text in enumerate(texts):
         if text.startswith(_FAILED):
             raise ValueError(f"Worker {worker}: {text.removeprefix(_FAILED)}")
-    return heard
+    return [json.loads(text) for text in texts]
 
 
-def _attempted(act: Callable[[], str]) -> tuple[str, ValueError | OSError | None]:
-    """Returns what `act` says, or that it failed and how."""
+def _attempted(act: Callable[[], Any]) -> tuple[str, ValueError | OSError | None]:
+    """Returns the text that says what `act` returned or raised, and what it raised."""
     try:
-        return act(), None
+        return json.dumps(act()), None
     except (ValueError, OSError) as error:
         return f"{_FAILED}{error}", error
 
 
-def _heard(strategy: tf.distribute.Strategy, said: str) -> list[str]:
+def _texts_of_all(strategy: tf.distribute.Strategy, text: str) -> list[str]:
     """Returns the texts of all workers, in their order; called by all."""
     mine = np.zeros(_LONGEST, np.int32)
-    encoded = np.frombuffer(said.encode()[: _LONGEST - 1], np.uint8)
+    encoded = np.frombuffer(text.encode()[: _LONGEST - 1], np.uint8)
     mine[: len(encoded)] = encoded
     mine[-1] = len(encoded)
     everyone = _exchanged(strategy, mine)
     local = len(everyone) // len(cluster(strategy))  # replicas of a worker
     return [
-        text[: text[-1]].astype(np.uint8).tobytes().decode(errors="replace")
-        for text in everyone[::local]
+        codes[: codes[-1]].astype(np.uint8).tobytes().decode(errors="replace")
+        for codes in everyone[::local]
     ]
 
 
@@ -194,8 +201,8 @@ def _exchange_of(strategy: tf.distribute.Strategy) -> Callable[[tf.Tensor], Any]
     def of_replica(mine: tf.Tensor) -> tf.Tensor:
         context = tf.distribute.get_replica_context()
         me, replicas = context.replica_id_in_sync_group, context.num_replicas_in_sync
-        place = tf.one_hot(me, replicas, dtype=tf.int32)[:, None] * mine
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, place)
+        alone = tf.one_hot(me, replicas, dtype=tf.int32)[:, None] * mine
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, alone)
 
     shapes = [tf.TensorSpec([None], tf.int32)]
     return tf.function(

@@ -69,7 +69,7 @@ def _room_for_weights(config: TrainConfig) -> Iterator[None]:
     replicas = strategy.num_replicas_in_sync // max(1, len(workers.cluster(strategy)))
     size = 4 * copies * replicas
     rooms = workers.together(strategy, _free_memory)
-    room = min((int(found) for found in rooms if found), default=None)
+    room = min((found for found in rooms if found is not None), default=None)
     weights = contextlib.nullcontext() if room is None else limit.at_most(room // size)
     try:
         with weights:
@@ -81,11 +81,10 @@ def _room_for_weights(config: TrainConfig) -> Iterator[None]:
         raise ValueError(messages.no_room(config)) from error
 
 
-def _free_memory() -> str:
-    """Returns the bytes that are free for weights; empty: not known, or on a GPU."""
+def _free_memory() -> int | None:
+    """Returns the bytes that are free for weights; None: not known, or on a GPU."""
     on_gpu = bool(tf.config.list_logical_devices("GPU"))
-    room = None if on_gpu else memory.available()
-    return "" if room is None else str(room)
+    return None if on_gpu else memory.available()
 
 
 def _built(

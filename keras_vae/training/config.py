@@ -400,8 +400,8 @@ class TrainConfig(RunOptions, ModelOptions):
             del values[name]
         return cls(**values)
 
-    def unused(self, name: str) -> str:
-        """Says why the flag of this name has no effect here; empty if it has one."""
+    def unused(self, name: str) -> str | None:
+        """Says why the flag of this name has no effect here; None if it has one."""
         if reason := registry.MODELS[self.model].without.get(name):
             return f"--{name} has no effect with --model {self.model}: {reason}."
         users = registry.users(name)

@@ -1,9 +1,8 @@
 """What the workers of a job agree on before they train; one process is a job too."""
 
-import json
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -56,14 +55,14 @@ def folder(
         ValueError: On all workers, if worker 0 cannot train there.
     """
 
-    def find() -> str:
+    def find() -> list[Any]:
         found = folders.find(config)
         complete = found.is_complete and not config.overwrite
         if complete and extension.is_of(found.read_config(), config):
             complete = False
-        return json.dumps([os.fspath(found.path), complete])
+        return [os.fspath(found.path), complete]
 
-    path, complete = json.loads(workers.as_chief(strategy, find))
+    path, complete = workers.as_chief(strategy, find)
     return RunFolder(path), complete
 
 
@@ -88,7 +87,7 @@ def load(
     """
     loaded: list[Loaded] = []
 
-    def read() -> str:
+    def read() -> dict[str, str]:
         data = datasets.load(config.dataset, **config.data_options)
         if config.drop_columns:
             tell(f"Note:   columns left out: {', '.join(config.drop_columns)}.")
@@ -96,10 +95,10 @@ def load(
         data = labels.few_labels(config, data)
         adjusted = adjustment.adjusted(config, explicit, data, tell)
         loaded.append(Loaded(data, adjusted, found))
-        return json.dumps(found)
+        return found
 
     first, *others = workers.together(strategy, read)
     for number, other in enumerate(others, start=1):
-        if names := differences(json.loads(first), json.loads(other)):
+        if names := differences(first, other):
             raise ValueError(messages.other_data(strategy, number, names))
     return loaded[0]

@@ -210,8 +210,8 @@ class Options:
                 hint = naming.nearest(name, known)
                 raise ValueError(f"There is no option --{name}.{hint}")
 
-    def unused(self, name: str) -> str:
-        """Says why the option of this name has no effect here; empty if it has one."""
+    def unused(self, name: str) -> str | None:
+        """Says why the option of this name has no effect here; None if it has one."""
         fields = {field.name: field for field in dataclasses.fields(self)}
         for other, values in fields[name].metadata["only_with"].items():
             if getattr(self, other) not in values:
@@ -220,7 +220,7 @@ class Options:
                     f"leave it out, or set --{other} to "
                     f"{' or '.join(str(value) for value in values)}."
                 )
-        return ""
+        return None
 
     def refuse_unused(self, given: Iterable[str]) -> None:
         """Raises ValueError if one of the options that were given has no effect."""

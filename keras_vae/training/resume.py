@@ -129,8 +129,8 @@ class KeepState(keras.callbacks.Callback):
             say(note)
         return True
 
-    def _newest_sound(self, take: Callable[[], Any]) -> str:
-        """Takes the newest checkpoint, or the one before it and says so."""
+    def _newest_sound(self, take: Callable[[], Any]) -> str | None:
+        """Takes the newest checkpoint; returns a note where it is the one before it."""
         try:
             take()
         except checkpoint.DamagedCheckpoint as error:
@@ -141,7 +141,7 @@ class KeepState(keras.callbacks.Callback):
                 f"Note:   the newest checkpoint is damaged ({error.reason}), so the "
                 "run continues from the one before it."
             )
-        return ""
+        return None
 
     def _read(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Returns the checkpoint on disk, once it is known to be this run's.
@@ -164,7 +164,7 @@ class KeepState(keras.callbacks.Callback):
         self._require_same_data(state)
         return arrays, state
 
-    def _restore(self) -> str:
+    def _restore(self) -> None:
         """Takes the checkpoint on disk."""
         folder = self._folder.checkpoint
         arrays, state = self._read()
@@ -186,7 +186,6 @@ class KeepState(keras.callbacks.Callback):
         self.extends = state["finished"] and asked < self._epochs
         self.finished = state["finished"] and not self.extends
         self._metrics = {k: v for k, v in arrays.items() if k.startswith("metric/")}
-        return ""
 
     def _check(self, state: dict[str, Any]) -> None:
         """Raises a ValueError if a state is none that `save` wrote."""

@@ -124,8 +124,8 @@ def check_device(device: str, virtual_devices: int = 0) -> None:
         )
 
 
-def idle(name: str, config: Any) -> str:
-    """Says why a flag has no effect with the others of a `TrainConfig`; or nothing."""
+def idle(name: str, config: Any) -> str | None:
+    """Says why a flag has no effect with others of a `TrainConfig`; None: it has."""
     if name == "layer_order" and not (config.batch_norm or config.dropout):
         return (
             "--layer_order has no effect without --batch_norm and --dropout: leave it "
@@ -142,4 +142,4 @@ def idle(name: str, config: Any) -> str:
             "--jit_compile has no effect with --deterministic, with which XLA compiles "
             "nothing: leave one of them out."
         )
-    return ""
+    return None

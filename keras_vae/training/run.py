@@ -111,18 +111,16 @@ def _train(
             model = build_model(adjusted, data.input_shape, count, condition)
         networks: start.Weights = {}
 
-        def check() -> str:
+        def check() -> None:
             adjustment.check_examples(adjusted, data, model)
             if config.overwrite or not checkpoint.is_in(folder.checkpoint):
                 networks.update(start.read_networks(adjusted, model))
-            return ""
 
         workers.together(strategy, check)
 
-        def take() -> str:
+        def take() -> None:
             claim.enter_context(folder.claimed())
             folders.check(config, folder)  # it may have changed hands meanwhile
-            return ""
 
         workers.as_chief(strategy, take)
         run = _Run(config, adjusted, folder, data, loaded.digest, model, say)
@@ -179,7 +177,7 @@ class _Run:
             raise broken from error
 
     def _execute(self, networks: start.Weights) -> None:
-        resumes = bool(workers.as_chief(self.strategy, self._prepare))
+        resumes = workers.as_chief(self.strategy, self._prepare)
         selection = self._selection()
         keep = KeepState(
             self.folder,
@@ -209,18 +207,18 @@ class _Run:
                 self.say(messages.kept(selection["best"], keep.epoch, self.config))
             self._finish(keep)
 
-    def _prepare(self) -> str:
-        """Makes the folder ready; says something if there is a state to go on from."""
+    def _prepare(self) -> bool:
+        """Makes the folder ready; returns whether there is a state to go on from."""
         if self.asked.overwrite:
             self.folder.clear()
         if checkpoint.is_in(self.folder.checkpoint):
-            return "resumes"
-        return self._write_config()
+            return True
+        self._write_config()
+        return False
 
-    def _write_config(self) -> str:
+    def _write_config(self) -> None:
         self.folder.reopen()
         files.write_text(self.folder.config, self.asked.to_json(self._environment()))
-        return ""
 
     @property
     def strategy(self) -> tf.distribute.Strategy:
@@ -339,7 +337,7 @@ class _Run:
             self.say(messages.no_density())
         workers.as_chief(self.strategy, lambda: self._write(metrics))
 
-    def _write(self, metrics: dict[str, Any]) -> str:
+    def _write(self, metrics: dict[str, Any]) -> None:
         """Leaves the trained model and what was measured of it in the folder."""
         self._save_model()  # first: nothing that follows may cost the model
         pictures.write_final(self.folder, self.model, self.data)
@@ -354,7 +352,6 @@ class _Run:
         self.folder.write_metrics(metrics)  # last: it says that the run is complete
         self.folder.require()
         self.say(messages.summary(self.folder, metrics, self.config))
-        return ""
 
     def _metrics(self) -> dict[str, Any]:
         """What is measured of the trained model."""
