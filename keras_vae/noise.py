@@ -11,6 +11,7 @@ too.
 
 import contextlib
 import contextvars
+import enum
 import hashlib
 import math
 import numbers
@@ -41,6 +42,43 @@ def as_tensor(seed: Any) -> tf.Tensor:
     return tf.cast(seed, tf.int32)
 
 
+class Domain(enum.StrEnum):
+    """What noise is for: under one seed each domain has numbers of its own.
+
+    The values are part of what the numbers are made of, and stay as they are. Domains
+    of a model's own are made of these: `f"{noise.domain}/labels"`.
+    """
+
+    TRAINING = "training"
+    """Training steps: z, dropout."""
+    EVALUATION = "evaluation"
+    """Test steps, the bound of given examples, and what stands in for a condition."""
+    CALL = "call"
+    """Calls of a model outside of `fit`, with training=False."""
+    TRAINING_CALL = "call/training"
+    """Calls of a model outside of `fit`, in training mode."""
+    PRIOR = "prior"
+    """z drawn from p(z)."""
+    POSTERIOR = "posterior"
+    """z drawn from q(z|x) by an exported model."""
+    AGGREGATE = "aggregate"
+    """z of the density of the aggregate posterior, and those that it is fitted to."""
+    DRAW = "draw"
+    """x drawn from p(x|z)."""
+    IMPORTANCE = "importance"
+    """Importance samples of z, for the NLL."""
+    PERMUTATION = "permutation"
+    """The order in which FactorVAE permutes latents over examples."""
+    VIEW = "view"
+    """With its number: views of x that M2 infers a label from."""
+    ORDER = "order"
+    """The order of the examples of an epoch."""
+    DATA = "data"
+    """What is random in training data: dynamic binarisation, augmentation."""
+    STATIC = "static"
+    """Binarisation that is drawn once for all epochs."""
+
+
 class RowNoise:
     """Noise that depends on the seed, the step and the row alone.
 
@@ -48,8 +86,7 @@ class RowNoise:
         seed: A Python int, or an int32 tensor of shape (2,).
         step: Training step, or any number that tells draws apart; int or int64 scalar.
         first_row: The place of the first row in the global batch; int or int64 scalar.
-        domain: What the noise is for ("training", "evaluation", ...): each domain is
-            independent of the others.
+        domain: What the noise is for, a `Domain` or a name made of one.
     """
 
     def __init__(
@@ -57,7 +94,7 @@ class RowNoise:
         seed: Any,
         step: Any = 0,
         first_row: Any = 0,
-        domain: str = "training",
+        domain: str = Domain.TRAINING,
     ) -> None:
         self.seed = seed
         self.step = step

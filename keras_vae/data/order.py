@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_vae.noise import RowNoise
+from keras_vae.noise import Domain, RowNoise
 
 VERSION = 2
 """Of the order: another number where the same seed gives another one. 0.1.0 had 1."""
@@ -36,7 +36,7 @@ def shuffled(places: tf.Tensor, seed: Any, epoch: Any, n: int) -> tf.Tensor:
     columns = max(4, math.isqrt(n - 1) + 1)
     columns += columns % 2
     rows = max(3, -(-n // columns))
-    noise = RowNoise(seed, epoch, domain="order")
+    noise = RowNoise(seed, epoch, domain=Domain.ORDER)
     drawn = noise.bits32(_ROUNDS, (max(columns, rows),), "rounds")
     tables = tf.unstack(drawn)
 

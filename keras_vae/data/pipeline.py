@@ -14,7 +14,7 @@ import tensorflow as tf
 from keras_vae.data.order import shuffled
 from keras_vae.errors import invalid_argument
 from keras_vae.naming import lookup
-from keras_vae.noise import RowNoise
+from keras_vae.noise import Domain, RowNoise
 from keras_vae.units import is_scaled
 
 BINARIZE = ("none", "threshold", "static", "dynamic")
@@ -134,7 +134,7 @@ def _batch_maker(
             chosen = shuffled(chosen, seed, step // places.steps, places.examples)
         if example_of is not None:
             chosen = example_of(chosen)
-        noise = RowNoise(seed, step, begin, domain="data")
+        noise = RowNoise(seed, step, begin, domain=Domain.DATA)
         values = gather_x(chosen)
         if how.augment is not None:
             values = how.augment(as_unit(values), noise)
@@ -261,7 +261,7 @@ def binarize_once(x: np.ndarray, seed: int) -> np.ndarray:
     rows = max(1, 2**22 // max(1, x[0].size))
     for first in range(0, len(x), rows):
         grey = as_unit(tf.constant(x[first : first + rows]))
-        noise = RowNoise(seed, 0, first, domain="static")
+        noise = RowNoise(seed, 0, first, domain=Domain.STATIC)
         on = noise.uniform(len(grey), x.shape[1:], "binarize") < grey
         drawn[first : first + rows] = np.where(on, 255, 0)
     return drawn
@@ -282,7 +282,7 @@ def binarized_rows(grey: tf.Tensor, rows: tf.Tensor, seed: int) -> tf.Tensor:
 
     def one(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         row, values = pair
-        noise = RowNoise(seed, 0, row, domain="static")
+        noise = RowNoise(seed, 0, row, domain=Domain.STATIC)
         return noise.uniform(1, shape, "binarize")[0] < values
 
     return tf.map_fn(one, (rows, grey), fn_output_signature=tf.bool)

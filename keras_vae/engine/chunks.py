@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from keras_vae.engine.inputs import as_data, is_array
 from keras_vae.errors import invalid_argument
-from keras_vae.noise import RowNoise
+from keras_vae.noise import Domain, RowNoise
 
 NUMBERS_PER_CALL = {"CPU": 2**21, "GPU": 2**26}
 """Numbers that a call works on at its widest. A few MB stay in the caches of a CPU."""
@@ -98,7 +98,7 @@ def examples(
     condition_of = model.bound_condition if bound else model.condition_on
     for first, values, given in read(model, x, condition, samples, limit):
         # A random region of x that a model is given is the one that `evaluate` draws.
-        noise = RowNoise(model.seed, 0, first, "evaluation")
+        noise = RowNoise(model.seed, 0, first, Domain.EVALUATION)
         given = condition_of(values, given, noise)
         yield Chunk(
             first, values, None if given is None else tf.convert_to_tensor(given)

@@ -24,7 +24,7 @@ from keras_vae.evaluation.examples import (
     first_examples,
     is_binary,
 )
-from keras_vae.noise import RowNoise, as_tensor
+from keras_vae.noise import Domain, RowNoise, as_tensor
 from keras_vae.probability.likelihoods import (
     Bernoulli,
     ContinuousBernoulli,
@@ -79,7 +79,7 @@ def elbo_terms(
     samples = num_samples or model.num_samples
 
     def terms(x: tf.Tensor, given: Any, first: tf.Tensor) -> Any:
-        noise = RowNoise(model.seed, 0, first, "evaluation")
+        noise = RowNoise(model.seed, 0, first, Domain.EVALUATION)
         return tuple(model.bound_terms(x, given, noise, samples))
 
     reconstruction, kl, z_mean, z_log_var = chunks.over_examples(
@@ -263,7 +263,7 @@ def _update_of(
         )
 
         def add(block: tf.Tensor, *state: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            noise = RowNoise(key, block, first, "importance")
+            noise = RowNoise(key, block, first, Domain.IMPORTANCE)
             left = tf.minimum(
                 SAMPLES_PER_BLOCK, num_samples - block * SAMPLES_PER_BLOCK
             )

@@ -19,7 +19,7 @@ import tensorflow as tf
 from keras_vae.engine import chunks
 from keras_vae.errors import invalid_argument
 from keras_vae.evaluation.examples import check_any, first_examples, is_binary
-from keras_vae.noise import RowNoise, as_tensor
+from keras_vae.noise import Domain, RowNoise, as_tensor
 from keras_vae.probability.aggregate import AggregateDensity
 from keras_vae.probability.likelihoods import Bernoulli
 
@@ -60,7 +60,7 @@ def posterior_draws(
     check_any(x)
 
     def draw(x: tf.Tensor, given: Any, first: tf.Tensor) -> Any:
-        noise = RowNoise(seed, 0, first, "aggregate")
+        noise = RowNoise(seed, 0, first, Domain.AGGREGATE)
         z = model.sample_posterior(x, noise, given, num_samples=1).z[0]
         return z, model.to_aggregate(z, given)
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_vae.data.pipeline import as_unit
 from keras_vae.errors import invalid_argument
 from keras_vae.export import portable
-from keras_vae.noise import RowNoise
+from keras_vae.noise import Domain, RowNoise
 
 _MOST = 500  # examples that calibration looks at
 
@@ -72,7 +72,7 @@ class _Calibration:
         random = np.random.default_rng(0)
         draw = random.standard_normal(z_mean.shape, np.float32)
         self._random, self._rows, x = random, len(x), as_unit(x)
-        noise = RowNoise(model.seed, domain="evaluation")
+        noise = RowNoise(model.seed, domain=Domain.EVALUATION)
         of = model.condition_on(x, model.check_condition(condition, len(x)), noise)
         z = z_mean + np.exp(0.5 * z_log_var) * draw
         self._known = {"x": x, "z": z, "condition": of}

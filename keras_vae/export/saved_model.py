@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_vae.files import written_aside
-from keras_vae.noise import RowNoise
+from keras_vae.noise import Domain, RowNoise
 from keras_vae.probability.distributions import interpolate_latents, nearer_end
 
 
@@ -56,7 +56,7 @@ class _Functions:
         self, num: Any, seed: Any, condition: Any = None
     ) -> dict[str, tf.Tensor]:
         z = self.model.prior_sample(num, seed, condition)
-        return {"x": self.model.draws(z, RowNoise(seed, domain="draw"), condition)}
+        return {"x": self.model.draws(z, RowNoise(seed, domain=Domain.DRAW), condition)}
 
     def generate_from_aggregate(
         self, num: Any, seed: Any, condition: Any = None
@@ -76,7 +76,7 @@ class _Functions:
     def sample_posterior(
         self, x: Any, num: Any, seed: Any, condition: Any = None
     ) -> dict[str, tf.Tensor]:
-        noise = RowNoise(seed, domain="posterior")
+        noise = RowNoise(seed, domain=Domain.POSTERIOR)
         z, log_q = self.model.draw_posterior(x, num, noise, condition)
         return {"z": z, "log_q": log_q}
 

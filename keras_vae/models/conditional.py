@@ -27,7 +27,7 @@ from keras_vae.models.conditions import (
 from keras_vae.models.inference import ADAPT_EXAMPLES
 from keras_vae.models.terms import normal_params
 from keras_vae.models.vae import VAE
-from keras_vae.noise import RowNoise
+from keras_vae.noise import Domain, RowNoise
 from keras_vae.probability.priors import Prior, StandardNormal
 
 
@@ -223,7 +223,7 @@ class CVAE(VAE):
         self._check_shape(x)
         x = pipeline.as_unit(x)
         if mask is None:
-            noise = RowNoise(self.seed, domain="evaluation")
+            noise = RowNoise(self.seed, domain=Domain.EVALUATION)
             return np.asarray(self.condition.cut(x, noise))
         mask = np.asarray(mask, np.float32)[..., np.newaxis]
         mask = np.broadcast_to(mask, (len(x), *self.data_shape[:2], 1))

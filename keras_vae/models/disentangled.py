@@ -21,7 +21,7 @@ from keras_vae.models.schedules import weight_at
 from keras_vae.models.terms import Latent, Output, sum_over_dims
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
-from keras_vae.noise import RowNoise
+from keras_vae.noise import Domain, RowNoise
 from keras_vae.probability.distributions import to_float32
 
 _ESTIMATORS = ("mws", "mss")
@@ -315,7 +315,7 @@ class FactorVAE(VAE):
         z = gathered(tf.stop_gradient(output.latent.z[0]))
         half = tf.shape(z)[0] // 2
         real, other = z[:half], z[half : 2 * half]
-        noise = RowNoise(self.seed, self.step, 0, "permutation")
+        noise = RowNoise(self.seed, self.step, 0, Domain.PERMUTATION)
         order = tf.argsort(noise.uniform(half, (self.latent_dim,)), axis=0)
         permuted = tf.transpose(
             tf.gather(tf.transpose(other), tf.transpose(order), batch_dims=1)

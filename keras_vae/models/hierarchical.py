@@ -20,7 +20,7 @@ from keras_vae.models.top_down import TopDown
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.networks import hierarchy
-from keras_vae.noise import CopiesNoise, RowNoise, as_tensor, copies_scope
+from keras_vae.noise import CopiesNoise, Domain, RowNoise, as_tensor, copies_scope
 from keras_vae.probability.latents import (
     GroupNormal,
     LatentGroups,
@@ -212,7 +212,7 @@ class Hierarchy(VAE):
         """
 
         def walk(z: Any, condition: Any, first: Any, seed: Any, scale: Any) -> Any:
-            noise = RowNoise(seed, 0, first, "prior")
+            noise = RowNoise(seed, 0, first, Domain.PRIOR)
 
             def draw(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
                 return prior.sample(self._noise_of(place, noise), scale)

@@ -21,7 +21,7 @@ from keras_vae.models.terms import (
     repeated,
     sum_over_dims,
 )
-from keras_vae.noise import RowNoise, as_tensor
+from keras_vae.noise import Domain, RowNoise, as_tensor
 from keras_vae.presets import to_preset
 from keras_vae.probability.distributions import interpolate_latents, nearer_end
 from keras_vae.probability.latents import LatentGroups
@@ -134,7 +134,7 @@ class TrainedMethods(MultiStepTrainer):
         """
 
         def draw(z: tf.Tensor, condition: Any, first: Any, seed: Any) -> tf.Tensor:
-            return self.draws(z, RowNoise(seed, 0, first, "draw"), condition)
+            return self.draws(z, RowNoise(seed, 0, first, Domain.DRAW), condition)
 
         return chunks.over_latents(self, "draw", draw, z, condition, seed)
 
@@ -209,7 +209,7 @@ class TrainedMethods(MultiStepTrainer):
         key = as_tensor(self.seed if seed is None else int(seed))
 
         def elbo(x: tf.Tensor, condition: Any, first: Any, key: Any) -> Any:
-            noise = RowNoise(key, 0, first, "evaluation")
+            noise = RowNoise(key, 0, first, Domain.EVALUATION)
             terms = self.bound_terms(x, condition, noise, num_samples)
             return (-terms.reconstruction_loss - sum_over_dims(terms.kl),)
 

@@ -36,7 +36,7 @@ from keras_vae.models.terms import (
     weighted_mean,
 )
 from keras_vae.naming import lookup
-from keras_vae.noise import RowNoise, noise_scope
+from keras_vae.noise import Domain, RowNoise, noise_scope
 from keras_vae.probability.distributions import to_float32
 
 _VIEW_SHIFT = 0.05  # of views, which all show the same label wherever it is
@@ -192,7 +192,7 @@ class M2(CVAE):
 
     def _view(self, x: tf.Tensor, k: int, noise: RowNoise, training: Any) -> tf.Tensor:
         """Returns log q(y|x) as one view of x gives it, (batch, num_classes)."""
-        own = RowNoise(noise.seed, noise.step, noise.first_row, f"view{k}")
+        own = RowNoise(noise.seed, noise.step, noise.first_row, f"{Domain.VIEW}{k}")
         with noise_scope(own):
             view = x if k == 0 else affine(x, own, share=1.0, shift=_VIEW_SHIFT)
             return tf.nn.log_softmax(to_float32(self.label_logits(view, training)))

@@ -22,7 +22,7 @@ from keras_vae.models.inference import TrainedMethods
 from keras_vae.models.network_shapes import check_output, check_pair
 from keras_vae.naming import lookup
 from keras_vae.networks.flows import Flow
-from keras_vae.noise import RowNoise, current_noise
+from keras_vae.noise import Domain, RowNoise, current_noise
 from keras_vae.probability.aggregate import AggregateDensity
 
 _CALLS = 2**48  # beyond what any model is called
@@ -224,13 +224,13 @@ class State(TrainedMethods):
         if noise is not None:
             return noise
         if training is False:
-            return RowNoise(self.seed, self.step, domain="call")
+            return RowNoise(self.seed, self.step, domain=Domain.CALL)
         self.calls.assign_add(1)
         context = tf.distribute.get_replica_context()
         replica = 0 if context is None else context.replica_id_in_sync_group
         number = tf.convert_to_tensor(self.calls)
         number += tf.cast(replica, tf.int64) * _CALLS
-        return RowNoise(self.seed, number, domain="call/training")
+        return RowNoise(self.seed, number, domain=Domain.TRAINING_CALL)
 
     # A batch, as it comes.
 

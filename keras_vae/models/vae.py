@@ -33,7 +33,7 @@ from keras_vae.models.terms import (
     weighted_mean,
 )
 from keras_vae.naming import lookup
-from keras_vae.noise import RowNoise, copies_scope, noise_scope
+from keras_vae.noise import Domain, RowNoise, copies_scope, noise_scope
 from keras_vae.probability.likelihoods import Likelihood, likelihood_of
 from keras_vae.probability.priors import PRIORS, Prior
 
@@ -283,7 +283,7 @@ class VAE(PosteriorMethods):
         """
         batch = weighted_batch(*self.unpack(data))
         first = self._evaluated + tf.cast(batch.place.first, tf.int64)
-        noise = RowNoise(self.seed, 0, first, "evaluation")
+        noise = RowNoise(self.seed, 0, first, Domain.EVALUATION)
         with final_weights():
             loss, output = self._loss(batch, noise, training=False)
             self._track(batch, loss, output)
@@ -292,7 +292,7 @@ class VAE(PosteriorMethods):
 
     def _train_on(self, batch: Microbatch) -> tuple[tf.Tensor, list[list[Any]]]:
         """Tracks the metrics of a microbatch; returns its loss and the gradients."""
-        noise = RowNoise(self.seed, self.step, batch.place.first, "training")
+        noise = RowNoise(self.seed, self.step, batch.place.first, Domain.TRAINING)
         with tf.GradientTape() as tape:
             loss, output = self._loss(batch, noise, training=True)
             scaled = self.optimizer.scale_loss(loss)
@@ -354,7 +354,7 @@ class VAE(PosteriorMethods):
         """`predict` is `reconstruct`."""
         inputs, x, _ = self.unpack(data)
         _, condition = self.split_inputs(inputs)
-        noise = RowNoise(self.seed, domain="evaluation")
+        noise = RowNoise(self.seed, domain=Domain.EVALUATION)
         condition = self.condition_on(x, condition, noise)
         return self.means(self.encode_params(x, condition)[0], condition)
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.noise import RowNoise
+from keras_vae.noise import Domain, RowNoise
 from keras_vae.probability.priors import Posterior, Prior
 
 COVARIANCES = ("full", "diagonal")
@@ -106,7 +106,7 @@ class AggregateDensity(Prior):
         self, n: Any, seed: Any, posterior: Posterior | None = None
     ) -> tf.Tensor:
         """Draws z, (n, latent_dim)."""
-        noise = RowNoise(seed, domain="aggregate")
+        noise = RowNoise(seed, domain=Domain.AGGREGATE)
         edges = tf.cumsum(tf.exp(self.log_weights.value))[:-1]
         place = noise.uniform(n, (1,), "component")
         component = tf.reduce_sum(tf.cast(place >= edges, tf.int32), axis=-1)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_vae.arguments import in_range
 from keras_vae.errors import invalid_argument
-from keras_vae.noise import RowNoise
+from keras_vae.noise import Domain, RowNoise
 from keras_vae.probability.couplings import AffineCoupling
 from keras_vae.probability.distributions import bound_log_var, kl_to_standard_normal
 
@@ -89,7 +89,7 @@ class StandardNormal(Prior):
         self, n: Any, seed: Any, posterior: Posterior | None = None
     ) -> tf.Tensor:
         """Draws z, (n, latent_dim)."""
-        return RowNoise(seed, domain="prior").normal(n, (self.latent_dim,))
+        return RowNoise(seed, domain=Domain.PRIOR).normal(n, (self.latent_dim,))
 
     def kl(self, z_mean: tf.Tensor, z_log_var: tf.Tensor) -> tf.Tensor:
         """The closed form, (batch, latent_dim)."""
@@ -138,7 +138,7 @@ class Mixture(Prior):
         self, n: Any, seed: Any, posterior: Posterior | None = None
     ) -> tf.Tensor:
         """Draws z, (n, latent_dim)."""
-        noise = RowNoise(seed, domain="prior")
+        noise = RowNoise(seed, domain=Domain.PRIOR)
         parts = self.parts(posterior)
         log_weights, means, log_vars = (tf.cast(part, tf.float32) for part in parts)
         edges = tf.cumsum(tf.exp(log_weights))[:-1]
@@ -383,7 +383,7 @@ class FlowPrior(Prior):
         self, n: Any, seed: Any, posterior: Posterior | None = None
     ) -> tf.Tensor:
         """Draws z, (n, latent_dim)."""
-        z = RowNoise(seed, domain="prior").normal(n, (self.latent_dim,))
+        z = RowNoise(seed, domain=Domain.PRIOR).normal(n, (self.latent_dim,))
         for coupling in self.couplings:
             z, _ = coupling(z)
         return z

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from keras_vae.data.pipeline import as_unit
-from keras_vae.noise import RowNoise
+from keras_vae.noise import Domain, RowNoise
 from keras_vae.reporting.drawings import (
     LARGE,
     Animation,
@@ -155,7 +155,7 @@ def _draws_of_z(
     """Draws from the posteriors of some examples, (count, rows, latent_dim)."""
     if getattr(subject.model, "flow", None) is not None:  # no normal
         x = as_unit(subject.examples.x[rows])
-        by_row = RowNoise(_SEED, domain="evaluation")
+        by_row = RowNoise(_SEED, domain=Domain.EVALUATION)
         return np.asarray(subject.model.draw_posterior(x, count, by_row, given)[0])
     z_mean, z_log_var = (part[rows] for part in subject.posterior)
     noise = np.random.default_rng(_SEED).standard_normal((count, *z_mean.shape))

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from keras_vae.data import motion
 from keras_vae.networks.noise import input_noise_of
-from keras_vae.noise import RowNoise, noise_scope
+from keras_vae.noise import Domain, RowNoise, noise_scope
 from keras_vae.reporting.drawings import Animation, Drawings, block, framed
 from keras_vae.reporting.subject import LeftOut, Subject
 from keras_vae.visualization import grids, paths
@@ -48,7 +48,7 @@ def denoising(subject: Subject) -> Drawings:
         raise LeftOut("it trained without --input_noise")
     rows = subject.varied(10)
     x = subject.examples.x[rows]
-    with noise_scope(RowNoise(_SEED, domain="evaluation")):
+    with noise_scope(RowNoise(_SEED, domain=Domain.EVALUATION)):
         noisy = noise(model.to_model(tf.convert_to_tensor(x)), training=True)
     z_mean, _ = model.encode_params(model.to_data(noisy), training=False)
     figure = block(
