@@ -180,23 +180,24 @@ class RowNoise:
         return tf.reshape(numbers, [rows, *event_shape])
 
 
-class CopiesNoise(RowNoise):
-    """Noise for a batch that is repeated several times, as samples of z do.
+class SamplesNoise(RowNoise):
+    """Noise for several samples of each example, a batch that is repeated as often.
 
-    Rows 0 to n - 1 are the batch, n to 2 n - 1 the batch again, and so on. What a copy
-    of an example sees depends on the copy and the example's place in the global batch,
-    not on how many examples there are.
+    Rows 0 to n - 1 are the batch, n to 2 n - 1 the batch again, and so on. What a
+    sample sees depends on its number and the example's index in the global batch, not
+    on how many examples there are.
 
     Args:
         noise: Of the batch.
-        copies: How often it is repeated.
-        present: How many of the copies there are, an int or a scalar; None: all.
+        num_samples: How often it is repeated.
+        wanted: How many of the samples are drawn, the first ones, an int or a scalar;
+            None: all.
     """
 
-    def __init__(self, noise: RowNoise, copies: int, present: Any = None) -> None:
+    def __init__(self, noise: RowNoise, num_samples: int, wanted: Any = None) -> None:
         super().__init__(noise.seed, noise.step, noise.first_row, noise.domain)
-        self.copies = copies
-        self.present = copies if present is None else present
+        self.num_samples = num_samples
+        self.wanted = num_samples if wanted is None else wanted
 
     def _draw(
         self,
@@ -206,12 +207,12 @@ class CopiesNoise(RowNoise):
         stream: str,
         dtype: tf.DType,
     ) -> tf.Tensor:
-        examples = (rows + self.present - 1) // self.present
-        shape = (self.copies, *event_shape)
+        examples = (rows + self.wanted - 1) // self.wanted
+        shape = (self.num_samples, *event_shape)
         numbers = super()._draw(op, examples, shape, stream, dtype)
         order = [1, 0, *range(2, len(shape) + 1)]
         numbers = tf.transpose(numbers, order)
-        return tf.reshape(numbers, [self.copies * examples, *event_shape])[:rows]
+        return tf.reshape(numbers, [self.num_samples * examples, *event_shape])[:rows]
 
 
 class GivenNoise:
@@ -283,11 +284,11 @@ def current_noise() -> RowNoise | None:
 
 
 @contextlib.contextmanager
-def copies_scope(copies: int | None) -> Iterator[None]:
-    """Inside, rows are those of the current scope so many times; see `CopiesNoise`."""
+def samples_scope(num_samples: int | None) -> Iterator[None]:
+    """Inside, rows are those of the current scope so many times; see `SamplesNoise`."""
     noise = current_noise()
-    if noise is None or copies is None or copies == 1:
+    if noise is None or num_samples is None or num_samples == 1:
         yield
         return
-    with noise_scope(CopiesNoise(noise, copies)):
+    with noise_scope(SamplesNoise(noise, num_samples)):
         yield

@@ -7,11 +7,11 @@ import pytest
 import tensorflow as tf
 
 from keras_vae.noise import (
-    CopiesNoise,
     RowNoise,
-    copies_scope,
+    SamplesNoise,
     current_noise,
     noise_scope,
+    samples_scope,
 )
 
 KINDS = pytest.mark.parametrize("kind", ["normal", "uniform", "bits16"])
@@ -162,47 +162,49 @@ def test_a_scope_belongs_to_its_thread():
     assert seen == [None]
 
 
-COPIES = 3
+SAMPLES = 3
 
 
-def copied(kind, rows, event, first_row=0):
-    noise = CopiesNoise(RowNoise(1, 2, first_row), COPIES)
+def sampled(kind, rows, event, first_row=0):
+    noise = SamplesNoise(RowNoise(1, 2, first_row), SAMPLES)
     return getattr(noise, kind)(rows, event, "z").numpy()
 
 
 @KINDS
 @EVENTS
-def test_a_copy_of_a_row_has_the_same_noise_however_rows_are_split(kind, event):
-    whole = copied(kind, 10 * COPIES, event).reshape(COPIES, 10, *event)
+def test_a_sample_of_a_row_has_the_same_noise_however_rows_are_split(kind, event):
+    whole = sampled(kind, 10 * SAMPLES, event).reshape(SAMPLES, 10, *event)
     first = 0
     for rows in (4, 0, 6):
-        part = copied(kind, rows * COPIES, event, first).reshape(COPIES, rows, *event)
+        part = sampled(kind, rows * SAMPLES, event, first).reshape(
+            SAMPLES, rows, *event
+        )
         np.testing.assert_array_equal(part, whole[:, first : first + rows])
         first += rows
 
 
 @KINDS
-def test_copies_of_rows_differ(kind):
-    numbers = copied(kind, 50 * COPIES, (7,))
+def test_samples_of_rows_differ(kind):
+    numbers = sampled(kind, 50 * SAMPLES, (7,))
     assert len(np.unique(numbers)) > 0.98 * numbers.size
 
 
 @KINDS
-def test_the_first_copies_have_the_noise_that_they_have_among_all(kind):
-    whole = copied(kind, 4 * COPIES, (5,)).reshape(COPIES, 4, 5)
-    noise = CopiesNoise(RowNoise(1, 2, 0), COPIES, present=tf.constant(2))
+def test_the_first_samples_have_the_noise_that_they_have_among_all(kind):
+    whole = sampled(kind, 4 * SAMPLES, (5,)).reshape(SAMPLES, 4, 5)
+    noise = SamplesNoise(RowNoise(1, 2, 0), SAMPLES, wanted=tf.constant(2))
     first = getattr(noise, kind)(4 * 2, (5,), "z").numpy().reshape(2, 4, 5)
     np.testing.assert_array_equal(first, whole[:2])
 
 
 def test_a_row_that_is_lent_to_no_examples_has_noise_too():
-    assert copied("bits16", 1, (5,)).shape == (1, 5)
+    assert sampled("bits16", 1, (5,)).shape == (1, 5)
 
 
-def test_inside_of_the_scope_noise_is_that_of_copies():
-    with copies_scope(2):
+def test_inside_of_the_scope_noise_is_that_of_samples():
+    with samples_scope(2):
         assert current_noise() is None
-    with noise_scope(RowNoise(0)) as _, copies_scope(1):
-        assert not isinstance(current_noise(), CopiesNoise)
-    with noise_scope(RowNoise(0)), copies_scope(2):
-        assert current_noise().copies == 2
+    with noise_scope(RowNoise(0)) as _, samples_scope(1):
+        assert not isinstance(current_noise(), SamplesNoise)
+    with noise_scope(RowNoise(0)), samples_scope(2):
+        assert current_noise().num_samples == 2

@@ -53,17 +53,17 @@ class Chunk(NamedTuple):
     """Examples that go through a model together."""
 
     first: int
-    """The place of the first among all examples."""
+    """The index of the first among all examples."""
     x: tf.Tensor
     """float32 in the data's units, (n, *data_shape)."""
     condition: Any
     """Of each of them; None for models without."""
 
 
-def chunk_size(model: Model, samples: int = 1) -> int:
+def chunk_size(model: Model, num_samples: int = 1) -> int:
     """Returns how many examples a call takes, with so many samples of z for each."""
     device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-    numbers = samples * model.numbers_per_sample
+    numbers = num_samples * model.numbers_per_sample
     return max(1, min(MOST_EXAMPLES, NUMBERS_PER_CALL[device] // numbers))
 
 
@@ -78,7 +78,7 @@ def examples(
     x: Any,
     condition: Any = None,
     *,
-    samples: int = 1,
+    num_samples: int = 1,
     bound: bool = False,
     limit: int | None = None,
 ) -> Iterator[Chunk]:
@@ -88,7 +88,7 @@ def examples(
         model: The model.
         x: An array, what is read when asked for, or batches (x, y).
         condition: For conditional models, of the examples of an array.
-        samples: Of z for each example.
+        num_samples: Of z for each example.
         bound: Whether conditions are those that `bound_terms` and `log_weights` take.
         limit: Of what is read when asked for only so many, evenly spread.
 
@@ -96,7 +96,7 @@ def examples(
         ValueError: If examples or conditions do not fit the model.
     """
     condition_of = model.bound_condition if bound else model.condition_on
-    for first, values, given in read(model, x, condition, samples, limit):
+    for first, values, given in read(model, x, condition, num_samples, limit):
         # A random region of x that a model is given is the one that `evaluate` draws.
         noise = RowNoise(model.seed, 0, first, Domain.EVALUATION)
         given = condition_of(values, given, noise)
@@ -109,12 +109,12 @@ def read(
     model: Model,
     x: Any,
     condition: Any = None,
-    samples: int = 1,
+    num_samples: int = 1,
     limit: int | None = None,
 ) -> Iterator[Chunk]:
     """Yields chunks as `examples`, with conditions only where they were given."""
     x = as_data(x, model.data_shape)
-    size, first = chunk_size(model, samples), 0
+    size, first = chunk_size(model, num_samples), 0
     for batch, given in _checked(model, x, condition, size, limit):
         for rows in slices(len(batch), size):
             values = model.split_inputs(batch[rows])[0]
@@ -168,35 +168,36 @@ def _batches(model: Model, x: Any) -> Iterator[tuple[Any, Any]]:
 
 def over_examples(
     model: Model,
-    name: str,
+    graph_key: str,
     function: Function,
     x: Any,
     condition: Any = None,
     *more: tf.Tensor,
-    samples: int = 1,
+    num_samples: int = 1,
     bound: bool = False,
 ) -> list[np.ndarray]:
     """Returns what a function gives for all examples, an array for each output.
 
     Args:
         model: The model; it is built where it was not.
-        name: Of the graph: equal names are one function.
-        function: Of x, the condition and the first place, int32, of a chunk, and of
-            `more`. It returns a sequence of tensors, each an entry for each example.
+        graph_key: Under which the model keeps the graph of the function, see `graph`.
+        function: Of x and the condition of a chunk, the index of its first example
+            among all, int32, and of `more`. It returns a sequence of tensors, each an
+            entry for each example.
         x: As for `examples`.
         condition: As for `examples`.
         *more: What else the function takes.
-        samples: As for `examples`.
+        num_samples: As for `examples`.
         bound: As for `examples`.
     """
     model.ensure_built()
-    parts = examples(model, x, condition, samples=samples, bound=bound)
-    return _over(model, name, function, parts, more)
+    parts = examples(model, x, condition, num_samples=num_samples, bound=bound)
+    return _over(model, graph_key, function, parts, more)
 
 
 def over_latents(
     model: Model,
-    name: str,
+    graph_key: str,
     function: Function,
     z: Any,
     condition: Any = None,
@@ -206,9 +207,10 @@ def over_latents(
 
     Args:
         model: The model; it is built where it was not.
-        name: Of the graph: equal names are one function of z of that width.
-        function: Of z, the condition and the first place, int32, of a chunk, and of
-            `more`. It returns a tensor with an entry for each z.
+        graph_key: Under which the model keeps the graph of the function for z of that
+            width, see `graph`.
+        function: Of z and the condition of a chunk, the index of its first z among all,
+            int32, and of `more`. It returns a tensor with an entry for each z.
         z: float32.
         condition: Of each z, for conditional models.
         *more: What else the function takes.
@@ -228,20 +230,21 @@ def over_latents(
     def each(*arguments: Any) -> list[tf.Tensor]:
         return [function(*arguments)]
 
-    (found,) = _over(model, f"{name}, {z.shape[1]} of z", each, parts, more, spec)
+    by_width = f"{graph_key}, {z.shape[1]} of z"
+    (found,) = _over(model, by_width, each, parts, more, spec)
     return found
 
 
 def _over(
     model: Model,
-    name: str,
+    graph_key: str,
     function: Function,
     parts: Iterable[Chunk],
     more: Sequence[tf.Tensor],
     of: tf.TensorSpec | None = None,
 ) -> list[np.ndarray]:
     specs = [tf.TensorSpec([], tf.int32), *map(tf.TensorSpec.from_tensor, more)]
-    call = graph(model, name, function, *specs, of=of)
+    call = graph(model, graph_key, function, *specs, of=of)
     outputs = [
         [output.numpy() for output in call(x, given, tf.constant(first), *more)]
         for first, x, given in parts
@@ -251,29 +254,33 @@ def _over(
 
 def graph(
     model: Model,
-    name: str,
+    graph_key: str,
     function: Function,
     *more: tf.TensorSpec,
     of: tf.TensorSpec | None = None,
 ) -> Callable[..., Any]:
     """Returns the graph of a function, traced once for a model, which keeps it.
 
+    Two functions must not share a key: of the second the graph of the first would be
+    returned. What a function takes from outside of its arguments (a number of samples,
+    a seed) is fixed in its graph, and so belongs in the key.
+
     Args:
         model: The model, built.
-        name: Of the graph: equal names are one function.
+        graph_key: Under which the model keeps the graph; each key is traced once.
         function: Of x, the condition and `more`.
         *more: What else it takes.
         of: What it takes in the place of x.
     """
     # Not an attribute, which Keras would look into when the model is saved.
     graphs: dict[str, Any] = model.__dict__.setdefault("_graphs", {})
-    if name not in graphs:
+    if graph_key not in graphs:
         x = of or tf.TensorSpec([None, *model.data_shape], tf.float32)
         specs = x, model.condition_spec, *more
         try:
             plain = tf.function(function, autograph=False)
-            graphs[name] = plain.get_concrete_function(*specs)
+            graphs[graph_key] = plain.get_concrete_function(*specs)
         except tf.errors.OperatorNotAllowedInGraphError:
             # An `if` of a tensor in a subclass; AutoGraph reads it, and takes longer.
-            graphs[name] = tf.function(function).get_concrete_function(*specs)
-    return graphs[name]
+            graphs[graph_key] = tf.function(function).get_concrete_function(*specs)
+    return graphs[graph_key]

@@ -141,9 +141,7 @@ def as_chief(strategy: tf.distribute.Strategy, act: Callable[[], Value]) -> Valu
     return value
 
 
-def together(
-    strategy: tf.distribute.Strategy, act: Callable[[], Value]
-) -> list[Value]:
+def together(strategy: tf.distribute.Strategy, act: Callable[[], Value]) -> list[Value]:
     """Lets every worker act and returns what each returned, in their order.
 
     Args:

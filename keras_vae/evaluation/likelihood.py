@@ -76,14 +76,20 @@ def elbo_terms(
         The terms, an array for each.
     """
     check_any(x)
-    samples = num_samples or model.num_samples
+    num_samples = num_samples or model.num_samples
 
     def terms(x: tf.Tensor, given: Any, first: tf.Tensor) -> Any:
         noise = RowNoise(model.seed, 0, first, Domain.EVALUATION)
-        return tuple(model.bound_terms(x, given, noise, samples))
+        return tuple(model.bound_terms(x, given, noise, num_samples))
 
     reconstruction, kl, z_mean, z_log_var = chunks.over_examples(
-        model, f"terms of {samples}", terms, x, condition, samples=samples, bound=True
+        model,
+        f"terms of {num_samples}",
+        terms,
+        x,
+        condition,
+        num_samples=num_samples,
+        bound=True,
     )
     by_dimension = kl if kl.ndim == 2 else None
     kl = kl.sum(axis=1) if kl.ndim == 2 else kl
@@ -180,14 +186,14 @@ def importance_weighted_nll(
     pace = _Pace(progress_every)
     parts, total = [], len(x) * num_samples
     for first, values, given in chunks.examples(
-        model, x, condition, samples=SAMPLES_PER_BLOCK, bound=True
+        model, x, condition, num_samples=SAMPLES_PER_BLOCK, bound=True
     ):
         add = functools.partial(update, values, given, key, tf.constant(first))
         rows, done = len(values), first * num_samples
-        for samples, latest in _running_sums(add, rows, num_samples, pace):
+        for made, latest in _running_sums(add, rows, num_samples, pace):
             sums = latest
             if progress is not None:
-                progress(done + rows * samples, total)
+                progress(done + rows * made, total)
         parts.append(sums)
     log_sum, log_squares = (np.concatenate(part) for part in zip(*parts, strict=True))
     return _log_mean(log_sum, log_squares, num_samples)
@@ -281,10 +287,10 @@ def _update_of(
             )
         return end[1:]
 
-    name = f"importance {None if active is None else active.tolist()}"
+    graph_key = f"importance {None if active is None else active.tolist()}"
     key, number = (tf.TensorSpec(shape, tf.int32) for shape in ([2], []))
     sums = [tf.TensorSpec([None], tf.float64)] * 2
-    return chunks.graph(model, name, update, key, *[number] * 4, *sums)
+    return chunks.graph(model, graph_key, update, key, *[number] * 4, *sums)
 
 
 def _weights_without_some(

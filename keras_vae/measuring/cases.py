@@ -255,13 +255,14 @@ def generation(options: BenchmarkOptions) -> Iterator[Case]:
 def evaluation(options: BenchmarkOptions) -> Iterator[Case]:
     """Yields the importance-weighted likelihood."""
     model = _model("mlp", options)
-    number, samples = min(200, options.images), 500
+    number, num_samples = min(200, options.images), 500
+    nll = likelihood.importance_weighted_nll
     drawn = np.random.default_rng(0).integers(0, 2, (number, *SHAPE))
     x = drawn.astype(np.float32)
 
     def rate() -> float:
-        work = seconds(lambda: likelihood.importance_weighted_nll(model, x, samples))
-        return number * samples / work
+        work = seconds(lambda: nll(model, x, num_samples))
+        return number * num_samples / work
 
     shapes = _dense_shapes(model.decoder) or ()
     unit = "images x samples/s"

@@ -53,11 +53,11 @@ class ConditionalHierarchicalVAE(Hierarchy, CVAE):
     def _code_shape(self) -> tuple[int, ...]:
         return tuple(self.condition.code_shape)
 
-    def _codes(self, condition: Any, rows: Any, copies: Any = 1) -> tf.Tensor:
+    def _codes(self, condition: Any, rows: Any, num_samples: Any = 1) -> tf.Tensor:
         code = self.code(condition)
         shape = self.condition.code_shape
         code = tf.broadcast_to(code, tf.concat([[rows], shape], axis=0))
-        return tf.tile(code, [copies, *[1] * len(shape)])
+        return tf.tile(code, [num_samples, *[1] * len(shape)])
 
     def _make_networks(self, encoder: Any, decoder: Any) -> tuple[Any, Any]:
         self.prior_network = None

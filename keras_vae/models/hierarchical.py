@@ -20,7 +20,7 @@ from keras_vae.models.top_down import TopDown
 from keras_vae.models.vae import VAE
 from keras_vae.naming import lookup
 from keras_vae.networks import hierarchy
-from keras_vae.noise import CopiesNoise, Domain, RowNoise, as_tensor, copies_scope
+from keras_vae.noise import Domain, RowNoise, SamplesNoise, as_tensor, samples_scope
 from keras_vae.probability.latents import (
     GroupNormal,
     LatentGroups,
@@ -122,25 +122,27 @@ class Hierarchy(VAE):
         The moments of a group depend on the z drawn of the groups above it: `z_mean`
         and `z_log_var` are those of the first sample, `kl` is the mean of all samples.
         """
-        copies = num_samples or self.num_samples
-        present = copies if wanted is None else wanted
+        num_samples = num_samples or self.num_samples
+        wanted = num_samples if wanted is None else wanted
 
         def draw(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
-            return posterior.sample(self._noise_of(place, noise, copies, present))
+            return posterior.sample(self._noise_of(place, noise, num_samples, wanted))
 
         rows = tf.shape(features[0])[0]
-        code = self._codes(condition, rows, present)
-        with copies_scope(copies):
-            path = self.top_down.walk(draw, features, code, training, copies=present)
+        code = self._codes(condition, rows, wanted)
+        with samples_scope(num_samples):
+            path = self.top_down.walk(
+                draw, features, code, training, num_samples=wanted
+            )
         prior, posterior = concatenated(path.priors), concatenated(path.posteriors)
-        by_sample = [present, -1, self.z_dim]
+        by_sample = [wanted, -1, self.z_dim]
         kl = tf.reshape(posterior.kl(prior), by_sample)
         return Latent(
             z_mean=tf.reshape(posterior.mean, by_sample)[0],
             z_log_var=tf.reshape(posterior.log_var, by_sample)[0],
             z=tf.reshape(path.z, by_sample),
-            log_q=tf.reshape(posterior.log_prob(path.z), [present, -1]),
-            log_p=tf.reshape(prior.log_prob(path.z), [present, -1]),
+            log_q=tf.reshape(posterior.log_prob(path.z), [wanted, -1]),
+            log_p=tf.reshape(prior.log_prob(path.z), [wanted, -1]),
             kl=tf.reduce_mean(kl, axis=0),
             step=self.step,
             decoder_input=path.end,
@@ -159,7 +161,7 @@ class Hierarchy(VAE):
         self, latent: Latent, condition: Any = None, training: bool | None = None
     ) -> tf.Tensor:
         """p(x|z) of drawn z, from where the top-down path ended."""
-        with copies_scope(latent.z.shape[0]):
+        with samples_scope(latent.z.shape[0]):
             return self._decoded(
                 latent.decoder_input, tf.shape(latent.z)[:-1], training
             )
@@ -174,9 +176,9 @@ class Hierarchy(VAE):
         """
         lead = tf.shape(z)[:-1]
         flat = tf.reshape(z, [-1, z.shape[-1]])
-        copies = 1 if z.shape.rank == 2 else z.shape[0]
+        num_samples = 1 if z.shape.rank == 2 else z.shape[0]
         code = self._codes(condition, lead[-1], tf.reduce_prod(lead[:-1]))
-        with copies_scope(copies):
+        with samples_scope(num_samples):
             path = self.top_down.walk(_prior_mean, None, code, training, flat)
         return self._decoded(path.end, lead, training)
 
@@ -237,11 +239,11 @@ class Hierarchy(VAE):
         return tf.reshape(concatenated(path.priors).log_prob(flat), lead)
 
     def _noise_of(
-        self, place: int, noise: RowNoise, copies: int = 1, present: Any = None
+        self, place: int, noise: RowNoise, num_samples: int = 1, wanted: Any = None
     ) -> RowNoise:
         domain = f"{noise.domain}/{self.latent_groups[place].name}"
         own = RowNoise(noise.seed, noise.step, noise.first_row, domain)
-        return own if copies == 1 else CopiesNoise(own, copies, present)
+        return own if num_samples == 1 else SamplesNoise(own, num_samples, wanted)
 
     # The density of the aggregate posterior is that of the top, in units of its prior.
 
@@ -284,8 +286,10 @@ class Hierarchy(VAE):
     def _code_shape(self) -> tuple[int, ...] | None:
         return None
 
-    def _codes(self, condition: Any, rows: Any, copies: Any = 1) -> tf.Tensor | None:
-        """Returns the code of the condition for a batch and its copies."""
+    def _codes(
+        self, condition: Any, rows: Any, num_samples: Any = 1
+    ) -> tf.Tensor | None:
+        """Returns the code of the condition for each sample of a batch."""
         return None
 
     # Networks.

@@ -213,9 +213,16 @@ class TrainedMethods(MultiStepTrainer):
             terms = self.bound_terms(x, condition, noise, num_samples)
             return (-terms.reconstruction_loss - sum_over_dims(terms.kl),)
 
-        name = f"elbo of {num_samples}"
+        graph_key = f"elbo of {num_samples}"
         return chunks.over_examples(
-            self, name, elbo, x, condition, key, samples=num_samples, bound=True
+            self,
+            graph_key,
+            elbo,
+            x,
+            condition,
+            key,
+            num_samples=num_samples,
+            bound=True,
         )[0]
 
     def adapt(self, x: Any, condition: Any = None) -> None:
@@ -355,9 +362,10 @@ class TrainedMethods(MultiStepTrainer):
     def log_weights(self, x: tf.Tensor, condition: Any) -> Weigh:
         """Returns a function that draws importance weights for log p(x).
 
-        It takes noise, a number of samples, and how many of them are wanted. It returns
-        log p(x|z) p(z) / q(z|x) of these, float64 (wanted, batch): the mean of what
-        they are the logs of is p(x) in expectation (Burda et al. 2015, equation 8).
+        It takes noise, a number of samples, and how many of them are wanted, as
+        `latent_from` does. It returns log p(x|z) p(z) / q(z|x) of these, float64
+        (wanted, batch): the mean of what they are the logs of is p(x) in expectation
+        (Burda et al. 2015, equation 8).
         """
         features = self.posterior_features(x, condition)
 
@@ -381,7 +389,7 @@ class TrainedMethods(MultiStepTrainer):
         if condition is not None:
             shape = tf.concat([tf.shape(x)[:1], tf.shape(condition)[1:]], axis=0)
             condition = repeated(tf.broadcast_to(condition, shape), num)
-        # One draw of so large a batch: `CopiesNoise` needs a number that is no tensor.
+        # One draw of so large a batch: `SamplesNoise` needs a number that is no tensor.
         features = [repeated(feature, num) for feature in features]
         latent = self.latent_from(features, noise, condition, None, 1)
         z = tf.reshape(latent.z[0], [num, -1, self.z_dim])

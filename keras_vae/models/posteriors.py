@@ -96,10 +96,10 @@ class PosteriorMethods(Hooks):
             noise: Of the draws.
             condition: For conditional models.
             training: Whether networks are in training mode.
-            num_samples: Draws of each example that noise is laid out for; None: the
-                model's own number of samples.
-            wanted: How many of these are made, the first ones, where a graph may want
-                fewer; None: all.
+            num_samples: Samples of z of each example that noise is laid out for; None:
+                the model's own number.
+            wanted: How many of these are drawn, the first ones, an int or a scalar that
+                a graph is given; None: all.
         """
         z_mean, z_log_var, *context = features
         latent = self.sample_latent(

@@ -356,8 +356,10 @@ class M2(CVAE):
         def probabilities(x: tf.Tensor, condition: Any, first: Any) -> Any:
             return (self.label_probabilities(x),)
 
-        name = "label probabilities"
-        return chunks.over_examples(self, name, probabilities, x, bound=True)[0]
+        found = chunks.over_examples(
+            self, "label probabilities", probabilities, x, bound=True
+        )
+        return found[0]
 
     def label_probabilities(self, x: tf.Tensor) -> tf.Tensor:
         """q(y|x), (batch, num_classes)."""

@@ -118,9 +118,9 @@ def likelihood_params(
     return tf.reshape(params, tf.concat([lead, shape], axis=0))
 
 
-def repeated(rows: tf.Tensor, copies: Any) -> tf.Tensor:
-    """(batch, ...) to (copies * batch, ...), the whole batch again and again."""
-    return tf.tile(rows, [copies, *[1] * (len(rows.shape) - 1)])
+def repeated(rows: tf.Tensor, times: Any) -> tf.Tensor:
+    """(batch, ...) to (times * batch, ...), the whole batch again and again."""
+    return tf.tile(rows, [times, *[1] * (len(rows.shape) - 1)])
 
 
 def weighted_mean(values: tf.Tensor, weights: Any = None) -> tf.Tensor:

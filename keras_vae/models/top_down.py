@@ -84,7 +84,7 @@ class TopDown(keras.layers.Layer):
         code: tf.Tensor | None = None,
         training: bool | None = None,
         z: tf.Tensor | None = None,
-        copies: Any = 1,
+        num_samples: Any = 1,
     ) -> Path:
         """Walks down the path.
 
@@ -95,14 +95,15 @@ class TopDown(keras.layers.Layer):
             training: Whether networks are in training mode.
             z: Of the first groups, (batch, any number of whole groups), where given;
                 of none of them, (batch, 0), where nothing else says the batch.
-            copies: How often the batch of the features is walked with, the whole of it
-                again and again: an int, or a scalar that a graph is given.
+            num_samples: Samples of z of each example: how often the batch of features
+                is walked with, the whole of it again and again. An int, or a scalar
+                that a graph is given.
         """
         if features is not None:
             by_level = list(features)
             features = call_on_rows(self._by_group, by_level, training)
-            if not isinstance(copies, int) or copies > 1:
-                features = [repeated(feature, copies) for feature in features]
+            if not isinstance(num_samples, int) or num_samples > 1:
+                features = [repeated(feature, num_samples) for feature in features]
         inputs = {"features": features, "code": code, "z": z}
         inputs = {name: value for name, value in inputs.items() if value is not None}
 

@@ -33,7 +33,7 @@ from keras_vae.models.terms import (
     weighted_mean,
 )
 from keras_vae.naming import lookup
-from keras_vae.noise import Domain, RowNoise, copies_scope, noise_scope
+from keras_vae.noise import Domain, RowNoise, noise_scope, samples_scope
 from keras_vae.probability.likelihoods import Likelihood, likelihood_of
 from keras_vae.probability.priors import PRIORS, Prior
 
@@ -210,7 +210,7 @@ class VAE(PosteriorMethods):
         flat = tf.reshape(z, [-1, self.latent_dim])
         inputs = self.decoder_input(flat, lead, condition)
         shape = self.likelihood.params_shape(self.data_shape)
-        with copies_scope(z.shape[0] if z.shape.rank == 3 else 1):
+        with samples_scope(z.shape[0] if z.shape.rank == 3 else 1):
             return likelihood_params(self.decoder, inputs, lead, shape, training)
 
     generate = decode_params
