@@ -34,9 +34,9 @@ def load_model(
     Raises:
         ValueError: If the file is not there, cannot be read, or holds another model.
     """
-    place = _file_of(os.fspath(path))
+    path = _file_of(os.fspath(path))
     advice = "Take it from the run again, or train anew."
-    return read(place, checked_objects(custom_objects), compile, advice)
+    return read(path, checked_objects(custom_objects), compile, advice)
 
 
 def checked_objects(custom_objects: Any) -> dict[str, Any]:
@@ -54,11 +54,11 @@ def checked_objects(custom_objects: Any) -> dict[str, Any]:
     return dict(custom_objects or {})
 
 
-def read(place: str, objects: dict[str, Any], compile: bool, advice: str) -> Any:
+def read(path: str, objects: dict[str, Any], compile: bool, advice: str) -> Any:
     """Returns the model of a `.keras` file, or of a folder with the same in it.
 
     Args:
-        place: The file or the folder.
+        path: The file or the folder.
         objects: Classes and functions by name.
         compile: Bring the optimizer back too.
         advice: What to do where it is damaged, as a sentence.
@@ -71,15 +71,15 @@ def read(place: str, objects: dict[str, Any], compile: bool, advice: str) -> Any
     register()
     try:
         model = keras.saving.load_model(
-            place, custom_objects=objects, compile=compile, safe_mode=True
+            path, custom_objects=objects, compile=compile, safe_mode=True
         )
     # A file that is cut off or made by another version can raise nearly anything.
     except Exception as error:
         reason = _reason(error, advice)
-        raise ValueError(f"{place} cannot be loaded: {reason}") from error
+        raise ValueError(f"{path} cannot be loaded: {reason}") from error
     if not hasattr(model, "data_shape") or not hasattr(model, "latent_dim"):
         raise ValueError(
-            f"{place} is not a model of keras_vae but {type(model).__name__}: name the "
+            f"{path} is not a model of keras_vae but {type(model).__name__}: name the "
             "model.keras of a run."
         )
     return model
@@ -95,28 +95,28 @@ def register() -> None:
             importlib.import_module(found.name)
 
 
-def _file_of(place: str) -> str:
+def _file_of(path: str) -> str:
     """Returns the `.keras` file that a path names."""
-    if os.path.isdir(place):
-        inside = os.path.join(place, "model.keras")
+    if os.path.isdir(path):
+        inside = os.path.join(path, "model.keras")
         if os.path.isfile(inside):
             return inside
         raise invalid_argument(
             "path",
             "a .keras file, or the folder of a finished run with its model.keras",
-            received=f"the folder {place!r}, which holds none",
+            received=f"the folder {path!r}, which holds none",
         )
-    if not os.path.exists(place):
+    if not os.path.exists(path):
         raise invalid_argument(
             "path",
             "a .keras file, or the folder of a finished run",
-            received=f"{place!r}, which is not there",
+            received=f"{path!r}, which is not there",
         )
-    if Path(place).suffix != ".keras":
+    if Path(path).suffix != ".keras":
         raise invalid_argument(
-            "path", "a file that ends in .keras, as model.keras of a run", place
+            "path", "a file that ends in .keras, as model.keras of a run", path
         )
-    return place
+    return path
 
 
 def _reason(error: Exception, advice: str) -> str:

@@ -85,15 +85,15 @@ def renew_metrics(
     Raises:
         OSError: If the file cannot be read or written.
     """
-    place = Path(path) / "model_card.md"
-    if not place.is_file():
+    file = Path(path) / "model_card.md"
+    if not file.is_file():
         return
-    card = place.read_bytes()
+    card = file.read_bytes()
     before, head, rest = card.partition(b"\n## Metrics\n")
     _, following, after = rest.partition(b"\n## ")
     if head:
         section = f"\n{_metrics(config, metrics, model)}\n".encode()
-        files.write_bytes(place, before + head + section + following + after)
+        files.write_bytes(file, before + head + section + following + after)
 
 
 def text(
@@ -120,8 +120,8 @@ def text(
         "How to load": "\n\n".join(codes),
     }
     sections = [
-        f"{'#' if place == 0 else '##'} {title}\n\n{content}"
-        for place, (title, content) in enumerate(parts.items())
+        f"{'#' if index == 0 else '##'} {title}\n\n{content}"
+        for index, (title, content) in enumerate(parts.items())
     ]
     return "\n\n".join(sections) + "\n"
 

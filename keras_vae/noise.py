@@ -2,7 +2,7 @@
 
 A training step on one device, on four, or a second time after a restart must see the
 same noise. So noise here is a pure function of (seed, domain, stream, step, row), where
-the row is the example's place in the global batch. It is drawn with the counter-based
+the row is the example's index in the global batch. It is drawn with the counter-based
 Philox generator (Salmon et al. 2011): the key is made of seed, domain and stream, the
 high half of the counter is the step and the low half counts rows, so that any range of
 rows costs just its own numbers. Under XLA normal noise has other numbers, repeatable
@@ -85,7 +85,7 @@ class RowNoise:
     Args:
         seed: A Python int, or an int32 tensor of shape (2,).
         step: Training step, or any number that tells draws apart; int or int64 scalar.
-        first_row: The place of the first row in the global batch; int or int64 scalar.
+        first_row: The index of the first row in the global batch; int or int64 scalar.
         domain: What the noise is for, a `Domain` or a name made of one.
     """
 

@@ -368,9 +368,9 @@ def load_onnx(request: Request) -> Generator:
 
     def call(n: int, seed: tuple[int, int], condition: np.ndarray | None) -> np.ndarray:
         given = {} if condition is None else {"condition": condition}
-        for place, name in enumerate(("noise", "uniform")):
+        for index, name in enumerate(("noise", "uniform")):
             if name in inputs:
-                random = np.random.default_rng([*seed, place])
+                random = np.random.default_rng([*seed, index])
                 draw = random.standard_normal if name == "noise" else random.random
                 given[name] = draw((n, inputs[name].shape[1]), np.float32)
         try:

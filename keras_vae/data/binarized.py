@@ -44,9 +44,9 @@ class _Binarized:
 
     dtype = "uint8"
 
-    def __init__(self, x: Any, binarize: str, seed: int, places: np.ndarray) -> None:
+    def __init__(self, x: Any, binarize: str, seed: int, positions: np.ndarray) -> None:
         self.shape = tuple(x.shape)
-        self._x, self._places = x, places
+        self._x, self._positions = x, positions
         self._binarize, self._seed = binarize, seed
 
     def __len__(self) -> int:
@@ -71,13 +71,13 @@ class _Binarized:
 
     def take(self, rows: np.ndarray) -> "_Binarized":
         x = self._x.take(rows)
-        return _Binarized(x, self._binarize, self._seed, self._places[rows])
+        return _Binarized(x, self._binarize, self._seed, self._positions[rows])
 
     def gather(self, rows: tf.Tensor) -> tf.Tensor:
         grey = as_unit(self._x.gather(rows))
         if self._binarize == "threshold":
             on = grey >= 0.5
         else:
-            places = tf.gather(tf.constant(self._places, tf.int64), rows)
-            on = binarized_rows(grey, places, self._seed)
+            positions = tf.gather(tf.constant(self._positions, tf.int64), rows)
+            on = binarized_rows(grey, positions, self._seed)
         return tf.where(on, tf.constant(255, tf.uint8), tf.constant(0, tf.uint8))

@@ -102,7 +102,7 @@ def check_finite(where: str, x: np.ndarray) -> np.ndarray:
 
     Raises:
         DataError: If a number is NaN, infinite or beyond `MAX_MAGNITUDE`; the message
-            names the row and the place in it.
+            names the row and the position in it.
     """
     ready = x.dtype == np.dtype("=f4") and x.flags.c_contiguous
     checked = x if ready else np.empty(x.shape, np.float32)
@@ -112,11 +112,11 @@ def check_finite(where: str, x: np.ndarray) -> np.ndarray:
                 checked[rows] = x[rows]
         bad = first_unusable(checked[rows])
         if bad is not None:
-            row, place = rows.start + bad[0], bad[1:]
-            at = f", column {place[0]}" if len(place) == 1 else f", position {place}"
+            row, at = rows.start + bad[0], bad[1:]
+            named = f", column {at[0]}" if len(at) == 1 else f", position {at}"
             raise DataError(
-                f"dataset: {where} has {x[(row, *place)]} at row {row}"
-                f"{at if place else ''} (counted from 0); {USABLE}"
+                f"dataset: {where} has {x[(row, *at)]} at row {row}"
+                f"{named if at else ''} (counted from 0); {USABLE}"
             )
     return checked
 

@@ -138,7 +138,7 @@ def load(
             images (see `folder.read_folder`).
         data_kind: One of `DATA_KINDS`. Images of three axes are grey; sequences of two
             axes have one feature; vectors are flattened from any number of axes.
-        label_column: Of a `.csv`, by name or by place counted from 0.
+        label_column: Of a `.csv`, by name or by index counted from 0.
         drop_columns: Columns of a `.csv` that are left out, in the same way.
         array_names: What an `.npz` calls an array, where that is another name:
             `{"x_train": "images"}`.
@@ -214,8 +214,8 @@ def _read(
             advice="An array goes to `fit` as it is.",
         )
     name = os.fsdecode(name_or_path)
-    place = os.path.expanduser(name)  # as text: the Path of an empty text is here
-    path = Path(place)
+    given = os.path.expanduser(name)  # as text: the Path of an empty text is here
+    path = Path(given)
     ending = "" if name in DATASETS else path.suffix.lower()
     for argument, value, of in (
         ("label_column", label_column, ".csv"),
@@ -230,15 +230,15 @@ def _read(
             )
     if name in DATASETS:
         return name, DATASETS[name]()
-    if os.path.isdir(place):
-        return os.path.basename(os.path.abspath(place)) or "root", read_folder(path)
-    if not os.path.exists(place):
+    if os.path.isdir(given):
+        return os.path.basename(os.path.abspath(given)) or "root", read_folder(path)
+    if not os.path.exists(given):
         # One sentence serves a name that is unknown and a path that is not there.
         raise DataError(
             f"dataset: {name!r} is neither one of {', '.join(DATASETS)} nor a file or "
             f"folder that is there; check the name.{nearest(name, DATASETS)}"
         )
-    if not os.path.isfile(place):
+    if not os.path.isfile(given):
         raise DataError(
             f"dataset: {name!r} is no regular file; give a file or a folder."
         )

@@ -14,7 +14,7 @@ FIGURES = ("circle", "triangle", "square", "star", "eight")
 """What is drawn; the names of the labels."""
 
 FACTOR_NAMES = ("x", "y", "size", "tilt")
-"""Place of the centre and radius, in lengths of the upper link; radians."""
+"""Position of the centre and radius, in lengths of the upper link; radians."""
 
 LINKS = (1.0, 0.8)
 """Lengths of the upper and the lower link."""
@@ -52,11 +52,11 @@ def drawings(label: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """Returns the paths of the pen.
 
     Args:
-        label: `(n,)`, places in `FIGURES`.
+        label: `(n,)`, indices in `FIGURES`.
         factors: `(n, 4)`, as `FACTOR_NAMES` says.
 
     Returns:
-        `(n, 64, 2)`, closed: a step behind the last place is the first again.
+        `(n, 64, 2)`, closed: a step behind the last point is the first again.
     """
     outlines = np.stack([_outline(name) for name in FIGURES])[label]
     tilt, size = factors[:, 3, np.newaxis], factors[:, 2, np.newaxis, np.newaxis]
@@ -69,10 +69,10 @@ def drawings(label: np.ndarray, factors: np.ndarray) -> np.ndarray:
 
 
 def joint_angles(pen: np.ndarray) -> np.ndarray:
-    """Returns the angles that bring the pen to given places, the elbow bent one way.
+    """Returns the angles that bring the pen to given points, the elbow bent one way.
 
     Args:
-        pen: `(..., 2)`, places that the arm reaches.
+        pen: `(..., 2)`, points that the arm reaches.
 
     Returns:
         `(..., 2)`, shoulder and elbow, in radians.
@@ -104,7 +104,7 @@ def arm_places(angles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _outline(name: str) -> np.ndarray:
-    """Returns 64 places of a figure of radius 1 around the origin, `(64, 2)`."""
+    """Returns 64 points of a figure of radius 1 around the origin, `(64, 2)`."""
     turn = 2 * np.pi * np.arange(STEPS) / STEPS
     if name == "circle":
         return np.stack([np.sin(turn), np.cos(turn)], axis=-1)
@@ -112,11 +112,11 @@ def _outline(name: str) -> np.ndarray:
         return np.stack([np.sin(2 * turn) / 2, np.cos(turn)], axis=-1)
     corners, skip = {"triangle": (3, 1), "square": (4, 1), "star": (5, 2)}[name]
     corner = 2 * np.pi * skip * np.arange(corners + 1) / corners
-    place = corners * np.arange(STEPS) / STEPS
+    position = corners * np.arange(STEPS) / STEPS
     return np.stack(
         [
-            np.interp(place, np.arange(corners + 1), np.sin(corner)),
-            np.interp(place, np.arange(corners + 1), np.cos(corner)),
+            np.interp(position, np.arange(corners + 1), np.sin(corner)),
+            np.interp(position, np.arange(corners + 1), np.cos(corner)),
         ],
         axis=-1,
     )

@@ -1,6 +1,6 @@
 """The order in which the examples of an epoch are seen.
 
-A keyed permutation of the places of an epoch, computed for the places of one batch at a
+A keyed permutation of the positions of an epoch, computed for those of one batch at a
 time: nothing is stored, and a run can start at any step. It is a Feistel network over
 pairs of numbers (Luby and Rackoff 1988; Black and Rogaway 2002), whose round functions
 are tables of random numbers of the seed and the epoch, all 64 bits of each; what falls
@@ -20,11 +20,11 @@ VERSION = 2
 _ROUNDS = 12  # then all orders of up to 8 examples are equally frequent
 
 
-def shuffled(places: tf.Tensor, seed: Any, epoch: Any, n: int) -> tf.Tensor:
-    """Returns the examples at some places of an epoch, all of them once in n places.
+def shuffled(positions: tf.Tensor, seed: Any, epoch: Any, n: int) -> tf.Tensor:
+    """Returns the examples at some positions of an epoch, each once in n of them.
 
     Args:
-        places: int64 (k,), in [0, n).
+        positions: int64 (k,), in [0, n).
         seed: A Python int, or an int32 tensor of shape (2,), 64 bits.
         epoch: The number of the epoch, an int64 scalar.
         n: Number of examples.
@@ -51,6 +51,6 @@ def shuffled(places: tf.Tensor, seed: Any, epoch: Any, n: int) -> tf.Tensor:
         return (tf.where(found < n, found, permuted(found)),)
 
     (found,) = tf.while_loop(
-        lambda found: tf.reduce_any(found >= n), walk, (permuted(places),)
+        lambda found: tf.reduce_any(found >= n), walk, (permuted(positions),)
     )
     return found

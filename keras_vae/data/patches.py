@@ -25,7 +25,7 @@ def patches(size: int = 32) -> Arrays:
 
     Args:
         size: Height and width, 32 or 64, of which there are 8,000 and 4,000 patches for
-            training, at random places that overlap, and 156 and 36 for testing, side by
+            training, at random points that overlap, and 156 and 36 for testing, side by
             side.
     """
     from sklearn.datasets import load_sample_images
@@ -41,13 +41,13 @@ def patches(size: int = 32) -> Arrays:
     ]
     arrays: Arrays = {"label_names": PHOTOGRAPHS}
     for split, of in (("train", training_places), ("test", held_out_places)):
-        places = of(size)
-        x = np.empty((len(places), size, size, 3), np.uint8)
+        positions = of(size)
+        x = np.empty((len(positions), size, size, 3), np.uint8)
         for label, view in enumerate(views):
-            here = places[:, 0] == label
-            channels_first = view[places[here, 1], places[here, 2]]
+            here = positions[:, 0] == label
+            channels_first = view[positions[here, 1], positions[here, 2]]
             x[here] = np.moveaxis(channels_first, 1, -1)
-        arrays[f"x_{split}"], arrays[f"y_{split}"] = x, places[:, 0]
+        arrays[f"x_{split}"], arrays[f"y_{split}"] = x, positions[:, 0]
     return arrays
 
 

@@ -94,15 +94,15 @@ def batches(
     _check_lengths(len(x), {"y": y, "sample_weight": sample_weight}, batch_size)
     if binarize == "static" and augment is None and isinstance(x, np.ndarray):
         x, binarize = binarize_once(x, seed), "none"
-    places = _Places(batch_size, len(x) if rows is None else len(rows), share)
+    positions = _Positions(batch_size, len(x) if rows is None else len(rows), share)
     how = _How(shuffle, seed, rows, augment, binarize)
-    batch = _batch_maker(x, y, sample_weight, places, how)
-    counter = places.steps_from(start_step, repeat)
+    batch = _batch_maker(x, y, sample_weight, positions, how)
+    counter = positions.steps_from(start_step, repeat)
     # Reading from disk gains from a second batch under way; memory does not.
     parallel = None if isinstance(x, np.ndarray) else 2
     dataset = counter.map(batch, num_parallel_calls=parallel)
     if share.local_replicas > 1:
-        dataset = tf.data.Dataset.zip(counter, dataset).flat_map(places.split)
+        dataset = tf.data.Dataset.zip(counter, dataset).flat_map(positions.split)
     return dataset.prefetch(2).with_options(_in_order())
 
 
@@ -117,7 +117,7 @@ class _How(NamedTuple):
 
 
 def _batch_maker(
-    x: Any, y: Any, sample_weight: Any, places: "_Places", how: _How
+    x: Any, y: Any, sample_weight: Any, positions: "_Positions", how: _How
 ) -> Callable[[tf.Tensor], Any]:
     """Returns what makes the batch of a step, in the graph."""
     seed = how.seed
@@ -126,12 +126,12 @@ def _batch_maker(
     example_of = None if how.rows is None else _gather(np.asarray(how.rows, np.int64))
 
     def batch(step: tf.Tensor) -> Any:
-        begin, end, _ = places.of_share(step)
-        chosen = places.first(step) + tf.range(begin, end)
+        begin, end, _ = positions.of_share(step)
+        chosen = positions.first(step) + tf.range(begin, end)
         # Steps cost less where the graph knows their size.
-        chosen = tf.ensure_shape(chosen, [places.size])
+        chosen = tf.ensure_shape(chosen, [positions.size])
         if how.shuffle:
-            chosen = shuffled(chosen, seed, step // places.steps, places.examples)
+            chosen = shuffled(chosen, seed, step // positions.steps, positions.examples)
         if example_of is not None:
             chosen = example_of(chosen)
         noise = RowNoise(seed, step, begin, domain=Domain.DATA)
@@ -174,8 +174,8 @@ def distributed(
     return strategy.distribute_datasets_from_function(of_worker)
 
 
-class _Places(NamedTuple):
-    """Which places in the order of an epoch a step takes."""
+class _Positions(NamedTuple):
+    """Which positions in the order of an epoch a step takes."""
 
     batch_size: int
     examples: int

@@ -37,7 +37,7 @@ def read_csv(
     Args:
         path: A UTF-8 text file.
         label_column: The column that holds labels: its name in the header, or its
-            place counted from 0, from the end where negative. Its values become
+            index counted from 0, from the end where negative. Its values become
             `y_train`: whole numbers, or text; an empty one means no label.
         drop_columns: Columns that are left out, named or counted in the same way; they
             may hold anything.
@@ -140,25 +140,25 @@ class _Lines:
             self._names = names
 
     def _place_of(self, argument: str, column: str | int, names: list[str]) -> int:
-        """Returns the place of a column; a name shows that there is a header."""
-        place = _integer(column)
-        # A number is a place before it is a name, unless the first line is a header.
-        if column in names and (place is None or _is_header(names)):
+        """Returns the index of a column; a name shows that there is a header."""
+        index = _integer(column)
+        # A number is an index before it is a name, unless the first line is a header.
+        if column in names and (index is None or _is_header(names)):
             self._names = names
             return names.index(str(column))
-        if place is None:
+        if index is None:
             raise DataError(
                 f"{argument}: {self._where} has no column "
                 f"{one_line(repr(column))} in its first line, which is "
-                f"{listed(names)}; give a name from a header or a place counted from "
+                f"{listed(names)}; give a name from a header or an index counted from "
                 f"0.{nearest(str(column), names)}"
             )
-        if not -len(names) <= place < len(names):
+        if not -len(names) <= index < len(names):
             raise DataError(
                 f"{argument}: {self._where} has {len(names)} columns; give a "
                 f"number from 0 to {len(names) - 1}, not {column}."
             )
-        return place % len(names)
+        return index % len(names)
 
     def _values(self, line: _Line) -> list[float]:
         cells = line.cells
@@ -175,7 +175,7 @@ class _Lines:
         except ValueError:
             column = next(i for i, cell in enumerate(cells) if not _is_number(cell))
             raise DataError(
-                f"dataset: {self._place(line.number, column)} is "
+                f"dataset: {self._cell(line.number, column)} is "
                 f"{one_line(repr(cells[column]))}, not a number; replace it, name a "
                 "column of labels as label_column, or leave it out with drop_columns."
             ) from None
@@ -185,12 +185,12 @@ class _Lines:
         bad = first_unusable(values)
         if bad is not None:
             raise DataError(
-                f"dataset: {self._place(numbers[bad[0]], bad[1])} is {values[bad]}; "
+                f"dataset: {self._cell(numbers[bad[0]], bad[1])} is {values[bad]}; "
                 f"{USABLE}"
             )
         return values.astype(np.float32)
 
-    def _place(self, line: int, column: int) -> str:
+    def _cell(self, line: int, column: int) -> str:
         column = self._kept[column]
         name = "" if self._names is None else f" ({one_line(self._names[column])!r})"
         return f"line {line}, column {column + 1}{name} of {self._where}"

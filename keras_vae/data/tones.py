@@ -66,7 +66,7 @@ def sounds(label: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """Returns the sound of tones, `(n, samples)`, without noise.
 
     Args:
-        label: `(n,)`, places in `COURSES`.
+        label: `(n,)`, indices in `COURSES`.
         factors: `(n, 3)`, as `FACTOR_NAMES` says.
     """
     samples = _HOP * (FRAMES - 1) + WINDOW

@@ -50,7 +50,7 @@ def metric_variables(model: keras.Model) -> dict[str, keras.Variable]:
 def variables(model: keras.Model) -> dict[str, keras.Variable]:
     """Returns everything of a compiled, built model that changes in training.
 
-    Names are places in lists, since Keras numbers layers anew in each process.
+    Names are indices in lists, since Keras numbers layers anew in each process.
     """
     optimizers = [v for optimizer in model.optimizers for v in optimizer.variables]
     return {

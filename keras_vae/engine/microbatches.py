@@ -11,7 +11,7 @@ class ReplicaBatch(NamedTuple):
     """Which examples of the global batch a replica has."""
 
     first: Any
-    """The place of its first example in the global batch."""
+    """The index of its first example in the global batch."""
     count: Any
     """Its number of examples; 0 for a replica that went away empty."""
     total: Any
@@ -46,7 +46,7 @@ def gathered(x: tf.Tensor) -> tf.Tensor:
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return x
-    place = replica_batch(x)
+    span = replica_batch(x)
 
     def sum_over_replicas(bits: tf.Tensor) -> tf.Tensor:
         total = context.all_reduce(tf.distribute.ReduceOp.SUM, bits)
@@ -54,9 +54,9 @@ def gathered(x: tf.Tensor) -> tf.Tensor:
 
     @tf.custom_gradient
     def gather(rows: tf.Tensor) -> Any:
-        before, count = place.first, place.count
+        before, count = span.first, span.count
         rest = [[0, 0]] * (rows.shape.rank - 1)
-        after = place.total - before - count
+        after = span.total - before - count
         placed = tf.pad(
             tf.bitcast(rows, tf.int32), tf.concat([[[before, after]], rest], axis=0)
         )
@@ -85,20 +85,20 @@ class Microbatch(NamedTuple):
     """(count, *input_shape)"""
     weight: Any
     """Of each example in the mean over the global batch, (count,)."""
-    place: ReplicaBatch
+    span: ReplicaBatch
     """Which examples of the global batch these are."""
     microbatches: Any = 1
     """How many of them the replica's batch is cut into."""
 
     def cut(self, number: Any, microbatches: Any) -> "Microbatch":
         """Returns the one of that number, from 0, of so many of about equal size."""
-        before, count, total = self.place
+        before, count, total = self.span
         first = number * count // microbatches
         last = (number + 1) * count // microbatches
-        place = ReplicaBatch(before + first, last - first, total)
+        span = ReplicaBatch(before + first, last - first, total)
         inputs = keras.tree.map_structure(lambda rows: rows[first:last], self.inputs)
         x, weight = self.x[first:last], self.weight[first:last]
-        return Microbatch(inputs, x, weight, place, microbatches)
+        return Microbatch(inputs, x, weight, span, microbatches)
 
 
 def weighted_batch(inputs: Any, x: tf.Tensor, sample_weight: Any) -> Microbatch:
@@ -107,11 +107,11 @@ def weighted_batch(inputs: Any, x: tf.Tensor, sample_weight: Any) -> Microbatch:
     That is 1 / (number of examples in the global batch), times its `sample_weight` if
     there is one. Called by every replica, in the replica context.
     """
-    place = replica_batch(x)
-    weight = tf.fill([place.count], 1.0 / tf.cast(place.total, tf.float32))
+    span = replica_batch(x)
+    weight = tf.fill([span.count], 1.0 / tf.cast(span.total, tf.float32))
     if sample_weight is not None:
         weight = weight * sample_weight
-    return Microbatch(inputs, x, weight, place)
+    return Microbatch(inputs, x, weight, span)
 
 
 Work = Callable[[Microbatch], tuple[tf.Tensor, list[list[Any]]]]
@@ -135,7 +135,7 @@ def accumulated(
     """
     if microbatches == 1:
         return work(batch)
-    count = tf.clip_by_value(batch.place.count, 1, microbatches)
+    count = tf.clip_by_value(batch.span.count, 1, microbatches)
     untouched = set()
 
     def add(number: tf.Tensor, loss: tf.Tensor, sums: list[Any]) -> Any:

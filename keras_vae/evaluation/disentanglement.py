@@ -306,11 +306,11 @@ class _Groups:
     def __init__(self, values: np.ndarray, factor: int) -> None:
         _, group, count = np.unique(values, return_inverse=True, return_counts=True)
         self._order = np.argsort(group, kind="stable")
-        # For each place in the order: where its group starts, and how large it is.
+        # For each position in the order: where its group starts, and how large it is.
         self._start = np.repeat(np.cumsum(count) - count, count)
         self._count = np.repeat(count, count)
-        self._places = np.flatnonzero(self._count > 1)
-        if not len(self._places):
+        self._positions = np.flatnonzero(self._count > 1)
+        if not len(self._positions):
             raise invalid_argument(
                 "factors",
                 "values that several examples share, in each half of the examples",
@@ -322,17 +322,17 @@ class _Groups:
         self, shape: tuple[int, int], generator: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draws two different rows of a group, for each entry of `shape`."""
-        place = generator.choice(self._places, shape)
-        start, count = self._start[place], self._count[place]
+        position = generator.choice(self._positions, shape)
+        start, count = self._start[position], self._count[position]
         other = start + generator.integers(0, count - 1)
-        return self._order[place], self._order[other + (other >= place)]
+        return self._order[position], self._order[other + (other >= position)]
 
     def same(
         self, shape: tuple[int, int], generator: np.random.Generator
     ) -> np.ndarray:
         """Draws rows of one group along the last axis of `shape`, with replacement."""
-        place = generator.choice(self._places, (shape[0], 1))
-        start, count = self._start[place], self._count[place]
+        position = generator.choice(self._positions, (shape[0], 1))
+        start, count = self._start[position], self._count[position]
         return self._order[start + generator.integers(0, count, shape)]
 
 

@@ -112,28 +112,28 @@ def load(path: str | os.PathLike[str], input_shape: tuple[int, ...]) -> Features
     Raises:
         ValueError: If there is no such model or it does not take these examples.
     """
-    place = os.fspath(path)
-    if Path(place).is_file() and Path(place).suffix == ".keras":
+    path = os.fspath(path)
+    if Path(path).is_file() and Path(path).suffix == ".keras":
         read, what = _keras_model, "the Keras model"
-    elif Path(place, "saved_model.pb").is_file():
+    elif Path(path, "saved_model.pb").is_file():
         read, what = _saved_model, "the SavedModel"
     else:
         raise invalid_flag(
-            "features", "a .keras file or the folder of a SavedModel", repr(place)
+            "features", "a .keras file or the folder of a SavedModel", repr(path)
         )
     try:
-        of = _in_batches(read(place))
+        of = _in_batches(read(path))
         found = of(np.zeros((2, *input_shape), np.float32))
     # A file that is cut off, or layers of another shape, can raise nearly anything.
     except Exception as error:
         reason = one_line(next(iter(str(error).splitlines()), "")).rstrip(".")
         raise ValueError(
-            f"--features: {place} cannot be used on examples of shape "
+            f"--features: {path} cannot be used on examples of shape "
             f"{tuple(input_shape)}: {reason or type(error).__name__}."
         ) from error
     if not np.isfinite(found).all():
-        raise invalid_flag("features", "a model of finite outputs", f"NaN by {place}")
-    return Features(f"output of {what} {place}", of)
+        raise invalid_flag("features", "a model of finite outputs", f"NaN by {path}")
+    return Features(f"output of {what} {path}", of)
 
 
 def _of_classifier(path: Path | None) -> str:
@@ -141,15 +141,15 @@ def _of_classifier(path: Path | None) -> str:
     return f"last layer but one of a label classifier{saved}"
 
 
-def _keras_model(place: str) -> Callable[[tf.Tensor], Any]:
+def _keras_model(path: str) -> Callable[[tf.Tensor], Any]:
     import keras
 
-    model = keras.saving.load_model(place, compile=False, safe_mode=True)
+    model = keras.saving.load_model(path, compile=False, safe_mode=True)
     return lambda x: model(x, training=False)
 
 
-def _saved_model(place: str) -> Callable[[tf.Tensor], Any]:
-    loaded = tf.saved_model.load(place)
+def _saved_model(path: str) -> Callable[[tf.Tensor], Any]:
+    loaded = tf.saved_model.load(path)
     names = list(_served(loaded).structured_input_signature[1])
     if len(names) != 1:
         raise ValueError(f"serving_default has {len(names)} inputs, expected one")

@@ -102,7 +102,7 @@ def write_table(path: str | os.PathLike[str], columns: Mapping[str, Any]) -> Non
             names.append(name)
             flat.append(array.tolist())
         else:
-            names += [f"{name}_{place}" for place in range(array.shape[1])]
+            names += [f"{name}_{index}" for index in range(array.shape[1])]
             flat += array.T.tolist()
     with (
         files.written_aside(path) as aside,

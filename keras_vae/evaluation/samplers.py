@@ -1,7 +1,7 @@
 """A density of the aggregate posterior, fitted after training, to generate from.
 
 The aggregate posterior q(z) = E_data[q(z|x)] is where the decoder has learned to
-decode; the prior has mass elsewhere too. What its place is worth can be said in nats:
+decode; the prior has mass elsewhere too. What that costs can be said in nats:
 -ELBO holds -E_q(z)[log p(z)], so that with another density r(z) as the prior it changes
 by exactly the difference of -E[log r] and -E[log p] (Hoffman and Johnson 2016, "ELBO
 surgery").

@@ -33,7 +33,7 @@ def total_correlation(
         dataset_size: Number of training examples, N.
         estimator: "mws", minibatch weighted, or "mss", minibatch stratified sampling
             (Chen et al. 2018, equation 5 and appendix C.2).
-        first_row: The place of the first row of z in the global batch.
+        first_row: The index of the first row of z in the global batch.
 
     Returns:
         Two tensors (batch,), in nats.

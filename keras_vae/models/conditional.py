@@ -51,7 +51,7 @@ class CVAE(VAE):
     Given a region of the image, x is completed: the likelihood is that of the pixels
     not given, `reconstruction_loss` and `elbo` are of them alone, and in all that is
     generated the given pixels are as they were. Regions are cut from x itself where no
-    condition comes with it, random ones that depend on the place in the batch.
+    condition comes with it, random ones that depend on the index in the batch.
 
     Networks are ordinary ones. One with a single input takes x, or z, and the condition
     in one tensor (`conditional_encoder` and `conditional_decoder` make them); one with
@@ -151,7 +151,7 @@ class CVAE(VAE):
     ) -> tf.Tensor:
         """Draws z from p(z|c), (n, latent_dim)."""
         e = super().prior_sample(n, seed, condition, temperature)
-        return self._placed(e, condition)
+        return self._z_of(e, condition)
 
     # So is the density of the aggregate posterior: that of z differs by condition.
 
@@ -170,7 +170,7 @@ class CVAE(VAE):
 
     def aggregate_sample(self, n: Any, seed: Any, condition: Any = None) -> tf.Tensor:
         """Draws z from it, given the condition, (n, latent_dim)."""
-        return self._placed(super().aggregate_sample(n, seed), condition)
+        return self._z_of(super().aggregate_sample(n, seed), condition)
 
     def _standardized(
         self, z: tf.Tensor, condition: Any
@@ -180,7 +180,7 @@ class CVAE(VAE):
         e = (z - mean) * tf.exp(-0.5 * log_var)
         return e, 0.5 * tf.reduce_sum(log_var, axis=-1)
 
-    def _placed(self, e: tf.Tensor, condition: Any) -> tf.Tensor:
+    def _z_of(self, e: tf.Tensor, condition: Any) -> tf.Tensor:
         """Returns z of e under a learned p(z|c), else e, which is z."""
         if self.prior_network is None:
             return e

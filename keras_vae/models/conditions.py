@@ -319,8 +319,8 @@ def random_mask(rows: Any, height: int, width: int, noise: RowNoise) -> tf.Tenso
 
     def within(centre: tf.Tensor, side: tf.Tensor, size: int) -> tf.Tensor:
         reach = 0.5 * (_SMALLEST_BOX + (1.0 - _SMALLEST_BOX) * side)
-        places = tf.constant((np.arange(size) + 0.5) / size, tf.float32)
-        return tf.abs(places - centre) < reach
+        positions = tf.constant((np.arange(size) + 0.5) / size, tf.float32)
+        return tf.abs(positions - centre) < reach
 
     in_rows = within(centre_y, side_y, height)[:, :, tf.newaxis]
     box = tf.logical_and(in_rows, within(centre_x, side_x, width)[:, tf.newaxis])
@@ -400,7 +400,7 @@ def joined_shape(
 def joined(x: tf.Tensor, code: tf.Tensor, flat: bool) -> tf.Tensor:
     """Appends `code`, (batch or 1, ...), to x as more features or channels.
 
-    Channels are constant over the places of x unless there is one value for each place.
+    Channels are constant over the positions of x unless there is one value for each.
     """
     rows = tf.shape(x)[0]
     if flat or x.shape.rank == 2:
@@ -408,8 +408,8 @@ def joined(x: tf.Tensor, code: tf.Tensor, flat: bool) -> tf.Tensor:
     if x.shape[1:-1] != code.shape[1:-1]:
         size = math.prod(code.shape[1:])
         code = tf.reshape(code, [-1, *[1] * (x.shape.rank - 2), size])
-    places = tf.concat([tf.shape(x)[:-1], tf.shape(code)[-1:]], axis=0)
-    return tf.concat([x, tf.cast(tf.broadcast_to(code, places), x.dtype)], axis=-1)
+    shape = tf.concat([tf.shape(x)[:-1], tf.shape(code)[-1:]], axis=0)
+    return tf.concat([x, tf.cast(tf.broadcast_to(code, shape), x.dtype)], axis=-1)
 
 
 def _batch(shape: tuple[int, ...]) -> str:

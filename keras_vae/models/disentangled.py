@@ -309,7 +309,7 @@ class FactorVAE(VAE):
         return [v for v in variables if id(v) not in theirs]
 
     def other_updates(
-        self, output: Output, place: ReplicaBatch
+        self, output: Output, span: ReplicaBatch
     ) -> tuple[tf.Tensor, list[list[Any]]]:
         """The discriminator's loss on the latents of this step, and its gradients."""
         z = gathered(tf.stop_gradient(output.latent.z[0]))

@@ -125,8 +125,8 @@ class Hierarchy(VAE):
         num_samples = num_samples or self.num_samples
         wanted = num_samples if wanted is None else wanted
 
-        def draw(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
-            return posterior.sample(self._noise_of(place, noise, num_samples, wanted))
+        def draw(index: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
+            return posterior.sample(self._noise_of(index, noise, num_samples, wanted))
 
         rows = tf.shape(features[0])[0]
         code = self._codes(condition, rows, wanted)
@@ -216,8 +216,8 @@ class Hierarchy(VAE):
         def walk(z: Any, condition: Any, first: Any, seed: Any, scale: Any) -> Any:
             noise = RowNoise(seed, 0, first, Domain.PRIOR)
 
-            def draw(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
-                return prior.sample(self._noise_of(place, noise), scale)
+            def draw(index: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
+                return prior.sample(self._noise_of(index, noise), scale)
 
             code = self._codes(condition, tf.shape(z)[0])
             return self.top_down.walk(draw, None, code, z=z).z
@@ -239,9 +239,9 @@ class Hierarchy(VAE):
         return tf.reshape(concatenated(path.priors).log_prob(flat), lead)
 
     def _noise_of(
-        self, place: int, noise: RowNoise, num_samples: int = 1, wanted: Any = None
+        self, index: int, noise: RowNoise, num_samples: int = 1, wanted: Any = None
     ) -> RowNoise:
-        domain = f"{noise.domain}/{self.latent_groups[place].name}"
+        domain = f"{noise.domain}/{self.latent_groups[index].name}"
         own = RowNoise(noise.seed, noise.step, noise.first_row, domain)
         return own if num_samples == 1 else SamplesNoise(own, num_samples, wanted)
 
@@ -403,9 +403,9 @@ class HierarchicalVAE(Hierarchy):
     """
 
 
-def _posterior_mean(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
+def _posterior_mean(index: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
     return posterior.mean
 
 
-def _prior_mean(place: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
+def _prior_mean(index: int, prior: GroupNormal, posterior: Any) -> tf.Tensor:
     return prior.mean

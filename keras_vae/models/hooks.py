@@ -46,13 +46,13 @@ class Hooks(State):
         del output  # a body, without which AutoGraph cannot read the function
 
     def other_updates(
-        self, output: Output, place: ReplicaBatch
+        self, output: Output, span: ReplicaBatch
     ) -> tuple[tf.Tensor | float, list[list[Any]]]:
         """What else a model trains in a step (a discriminator, say): nothing here.
 
         Args:
             output: What calling the model on the examples gave.
-            place: Which examples of the global batch they are.
+            span: Which examples of the global batch they are.
 
         Returns:
             The loss of what else is trained, and its gradients: a list for each of

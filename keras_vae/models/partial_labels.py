@@ -20,7 +20,7 @@ LABELLED_SHARE = 0.25
 
 
 class PartialLabel(Label):
-    """A class where it is known: y may hold `NO_LABEL` in some places."""
+    """A class where it is known: y may hold `NO_LABEL` for some examples."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__(num_classes)

@@ -165,7 +165,7 @@ class PosteriorMethods(Hooks):
 def flow_moments(
     flow: Flow, z_mean: tf.Tensor, z_log_var: tf.Tensor, context: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The place and the spread of z behind a flow, without noise.
+    """The mean and the log variance of z behind a flow, without noise.
 
     Args:
         flow: The flow.

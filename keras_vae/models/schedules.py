@@ -111,8 +111,8 @@ class Cyclical(keras.optimizers.schedules.LearningRateSchedule):
 
     def __call__(self, step: Any) -> tf.Tensor:
         """Returns the weight at `step`, a float32 scalar."""
-        place = tf.cast(tf.cast(step, tf.int64) % self.cycle_steps, tf.float32)
-        progress = place / (self.ratio * self.cycle_steps)
+        position = tf.cast(tf.cast(step, tf.int64) % self.cycle_steps, tf.float32)
+        progress = position / (self.ratio * self.cycle_steps)
         return self.value * tf.minimum(progress, 1.0)
 
     def get_config(self) -> dict[str, Any]:

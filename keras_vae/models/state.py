@@ -103,8 +103,8 @@ class State(TrainedMethods):
         saved = [store[str(index)] for index in range(len(store.keys()))]
         own = self._trainable_variables + self._non_trainable_variables
         if len(saved) == len(own) - 1:
-            place = next(i for i, v in enumerate(own) if v is self.calls)
-            saved.insert(place, np.zeros((), np.int64))
+            index = next(i for i, v in enumerate(own) if v is self.calls)
+            saved.insert(index, np.zeros((), np.int64))
         super().load_own_variables({str(i): value for i, value in enumerate(saved)})
 
     def check_networks(self) -> None:

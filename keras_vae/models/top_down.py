@@ -58,13 +58,13 @@ class TopDown(keras.layers.Layer):
         ]
         networks = [
             hierarchy.group_networks(
-                f"group_{place}",
+                f"group_{index}",
                 group.shape[:-1],
                 group.shape[-1],
                 width=width,
                 **options,
             )
-            for place, group in enumerate(latent_groups)
+            for index, group in enumerate(latent_groups)
         ]
         self.priors, self.posteriors, self.merges, self._splits = map(
             list, zip(*networks, strict=True)
@@ -119,30 +119,30 @@ class TopDown(keras.layers.Layer):
         """What the posterior of each group is given of x."""
         counted = enumerate(self._counts)
         levels = [level for level, count in counted for _ in range(count)]
-        splits = [self._split(place, training) for place in range(len(levels))]
+        splits = [self._split(index, training) for index in range(len(levels))]
         return [
             features[level] if split is None else split.of_features(features[level])
             for level, split in zip(levels, splits, strict=True)
         ]
 
     def _split(
-        self, place: int, training: bool | None
+        self, index: int, training: bool | None
     ) -> hierarchy.SplitPosterior | None:
         """A group's posterior for many h and one e; None in training."""
-        split = self._splits[place]
+        split = self._splits[index]
         # A network that was put in the place of the posterior need not be linear.
-        if training or split is None or split.network is not self.posteriors[place]:
+        if training or split is None or split.network is not self.posteriors[index]:
             return None
         return split
 
     def _posterior_delta(
-        self, place: int, h: Any, of_x: Any, training: bool | None
+        self, index: int, h: Any, of_x: Any, training: bool | None
     ) -> Any:
         """What the posterior of a group adds to mean and log variance of its prior."""
-        split = self._split(place, training)
+        split = self._split(index, training)
         if split is not None:
             return split(h, of_x)
-        return self.posteriors[place]([h, of_x], training=training)
+        return self.posteriors[index]([h, of_x], training=training)
 
     def top_prior(self, rows: Any, code: tf.Tensor | None) -> GroupNormal:
         """Returns p(z_top), or p(z_top | c), for so many rows."""
@@ -169,26 +169,26 @@ class TopDown(keras.layers.Layer):
         for level, count in enumerate(self._counts):
             h = self._enter(level, h, code, training)
             for _ in range(count):
-                place, (group, where) = next(groups)
-                mean, log_var, more = self.priors[place](h, training=training)
+                index, (group, where) = next(groups)
+                mean, log_var, more = self.priors[index](h, training=training)
                 h, prior = h + more, GroupNormal.of(mean, log_var)
                 posterior = None
                 if features is not None:
-                    delta = self._posterior_delta(place, h, features[place], training)
+                    delta = self._posterior_delta(index, h, features[index], training)
                     posterior = prior.moved(*delta)
                     path.posteriors.append(posterior)
                 if given is not None and where.stop <= known:
                     z = given[:, where]
                 else:
-                    z = draw(place, prior, posterior)
-                h = self._merged(place, group, h, z, training)
+                    z = draw(index, prior, posterior)
+                h = self._merged(index, group, h, z, training)
                 path.z.append(z)
                 path.priors.append(prior)
         return path._replace(z=tf.concat(path.z, axis=-1), end=h)
 
     def _merged(
-        self, place: int, group: LatentGroup, h: Any, z: Any, training: bool | None
+        self, index: int, group: LatentGroup, h: Any, z: Any, training: bool | None
     ) -> Any:
-        return self.merges[place](
+        return self.merges[index](
             [h, tf.reshape(z, [-1, *group.shape])], training=training
         )

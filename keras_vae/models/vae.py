@@ -259,7 +259,7 @@ class VAE(PosteriorMethods):
     def train_step(self, data: Any) -> dict[str, Any]:
         """One step of the optimizer on one batch; returns the metrics.
 
-        Its noise is a function of the model's seed, its count of steps and the place
+        Its noise is a function of the model's seed, its count of steps and the index
         of the example in the global batch.
         """
         variables = self.optimized_variables
@@ -282,23 +282,23 @@ class VAE(PosteriorMethods):
         epoch compares with that of another.
         """
         batch = weighted_batch(*self.unpack(data))
-        first = self._evaluated + tf.cast(batch.place.first, tf.int64)
+        first = self._evaluated + tf.cast(batch.span.first, tf.int64)
         noise = RowNoise(self.seed, 0, first, Domain.EVALUATION)
         with final_weights():
             loss, output = self._loss(batch, noise, training=False)
             self._track(batch, loss, output)
-        self._evaluated.assign_add(tf.cast(batch.place.total, tf.int64))
+        self._evaluated.assign_add(tf.cast(batch.span.total, tf.int64))
         return self.get_metrics_result()
 
     def _train_on(self, batch: Microbatch) -> tuple[tf.Tensor, list[list[Any]]]:
         """Tracks the metrics of a microbatch; returns its loss and the gradients."""
-        noise = RowNoise(self.seed, self.step, batch.place.first, Domain.TRAINING)
+        noise = RowNoise(self.seed, self.step, batch.span.first, Domain.TRAINING)
         with tf.GradientTape() as tape:
             loss, output = self._loss(batch, noise, training=True)
             scaled = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled, self.optimized_variables[0])
         self._track(batch, loss, output)
-        more, other_gradients = self.other_updates(output, batch.place)
+        more, other_gradients = self.other_updates(output, batch.span)
         return loss + tf.cast(more, loss.dtype), [gradients, *other_gradients]
 
     def _loss(
@@ -325,8 +325,8 @@ class VAE(PosteriorMethods):
         """Adds the loss of a microbatch and the terms it is made of to the metrics."""
 
         def add(metric: keras.metrics.Mean, mean: tf.Tensor) -> None:
-            total = mean * tf.cast(batch.place.total, mean.dtype)
-            add_to_mean(metric, total, batch.place.count)
+            total = mean * tf.cast(batch.span.total, mean.dtype)
+            add_to_mean(metric, total, batch.span.count)
 
         def add_each(metric: keras.metrics.Mean, values: tf.Tensor) -> None:
             add(metric, weighted_mean(values, batch.weight))

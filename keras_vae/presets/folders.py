@@ -94,9 +94,9 @@ def to_preset(
         raise invalid_argument(
             "card", "Markdown as text, or None", received=f"a {type(card).__name__}"
         )
-    place = Path(folder)
-    _check_place(place)
-    with files.written_aside(place) as aside:
+    path = Path(folder)
+    _check_folder(path)
+    with files.written_aside(path) as aside:
         model.save(aside, zipped=False)
         if not any(aside.glob(f"{ASSETS}/*")):
             shutil.rmtree(aside / ASSETS, ignore_errors=True)
@@ -105,7 +105,7 @@ def to_preset(
         text = json.dumps(config, indent=1)
         (aside / CONFIG).write_text(f"{text}\n", encoding="utf-8")
         _rewrite_weights(model, aside / WEIGHTS, half)
-        text = cards.text(model, place.absolute().name, card, dtype)
+        text = cards.text(model, path.absolute().name, card, dtype)
         (aside / CARD).write_text(text, encoding="utf-8")
 
 
@@ -181,17 +181,17 @@ def _check(folder: Path) -> None:
         ) from error
 
 
-def _check_place(place: Path) -> None:
-    """Refuses a place that is not a folder's, or a folder of something else."""
+def _check_folder(path: Path) -> None:
+    """Refuses a path that is not a folder's, or a folder of something else."""
     known = {CONFIG, METADATA, WEIGHTS, CARD, ASSETS}
     found = None
-    if place.suffix == ".keras":
-        found = f"{place}, the name of a file"
-    elif place.is_dir():
-        other = sorted(set(os.listdir(place)) - known)
-        found = f"{place}, which holds {other[0]}" if other else None
-    elif place.exists():
-        found = f"{place}, which is a file"
+    if path.suffix == ".keras":
+        found = f"{path}, the name of a file"
+    elif path.is_dir():
+        other = sorted(set(os.listdir(path)) - known)
+        found = f"{path}, which holds {other[0]}" if other else None
+    elif path.exists():
+        found = f"{path}, which is a file"
     if found is not None:
         raise invalid_argument("folder", "a new folder, or a preset", received=found)
 

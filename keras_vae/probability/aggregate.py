@@ -108,8 +108,8 @@ class AggregateDensity(Prior):
         """Draws z, (n, latent_dim)."""
         noise = RowNoise(seed, domain=Domain.AGGREGATE)
         edges = tf.cumsum(tf.exp(self.log_weights.value))[:-1]
-        place = noise.uniform(n, (1,), "component")
-        component = tf.reduce_sum(tf.cast(place >= edges, tf.int32), axis=-1)
+        quantile = noise.uniform(n, (1,), "component")
+        component = tf.reduce_sum(tf.cast(quantile >= edges, tf.int32), axis=-1)
         normal = noise.normal(n, (self.latent_dim,))
         scales = self.scales.value
         if self.covariance == "diagonal":

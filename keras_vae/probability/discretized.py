@@ -219,8 +219,9 @@ class DiscretizedLogisticMixture(DiscretizedLogistic):
         # Components apart from one another, shifted until the mixture has the mean.
         joint = 3 if mean.shape[-1] == 3 else 1
         mean = np.clip(mean, 1e-3, 1.0 - 1e-3)
-        places = np.linspace(-1.0, 1.0, self.components) if self.components > 1 else 0.0
-        spread = _INITIAL_SPREAD * np.reshape(places, (-1, 1))
+        several = self.components > 1
+        offsets = np.linspace(-1.0, 1.0, self.components) if several else 0.0
+        spread = _INITIAL_SPREAD * np.reshape(offsets, (-1, 1))
         low, high, s = np.full_like(mean, -3.0), np.full_like(mean, 4.0), _INITIAL_SCALE
         for _ in range(60):  # bisection: the mean grows with the shift
             middle = 0.5 * (low + high)
@@ -298,8 +299,8 @@ def _mean_colour(
     weights = 0.5 * tf.constant(_NODE_WEIGHTS, dtype)
     count = len(_NODES)
 
-    def at(place: tf.Tensor, location: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
-        level = location + scale * tf.gather(quantiles, place)
+    def at(node: tf.Tensor, location: tf.Tensor, scale: tf.Tensor) -> tf.Tensor:
+        level = location + scale * tf.gather(quantiles, node)
         return tf.clip_by_value(level, 0.0, 255.0)
 
     def add(step: tf.Tensor, *totals: tf.Tensor) -> tuple[tf.Tensor, ...]:

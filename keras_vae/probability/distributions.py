@@ -31,7 +31,7 @@ class NormalByRow(tfp.distributions.Normal):
     """A `tfp` Normal of shape (batch, latent_dim) whose samples take noise by row.
 
     `sample(k)` is the reparameterised `loc + scale * noise`, (k, batch, latent_dim).
-    The noise of an example depends on its place in the global batch, not on how the
+    The noise of an example depends on its index in the global batch, not on how the
     batch is split (Kingma and Welling 2014, section 2.4).
     """
 

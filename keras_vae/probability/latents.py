@@ -81,10 +81,10 @@ class LatentGroups(tuple[LatentGroup, ...]):
         return tf.stack([tf.reduce_sum(values, axis=-1) for values in cut], axis=-1)
 
     def by_resolution(self) -> dict[str, list[int]]:
-        """The places of the groups of each resolution, the top first."""
+        """The indices of the groups of each resolution, the top first."""
         found: dict[str, list[int]] = {}
-        for place, group in enumerate(self):
-            found.setdefault(group.resolution, []).append(place)
+        for index, group in enumerate(self):
+            found.setdefault(group.resolution, []).append(index)
         return found
 
     def slices(self) -> Iterator[tuple[LatentGroup, slice]]:

@@ -19,9 +19,7 @@ Posterior = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 """The model's `encode_params`: maps `(x, condition=None, training=None)` to (z_mean,
 z_log_var), each (batch, latent_dim)."""
 
-_PLACE_MARGIN = (
-    0.01  # of the data's range that pseudo-inputs keep from its ends at first
-)
+_MARGIN = 0.01  # of the data's range that pseudo-inputs keep from its ends at first
 
 
 class Prior(keras.layers.Layer):
@@ -142,8 +140,8 @@ class Mixture(Prior):
         parts = self.parts(posterior)
         log_weights, means, log_vars = (tf.cast(part, tf.float32) for part in parts)
         edges = tf.cumsum(tf.exp(log_weights))[:-1]
-        place = noise.uniform(n, (1,), "component")
-        component = tf.reduce_sum(tf.cast(place >= edges, tf.int32), axis=-1)
+        quantile = noise.uniform(n, (1,), "component")
+        component = tf.reduce_sum(tf.cast(quantile >= edges, tf.int32), axis=-1)
         normal = noise.normal(n, (self.latent_dim,))
         scale = tf.exp(0.5 * tf.gather(log_vars, component))
         return tf.gather(means, component) + scale * normal
@@ -311,13 +309,13 @@ class VampPrior(Mixture):
             keys = keys[smallest]
         shape = (self.components, *chosen[0].shape[1:])
         low, high = np.min(lows, axis=0), np.max(highs, axis=0)
-        place = (np.resize(chosen[0], shape) - low) / np.where(
+        position = (np.resize(chosen[0], shape) - low) / np.where(
             high > low, high - low, 1
         )
-        place = np.clip(place, _PLACE_MARGIN, 1 - _PLACE_MARGIN)
+        position = np.clip(position, _MARGIN, 1 - _MARGIN)
         self.low.assign(low)
         self.span.assign(high - low)
-        self.logits.assign(np.log(place) - np.log1p(-place))
+        self.logits.assign(np.log(position) - np.log1p(-position))
         if self.conditions is not None:
             self.conditions.assign(np.resize(chosen[1], self.conditions.shape))
 

@@ -41,38 +41,38 @@ def export_run(
     say = say or (lambda line: None)
     run = load_run(path)
     name = f"{format}_int8" if int8 else format
-    place = run.path / name if out is None else Path(out)
-    _check_place(place)
+    folder = run.path / name if out is None else Path(out)
+    _check_folder(folder)
     say(f"Exporting the model of {run.path}")
     calibration: Any = None
     if int8:
         split = run.examples("train", _CALIBRATION)
         condition = None if run.model.infers_condition else run.condition(split)
         calibration = split.x if condition is None else (split.x, condition)
-    run.model.export(place, format, calibration)
-    size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
-    names = ", ".join(sorted(file.name for file in place.iterdir()))
-    say(f"Wrote {place}: {names}; {size / 2**20:.1f} MiB.")
+    run.model.export(folder, format, calibration)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    names = ", ".join(sorted(file.name for file in folder.iterdir()))
+    say(f"Wrote {folder}: {names}; {size / 2**20:.1f} MiB.")
     if int8:
-        say(_error(place))
-    return place
+        say(_error(folder))
+    return folder
 
 
-def _check_place(place: Path) -> None:
+def _check_folder(folder: Path) -> None:
     """Refuses a folder that holds something else, which an export would replace."""
-    if place.is_dir() and any(place.iterdir()):
-        names = {file.name for file in place.iterdir()}
+    if folder.is_dir() and any(folder.iterdir()):
+        names = {file.name for file in folder.iterdir()}
         if not names & {"saved_model.pb", "generate.onnx", "generate.tflite"}:
             raise ValueError(
-                f"--out: {place} holds something else than an exported model, which "
+                f"--out: {folder} holds something else than an exported model, which "
                 "would be replaced: name a new folder."
             )
-    elif place.exists() and not place.is_dir():
-        raise ValueError(f"--out: {place} is a file; name a folder.")
+    elif folder.exists() and not folder.is_dir():
+        raise ValueError(f"--out: {folder} is a file; name a folder.")
 
 
-def _error(place: Path) -> str:
-    errors = json.loads((place / "model.json").read_text())["int8_error"]
+def _error(folder: Path) -> str:
+    errors = json.loads((folder / "model.json").read_text())["int8_error"]
     means = ", ".join(
         f"{name} of {file} {error['mean']:.2g}"
         for file, outputs in errors.items()

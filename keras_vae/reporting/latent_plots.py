@@ -1,4 +1,4 @@
-"""Plots of the latent space: maps of it, and what the decoder makes of its places."""
+"""Plots of the latent space: maps of it, and what the decoder makes of its points."""
 
 import math
 from statistics import NormalDist
@@ -135,9 +135,9 @@ def arrow(subject: Subject) -> Drawings:
     start, end = subject.ends
     classes = subject.classes(subject.examples)
     means = latents.class_means(subject.z, classes, len(subject.names))
-    for place in (start, end):
-        if not np.isfinite(means[place]).all():
-            raise LeftOut(f"no {subject.split} example is of {subject.names[place]}")
+    for index in (start, end):
+        if not np.isfinite(means[index]).all():
+            raise LeftOut(f"no {subject.split} example is of {subject.names[index]}")
     points = subject.on_map(subject.z, classes)
     tips = subject.map.place(means[[start, end]])
     if tips.shape[1] == 1:
@@ -203,7 +203,7 @@ def neighbours_say(
     voters = KNeighborsClassifier(min(_NEIGHBOURS, len(known)))
     voters.fit(among[known].reshape(len(known), -1), classes[known])
     votes = voters.predict(values.reshape(len(values), -1))
-    return [subject.names[place] for place in votes]
+    return [subject.names[index] for index in votes]
 
 
 def manifold(subject: Subject) -> Drawings:

@@ -80,9 +80,9 @@ def evaluate_run(
     if dataset is not None:
         others = run.metrics.get("other_datasets", {})
         kept = {"other_datasets": {**others, run.data.name: measured}}
-    place = _write_metrics(run, {**run.metrics, **kept})
+    file = _write_metrics(run, {**run.metrics, **kept})
     say(summary.table(measured))
-    say(f"Wrote {place} in {measured['evaluation_seconds']:.0f} s.")
+    say(f"Wrote {file} in {measured['evaluation_seconds']:.0f} s.")
     return measured
 
 
@@ -148,10 +148,10 @@ def compare_runs(
 
 
 def _write_metrics(run: Run, metrics: dict[str, Any]) -> Path:
-    place = run.path / "metrics.json"
-    files.write_text(place, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
+    file = run.path / "metrics.json"
+    files.write_text(file, json.dumps(metrics, indent=2, ensure_ascii=False) + "\n")
     model_card.renew_metrics(run.path, run.config, metrics, run.model)
-    return place
+    return file
 
 
 def _gains(
@@ -185,7 +185,7 @@ def encode_run(
 ) -> None:
     """Writes what a run's model makes of each example as a table.
 
-    A row holds the example's place in its split, its label where it has one (-1 where
+    A row holds the example's index in its split, its label where it has one (-1 where
     others have), the label that m2 and m1m2 infer and its probability, `neg_elbo`,
     `reconstruction_loss` and `kl_loss` in nats,
     `log_reconstruction_probability` (the score of An and Cho 2015), and the posterior's

@@ -27,11 +27,11 @@ Say = Callable[[str], None]
 
 def training_curves(subject: Subject) -> Drawings:
     """Draws loss, reconstruction and KL over the epochs."""
-    place = subject.run.path / "history.csv"
-    if not place.is_file():
-        raise LeftOut(f"{place} is not there")
+    file = subject.run.path / "history.csv"
+    if not file.is_file():
+        raise LeftOut(f"{file} is not there")
     held_out, _ = subject.run.data.monitored
-    return {"curves": curves.training_curves(read_history(place), held_out)}
+    return {"curves": curves.training_curves(read_history(file), held_out)}
 
 
 def read_history(path: str | os.PathLike[str]) -> dict[str, list[float]]:

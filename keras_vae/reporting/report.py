@@ -84,12 +84,12 @@ def report(path: str | os.PathLike[str], say: Say = _silent) -> Path:
     began = time.perf_counter()
     say(f"Loading {path}")
     run = load_run(path)
-    place = run.path / "report.html"
-    files.require_file("--run", place, ".html")
-    files.write_text(place, page(run, say))
-    size, seconds = place.stat().st_size / 2**20, time.perf_counter() - began
-    say(f"Wrote {place}, {size:.1f} MiB, in {seconds:.0f} s. It opens in any browser.")
-    return place
+    file = run.path / "report.html"
+    files.require_file("--run", file, ".html")
+    files.write_text(file, page(run, say))
+    size, seconds = file.stat().st_size / 2**20, time.perf_counter() - began
+    say(f"Wrote {file}, {size:.1f} MiB, in {seconds:.0f} s. It opens in any browser.")
+    return file
 
 
 def page(run: Run, say: Say = _silent) -> str:
@@ -183,8 +183,8 @@ def _duration(seconds: float) -> tuple[str, str]:
 
 
 def _curves(run: Run) -> str:
-    place = run.path / "history.csv"
-    history = plots.read_history(place) if place.is_file() else {}
+    file = run.path / "history.csv"
+    history = plots.read_history(file) if file.is_file() else {}
     parts = []
     for name in curves.PANELS:
         panel = {
@@ -206,9 +206,9 @@ def _progress(run: Run) -> str:
     if len(found) < 2:
         return ""
     parts = []
-    for place in (found[0], found[len(found) // 2], found[-1]):
-        epoch = int(place.stem.rpartition("_")[2])
-        parts.append(markup.picture(place.read_bytes(), f"After epoch {epoch}"))
+    for file in (found[0], found[len(found) // 2], found[-1]):
+        epoch = int(file.stem.rpartition("_")[2])
+        parts.append(markup.picture(file.read_bytes(), f"After epoch {epoch}"))
     part, split = run.data.monitored
     part = "training" if split is None else part
     return (

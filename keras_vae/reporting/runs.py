@@ -129,7 +129,7 @@ def load_run(path: str | os.PathLike[str]) -> Run:
 def _config(path: Path) -> dict[str, Any]:
     if not path.exists():
         parent = path.absolute().parent
-        names = [place.name for place in parent.iterdir()] if parent.is_dir() else []
+        names = [entry.name for entry in parent.iterdir()] if parent.is_dir() else []
         raise ValueError(
             f"--run: there is no folder {path}; name one that train.py wrote, "
             f"as saved_models/digits-vae-z20.{nearest(path.name, names)}"

@@ -49,7 +49,7 @@ def shifted(found: list[Block], count: int) -> list[Block]:
     """Returns blocks that follow `count` others, the first after the last."""
     return [
         block._replace(
-            inputs=tuple(place + count for place in block.inputs or ())
+            inputs=tuple(index + count for index in block.inputs or ())
             or ((count - 1,) if count else ())
         )
         for block in found
@@ -70,22 +70,22 @@ def _graph(network: Any) -> Iterator[Block]:
         sources[layer] = [producer[id(tensor)] for tensor in inputs]
         for source in sources[layer]:
             users[source] = users.get(source, 0) + 1
-    place: dict[Any, int] = {}  # of the box that a layer is written into
+    box_of: dict[Any, int] = {}  # of the box that a layer is written into
     boxes: list[list[Any]] = []
     inputs_of: list[list[int]] = []
     for layer in network.layers:
         before = sources[layer]
         if _is(layer, _QUIET):
-            place[layer] = place[before[0]] if before else -1
+            box_of[layer] = box_of[before[0]] if before else -1
             continue
-        alone = len(before) == 1 and users[before[0]] == 1 and place[before[0]] >= 0
+        alone = len(before) == 1 and users[before[0]] == 1 and box_of[before[0]] >= 0
         if alone and _is(layer, _FOLDED):
-            place[layer] = place[before[0]]
-            boxes[place[layer]].append(layer)
+            box_of[layer] = box_of[before[0]]
+            boxes[box_of[layer]].append(layer)
             continue
-        place[layer] = len(boxes)
+        box_of[layer] = len(boxes)
         boxes.append([layer])
-        inputs_of.append(sorted({place[source] for source in before}))
+        inputs_of.append(sorted({box_of[source] for source in before}))
     for box, sources_of_box in zip(boxes, inputs_of, strict=True):
         given = tuple(source for source in sources_of_box if source >= 0)
         yield _block(box, given)

@@ -123,12 +123,12 @@ class Subject:
         return tuple(known[label] if known else str(label) for label in self.labels)
 
     def classes(self, split: Split) -> np.ndarray:
-        """Returns the place in `labels` for each example, or -1; int `(n,)`."""
+        """Returns the index in `labels` for each example, or -1; int `(n,)`."""
         self.need_classes()
         label = np.full(len(split), -1) if split.y is None else split.y
-        places = np.searchsorted(self.labels, label)
-        places = np.minimum(places, len(self.labels) - 1)
-        return np.where(np.take(self.labels, places) == label, places, -1)
+        indices = np.searchsorted(self.labels, label)
+        indices = np.minimum(indices, len(self.labels) - 1)
+        return np.where(np.take(self.labels, indices) == label, indices, -1)
 
     @functools.cached_property
     def shown_classes(self) -> np.ndarray | None:
@@ -142,17 +142,17 @@ class Subject:
 
     @functools.cached_property
     def ends(self) -> tuple[int, int]:
-        """Places in `labels` of the classes to go from and to."""
+        """Indices in `labels` of the classes to go from and to."""
         last = len(self.labels) - 1
         usual = self.labels.index(7) if 7 in self.labels else last
         flags = zip(("from_label", "to_label"), self._given, (0, usual), strict=True)
         start, end = (
-            default if given is None else self._place(flag, given)
+            default if given is None else self._index_of(flag, given)
             for flag, given, default in flags
         )
         return start, end
 
-    def _place(self, flag: str, given: str) -> int:
+    def _index_of(self, flag: str, given: str) -> int:
         if given in self.names:
             return self.names.index(given)
         if given.isdecimal() and int(given) in self.labels:
@@ -183,11 +183,11 @@ class Subject:
             return np.linspace(0, n - 1, min(n, 10)).astype(np.int64)
         rows = np.full(len(self.labels), -1)
         means = latents.class_means(self.z, self.shown_classes, len(rows))
-        for place, mean in enumerate(means):
-            members = np.flatnonzero(self.shown_classes == place)
+        for index, mean in enumerate(means):
+            members = np.flatnonzero(self.shown_classes == index)
             if len(members):
                 distance = np.square(self.z[members] - mean).sum(axis=1)
-                rows[place] = members[np.argmin(distance)]
+                rows[index] = members[np.argmin(distance)]
         return rows
 
     @functools.cached_property
@@ -195,11 +195,11 @@ class Subject:
         """Rows of two examples to go between: typical of each end's class."""
         if not self.labels:
             return 0, min(1, len(self.examples) - 1)
-        for place in self.ends:
-            if self.typical[place] < 0:
-                name = self.names[place]
+        for index in self.ends:
+            if self.typical[index] < 0:
+                name = self.names[index]
                 raise LeftOut(f"no {self.split} example is of class {name}")
-        first, last = (int(self.typical[place]) for place in self.ends)
+        first, last = (int(self.typical[index]) for index in self.ends)
         return first, last
 
     @property
@@ -207,7 +207,7 @@ class Subject:
         """Says in a title what the way between `pair` is."""
         if not self.labels:
             return f"from {self.split} example {self.pair[0]} to {self.pair[1]}"
-        start, end = (self.names[place] for place in self.ends)
+        start, end = (self.names[index] for index in self.ends)
         return f"from a {self.split} example of class {start} to one of class {end}"
 
     def varied(self, count: int) -> np.ndarray:
@@ -217,8 +217,8 @@ class Subject:
             return np.linspace(0, n - 1, min(n, count)).astype(np.int64)
         classes = self.shown_classes
         turn = np.zeros(n, np.int64)  # how many of its class come before it
-        for place in np.unique(classes):
-            members = classes == place
+        for index in np.unique(classes):
+            members = classes == index
             turn[members] = np.arange(members.sum())
         unknown = classes < 0
         return np.lexsort((classes, turn + n * unknown))[:count]
@@ -321,8 +321,8 @@ class Subject:
             return Plane(zeros, np.eye(self.latent_dim), (names[0], names[1]))
         axes, share = latents.principal_plane(self.z)
         labels = [
-            f"principal component {place + 1} of z ({part:.0%} of the variance)"
-            for place, part in enumerate(share)
+            f"principal component {index + 1} of z ({part:.0%} of the variance)"
+            for index, part in enumerate(share)
         ]
         note = "principal components"
         return Plane(self.z.mean(axis=0), axes, (labels[0], labels[1]), note)

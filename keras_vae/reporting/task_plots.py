@@ -72,12 +72,12 @@ def movement(subject: Subject) -> Drawings:
         np.concatenate([x, subject.model.reconstruct(x, given)])
     )
     arms = np.stack([np.zeros_like(pen), elbow, pen], axis=2)  # (n, steps, 3, 2)
-    places = arms.reshape(-1, 2)
-    limits = places.min(axis=0), places.max(axis=0)
+    positions = arms.reshape(-1, 2)
+    limits = positions.min(axis=0), positions.max(axis=0)
     classes = subject.shown_classes
     titles = [""] * len(rows)
     if classes is not None:
-        titles = [subject.names[place] for place in classes[rows]]
+        titles = [subject.names[index] for index in classes[rows]]
     titles += ["reconstruction"] * len(rows)
     frames = []
     for moment in range(0, pen.shape[1], _EVERY):

@@ -117,10 +117,10 @@ def _cause_of(graphs: Collection[Any]) -> str:
         arguments, named = graph.structured_input_signature
         given.append([*arguments, *named.values()])
     causes = []
-    for place, values in enumerate(itertools.zip_longest(*given), start=1):
+    for index, values in enumerate(itertools.zip_longest(*given), start=1):
         if any(value != values[0] for value in values):
             name = getattr(values[0], "name", None)
-            which = f"argument `{name}`" if name else f"argument {place}"
+            which = f"argument `{name}`" if name else f"argument {index}"
             causes.append(f"Its {which} was {', then '.join(map(str, values))}.")
     return " ".join(causes) or (
         "Its arguments were the same: the function itself is made again."

@@ -143,9 +143,10 @@ def require_same(
         raise AssertionError(f"{what} has shape {got.shape}; expected {wanted.shape}.")
     apart = np.abs(got.astype(np.float64) - wanted)
     if not np.all(apart <= atol + rtol * np.abs(wanted)):
-        place = np.unravel_index(np.argmax(np.nan_to_num(apart, nan=np.inf)), got.shape)
+        worst = np.argmax(np.nan_to_num(apart, nan=np.inf))
+        position = np.unravel_index(worst, got.shape)
         raise AssertionError(
-            f"{what} is {got[place]:.7g}; expected {wanted[place]:.7g}."
+            f"{what} is {got[position]:.7g}; expected {wanted[position]:.7g}."
         )
 
 

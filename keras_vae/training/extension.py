@@ -50,8 +50,8 @@ def _require_asked(
 ) -> None:
     """Raises a ValueError where a schedule would start again and nobody asked for it.
 
-    Schedules are as long as the run, so in a longer run the place of `done` epochs is
-    an earlier one.
+    Schedules are as long as the run, so in a longer run `done` epochs are an
+    earlier point of them.
     """
     again = []
     if config.learning_rate_schedule == "cosine":

@@ -151,7 +151,7 @@ class RunFolder:
         )
 
     def _remove_strays(self) -> None:
-        """Removes what the run wrote to the place after its folder had gone."""
+        """Removes what the run wrote there after its folder had gone."""
         found = [
             path.relative_to(self.path).as_posix()
             for path in self.path.rglob("*")
@@ -164,11 +164,11 @@ class RunFolder:
     def clear(self) -> None:
         """Throws away what the run left here, and nothing that is not a run's."""
         for name in _LEAVINGS:
-            place = self.path / name
-            if place.is_dir() and not place.is_symlink():
-                shutil.rmtree(place)
+            path = self.path / name
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
             else:
-                place.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
 
     def reopen(self) -> None:
         """Makes a complete run one that is not: it goes on for more epochs."""

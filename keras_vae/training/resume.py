@@ -2,7 +2,7 @@
 
 `KeepState` writes `history.csv` and the checkpoint; after Ctrl-C or SIGTERM it saves at
 the end of the current call of steps and raises. Started on a checkpoint it puts the
-model, the metrics and the place in the epoch back where they were.
+model, the metrics and the position in the epoch back where they were.
 """
 
 import csv
@@ -321,7 +321,7 @@ class KeepState(keras.callbacks.Callback):
         self._due = self._began + SECONDS_BETWEEN
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Puts the metrics and the place in the epoch back, in a resumed epoch."""
+        """Puts the metrics and the position in the epoch back, in a resumed epoch."""
         self.epoch = epoch
         if self._done:
             checkpoint.restore(checkpoint.metric_variables(self.model), self._metrics)

@@ -308,7 +308,7 @@ def write_projector(
         z: The points, `(n, latent_dim)`.
         x: The examples, `(n, ...)`; of images, `(n, height, width, channels)`, there
             will be thumbnails.
-        labels: A text or number for each; by default the place of each is shown.
+        labels: A text or number for each; by default the index of each is shown.
 
     Raises:
         OSError: If a file cannot be written.

@@ -35,10 +35,10 @@ def prior_and_aggregate(
         left.hist(radius, edges, weights=weights, alpha=0.6, color=colour, label=name)
     style.label_axes(left, "Distance from 0", "|z|", "share of draws")
     left.legend(frameon=False, fontsize=style.TEXT)
-    places = np.arange(len(dims))
+    positions = np.arange(len(dims))
     mean, spread = (f(z, axis=0)[dims] for f in (np.mean, np.std))
     right.axhspan(-1.0, 1.0, color=style.ORANGE, alpha=0.25, linewidth=0)
-    right.errorbar(places, mean, spread, fmt="o", markersize=3, color=style.BLUE)
+    right.errorbar(positions, mean, spread, fmt="o", markersize=3, color=style.BLUE)
     style.label_axes(
         right,
         "Mean and standard deviation",
@@ -46,5 +46,5 @@ def prior_and_aggregate(
         "z",
     )
     step = max(1, len(dims) // 10)
-    right.set_xticks(places[::step], [str(dim) for dim in dims[::step]])
+    right.set_xticks(positions[::step], [str(dim) for dim in dims[::step]])
     return figure

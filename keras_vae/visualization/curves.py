@@ -41,9 +41,9 @@ def training_curves(
         )
     epoch = np.asarray(history["epoch"], np.float64)
     figure = style.new_figure(3.1 * len(names), 3.0)
-    for place, name in enumerate(names):
-        axes = figure.add_subplot(1, len(names), place + 1)
-        unit = "nats per example" if place == 0 else ""
+    for index, name in enumerate(names):
+        axes = figure.add_subplot(1, len(names), index + 1)
+        unit = "nats per example" if index == 0 else ""
         style.label_axes(axes, PANELS[name].capitalize(), "epoch", unit)
         if name == "kl_loss":
             axes.set_title("KL", fontsize=style.TITLE)
@@ -63,7 +63,7 @@ def training_curves(
             shown = [tick for tick in ticks if epoch.min() <= tick <= epoch.max()]
             axes.set_xticks(shown, [f"{tick:,}" for tick in shown])
             axes.minorticks_off()
-        if place == 0:
+        if index == 0:
             axes.legend(fontsize=style.TEXT - 1, frameon=False)
     return figure
 
@@ -140,15 +140,15 @@ def forward_and_reverse() -> Figure:
     p = two_humps(x)
     figure = style.new_figure(8.0, 3.2)
     first = None
-    for place, (title, fit, color) in enumerate(
+    for index, (title, fit, color) in enumerate(
         (
             ("Forward KL(p ‖ q): q covers both humps", forward_fit, style.BLUE),
             ("Reverse KL(q ‖ p): q takes one hump", reverse_fit, style.ORANGE),
         )
     ):
-        axes = figure.add_subplot(1, 2, place + 1, sharey=first)
+        axes = figure.add_subplot(1, 2, index + 1, sharey=first)
         first = first or axes
-        style.label_axes(axes, title, "x", "" if place else "density")
+        style.label_axes(axes, title, "x", "" if index else "density")
         q = fit(x, p)
         axes.fill_between(x, p, color="0.85", label="p, two humps")
         name = f"q = N({q.mean:.2f}, {q.scale:.2f}²)".replace("-", style.MINUS)

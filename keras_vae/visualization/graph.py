@@ -17,7 +17,7 @@ class Block(NamedTuple):
     Attributes:
         text: What it does.
         shape: Of what it gives, without the batch; empty to show none.
-        inputs: Places in the list of blocks that it takes its input from; None is the
+        inputs: Indices in the list of blocks that it takes its input from; None is the
             block before it.
         learns: Whether it has weights; these boxes are coloured.
     """
@@ -36,7 +36,7 @@ _TINTS = {True: "#d6e6f4", False: "#f1f1f1"}
 _LATENT = "#fbe3cf"
 
 
-class _Places(NamedTuple):
+class _Positions(NamedTuple):
     """Where things are: the middles of columns, and heights."""
 
     left: float
@@ -93,15 +93,15 @@ def model_graph(
     top = bottom + (max(len(encoder), len(decoder)) - 1) * _STEP
     width, height = _COLUMN + _BOX[0] + 2.3, top + 1.3
     left, right = (width - _COLUMN) / 2, (width + _COLUMN) / 2
-    places = _Places(left, width / 2, right, low - 0.72, low, bottom, top)
+    positions = _Positions(left, width / 2, right, low - 0.72, low, bottom, top)
     figure = Figure((width, height), dpi=style.DPI, facecolor="white")
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set(xlim=(0.0, width), ylim=(0.0, height))
     axes.set_axis_off()
     _column(axes, encoder, left, _spread(len(encoder), top, bottom), side=-1)
     _column(axes, decoder, right, _spread(len(decoder), bottom, top), side=1)
-    _draw_latent(axes, places, posterior, latent)
-    _draw_below(axes, places, noise, classifier, prior)
+    _draw_latent(axes, positions, posterior, latent)
+    _draw_below(axes, positions, noise, classifier, prior)
     if loss:
         up = top + _BOX[1] / 2, top + 0.45
         line = [(left, up[0]), (left, up[1]), (right, up[1]), (right, up[0])]
@@ -113,23 +113,23 @@ def model_graph(
     return figure
 
 
-def _draw_latent(axes: Axes, places: _Places, posterior: str, latent: str) -> None:
+def _draw_latent(axes: Axes, positions: _Positions, posterior: str, latent: str) -> None:
     """Draws q(z|x) and z, between the encoder and the decoder."""
-    left, middle, right = places.left, places.middle, places.right
-    low, half = places.low, _BOX[1] / 2
+    left, middle, right = positions.left, positions.middle, positions.right
+    low, half = positions.low, _BOX[1] / 2
     _box(axes, left, low, Block(posterior), "white")
     _box(axes, middle, low, Block(latent), _LATENT, wide=1.35)
-    _arrow(axes, (left, places.bottom - half), (left, low + half))
+    _arrow(axes, (left, positions.bottom - half), (left, low + half))
     _arrow(axes, (left + _BOX[0] / 2, low), (middle - 0.7, low))
     axes.plot([middle + 0.68, right], [low, low], color=style.INK, linewidth=1)
-    _arrow(axes, (right, low), (right, places.bottom - half))
+    _arrow(axes, (right, low), (right, positions.bottom - half))
 
 
 def _draw_below(
-    axes: Axes, places: _Places, noise: str, classifier: str, prior: str
+    axes: Axes, positions: _Positions, noise: str, classifier: str, prior: str
 ) -> None:
     """Draws what z is drawn with, the classifier and p(z), each where there is one."""
-    left, middle, right, lowest, low, *_ = places
+    left, middle, right, lowest, low, *_ = positions
     half = _BOX[1] / 2
     if noise:
         _box(axes, middle, lowest, Block(noise), _LATENT, wide=1.35)
@@ -158,7 +158,7 @@ def _compared(
 def _spread(count: int, first: float, last: float) -> list[float]:
     """The heights of a column's blocks; a short one is spread out evenly."""
     step = (last - first) / max(count - 1, 1)
-    return [first + step * place for place in range(count)]
+    return [first + step * index for index in range(count)]
 
 
 def _words(color: str, larger: float = 0.0) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def _column(
     axes: Axes, blocks: Sequence[Block], x: float, heights: Sequence[float], side: int
 ) -> None:
     """Draws blocks and the arrows between them; skips go around at the outer side."""
-    for place, (block, y) in enumerate(zip(blocks, heights, strict=True)):
+    for index, (block, y) in enumerate(zip(blocks, heights, strict=True)):
         _box(axes, x, y, block, _TINTS[block.learns])
         if block.shape:
             at = x - side * (_BOX[0] / 2 + 0.08)
@@ -177,10 +177,10 @@ def _column(
             axes.text(at, y, block.shape, ha=align, va="center", **_words("#666666"))
         sources = block.inputs
         if sources is None:
-            sources = (place - 1,) if place else ()
+            sources = (index - 1,) if index else ()
         for source in sources:
             towards = 1 if heights[source] < y else -1
-            if source == place - 1:
+            if source == index - 1:
                 start = heights[source] + towards * _BOX[1] / 2
                 _arrow(axes, (x, start), (x, y - towards * _BOX[1] / 2))
             else:

@@ -109,11 +109,11 @@ def marks(names: Sequence[str]) -> list[str]:
     taken: dict[str, int] = {}
     found = [""] * len(names)
     # Who has no choice comes first.
-    for place in sorted(range(len(names)), key=lambda k: (len(plain[k]) > 2, k)):
-        mark = next((m for m in _candidates(names[place]) if m not in taken), "")
+    for index in sorted(range(len(names)), key=lambda k: (len(plain[k]) > 2, k)):
+        mark = next((m for m in _candidates(names[index]) if m not in taken), "")
         if not mark:
             return [str(number) for number in range(len(names))]
-        taken[mark], found[place] = place, mark
+        taken[mark], found[index] = index, mark
     return found
 
 
@@ -135,9 +135,9 @@ def placed(
     reach: float = 64.0,
     spared: ArrayLike = (),
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Finds places for labels that overlap neither each other nor the edge.
+    """Finds positions for labels that overlap neither each other nor the edge.
 
-    One label after the other takes the free place that is nearest to its anchor.
+    One label after the other takes the free position that is nearest to its anchor.
 
     Args:
         anchors: Middles of the labels where nothing is in the way, `(n, 2)`.
@@ -146,30 +146,30 @@ def placed(
         high: Its upper corner, `(2,)`.
         obstacles: Points that no label may cover, `(m, 2)`.
         reach: How far from its anchor a label may be.
-        spared: Points that no label covers if there is another place, `(l, 2)`.
+        spared: Points that no label covers if there is another position, `(l, 2)`.
 
     Returns:
-        The middles, `(n, 2)`, and which of the labels have found a place, `(n,)`.
+        The middles, `(n, 2)`, and which of the labels have found a position, `(n,)`.
     """
     size = np.asarray(sizes, np.float64)
-    places = np.array(anchors, np.float64)
-    found = np.zeros(len(places), bool)
+    positions = np.array(anchors, np.float64)
+    found = np.zeros(len(positions), bool)
     offsets = _spiral(reach)
     points, seen = (
         np.reshape(np.asarray(some, np.float64), (-1, 2))
         for some in (obstacles, spared)
     )
-    for k, anchor in enumerate(places):
+    for k, anchor in enumerate(positions):
         tried = anchor + offsets
         inside = (tried - size[k] / 2 >= low) & (tried + size[k] / 2 <= high)
         tried = tried[inside.all(axis=1)]
-        middles = np.concatenate([places[found], points])
+        middles = np.concatenate([positions[found], points])
         least = np.concatenate([(size[found] + size[k]) / 2, points * 0 + size[k] / 2])
         tried = tried[~_near(tried, middles, least)]
         clear = tried[~_near(tried, seen, size[k] / 2)]
         if len(tried):
-            places[k], found[k] = (clear if len(clear) else tried)[0], True
-    return places, found
+            positions[k], found[k] = (clear if len(clear) else tried)[0], True
+    return positions, found
 
 
 def _near(
@@ -177,7 +177,7 @@ def _near(
     middles: NDArray[np.float64],
     least: NDArray[np.float64],
 ) -> NDArray[np.bool_]:
-    """Which of some places `(n, 2)` are nearer to any middle than `least`, `(m, 2)`."""
+    """Which of some points `(n, 2)` are nearer to any middle than `least`, `(m, 2)`."""
     between = np.abs(tried[:, np.newaxis] - middles)
     return np.asarray(np.any(np.all(between < least, axis=-1), axis=1))
 

@@ -214,7 +214,7 @@ def draw_classes(
     small = min(size, 4.0) if len(unknown) > len(xy) / 2 else size
     axes.scatter(*unknown.T, c=palette.UNKNOWN, s=small, zorder=1, **look)
     for marker in dict.fromkeys(markers):
-        members = [place for place, other in enumerate(markers) if other == marker]
+        members = [index for index, other in enumerate(markers) if other == marker]
         rows = np.flatnonzero(np.isin(classes, members))
         tint = [colors[label] for label in classes[rows]]
         look |= {"marker": marker.shape, "s": size * marker.factor}
@@ -356,19 +356,19 @@ def group_bars(
     figure = style.new_figure(6.0, float(np.clip(1.4 + 0.45 * len(values), 2.2, 14.0)))
     axes = figure.add_subplot()
     style.label_axes(axes, title, label, "")
-    places = np.arange(len(values))
+    positions = np.arange(len(values))
     colors = palette.class_colors(len(resolutions))
     for (name, groups), color in zip(resolutions.items(), colors, strict=True):
         of, total = list(groups), values[list(groups)].sum()
         axes.barh(of, values[of], 0.7, color=color, label=f"{name}: {total:.1f} nats")
     axes.legend(fontsize=8, frameon=False, loc="best")
-    axes.set_yticks(places, list(names), fontsize=8)
+    axes.set_yticks(positions, list(names), fontsize=8)
     axes.set_ylim(len(values) - 0.4, -0.6)
     axes.set_xlim(0.0, max(1.0, 1.12 * float(values.max(initial=0.0))))
-    for place, value in zip(places, values, strict=True):
+    for position, value in zip(positions, values, strict=True):
         axes.annotate(
             f"{value:.1f}",
-            (value, place),
+            (value, position),
             xytext=(3, 0),
             textcoords="offset points",
             va="center",
@@ -393,12 +393,12 @@ def kl_bars(kl: ArrayLike, order: ArrayLike, title: str, label: str) -> Figure:
     figure = style.new_figure(float(np.clip(1.8 + 0.27 * len(dims), 3.6, 9.0)), 3.0)
     axes = figure.add_subplot()
     style.label_axes(axes, title, "latent dimension, largest KL first", label)
-    places = np.arange(len(dims))
+    positions = np.arange(len(dims))
     axes.bar(
-        places, values[dims], width=0.75 if len(dims) > 3 else 0.4, color=style.BLUE
+        positions, values[dims], width=0.75 if len(dims) > 3 else 0.4, color=style.BLUE
     )
     step = max(1, len(dims) // 25)
-    axes.set_xticks(places[::step], [str(dim) for dim in dims[::step]])
+    axes.set_xticks(positions[::step], [str(dim) for dim in dims[::step]])
     axes.tick_params(axis="x", length=0)
     axes.set_xlim(-0.7, len(dims) - 0.3)
     axes.set_ylim(0.0, max(1.0, 1.08 * float(values.max(initial=0.0))))

@@ -26,7 +26,7 @@ _BELOW = 470.0  # and below
 _HANDLE = 30.0  # points of a legend's marker and of the gaps about it
 _LOST = 64.0  # points that a name may be moved; half of it where there are many
 _BRIEF = 40.0  # points of a line that other names would hide
-_FAR = 16.0  # points that a name is moved before a line joins it to its place
+_FAR = 16.0  # points that a name is moved before a line joins it to its position
 
 
 def class_legend(
@@ -127,19 +127,19 @@ def explained(marks: Sequence[str], names: Sequence[str]) -> list[str]:
 def name_places(
     figure: Figure,
     axes: Axes,
-    places: ArrayLike,
+    positions: ArrayLike,
     marks: Sequence[str],
     line: ArrayLike | None = None,
     points: ArrayLike = (),
 ) -> int:
-    """Writes marks at places of axes, none over another; a line joins those far off.
+    """Writes marks at positions of axes, none over another; a line joins those far off.
 
     Beside a short line only the marks at its ends are written.
 
     Args:
         figure: That of the axes, at its final size.
         axes: Whose limits are set.
-        places: `(n, 2)`, in data; what is NaN is left out.
+        positions: `(n, 2)`, in data; what is NaN is left out.
         marks: `(n,)`, the texts.
         line: `(2, 2)`, ends of a line that no text shall lie on, in data, or None.
         points: `(m, 2)`, in data, that no text shall lie on if that can be.
@@ -147,8 +147,8 @@ def name_places(
     Returns:
         How many marks found no place.
     """
-    figure.draw_without_rendering()  # places in points need the layout
-    data = np.asarray(places, np.float64)
+    figure.draw_without_rendering()  # what is in points needs the layout
+    data = np.asarray(positions, np.float64)
     ends = None if line is None else _in_points(axes, np.asarray(line, np.float64))
     known = np.flatnonzero(np.isfinite(data).all(axis=1))
     known = _at_ends(known, _in_points(axes, data[known]), ends)
@@ -200,17 +200,17 @@ def _write(
     axes: Axes,
     text: str,
     size: float,
-    place: NDArray[np.float64],
+    position: NDArray[np.float64],
     offset: NDArray[np.float64],
 ) -> None:
-    """Writes one mark some points away from its place in data."""
+    """Writes one mark some points away from its position in data."""
     arrow = None
     if np.linalg.norm(offset) > _FAR:
         arrow = {"arrowstyle": "-", "color": style.INK, "linewidth": 0.7}
         arrow |= {"shrinkA": 0, "shrinkB": 0}
     axes.annotate(
         style.plain(text),
-        xy=tuple(place),
+        xy=tuple(position),
         xytext=tuple(offset),
         textcoords="offset points",
         ha="center",
@@ -249,5 +249,5 @@ def _beyond(
 
 
 def _in_points(axes: Axes, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Places in data as points from the lower left corner of the figure."""
+    """Positions in data as points from the lower left corner of the figure."""
     return np.asarray(axes.transData.transform(values)) * 72.0 / style.DPI

@@ -207,10 +207,10 @@ def _draw_channel(
     from matplotlib.collections import LineCollection
 
     steps = unit.shape[1]
-    places = np.linspace(0.0, 0.84, steps)
+    positions = np.linspace(0.0, 0.84, steps)
     if bars:
-        places = 0.84 * (np.arange(steps) + 0.5) / steps
-    x = cells.left[:, np.newaxis] + 0.03 + places
+        positions = 0.84 * (np.arange(steps) + 0.5) / steps
+    x = cells.left[:, np.newaxis] + 0.03 + positions
     share = 0.94 - 0.88 * unit
     y = cells.top[:, np.newaxis] + cells.height[:, np.newaxis] * share
     drawn = np.stack([x, y], axis=-1)

@@ -77,5 +77,5 @@ def class_markers(n: int, every: bool = False) -> list[Marker]:
             classes; for markers that are large enough to see their shape.
     """
     tens = n > len(COLORS)
-    places = (k // len(COLORS) if tens else k if every else 0 for k in range(n))
-    return [_MARKERS[place % len(_MARKERS)] for place in places]
+    indices = (k // len(COLORS) if tens else k if every else 0 for k in range(n))
+    return [_MARKERS[index % len(_MARKERS)] for index in indices]

@@ -32,7 +32,7 @@ def path_grid(
         arms: `(n, joints, 2)`, the joints of an arm in one pose; drawn in grey.
         columns: Cells per row; by default five, or as many as there are rows.
         titles: One short text per path.
-        limits: The lowest and the highest place, (x, y) each, that a cell has room for;
+        limits: The lowest and the highest point, (x, y) each, that a cell has room for;
             None takes those of what is drawn and the origin.
 
     Returns:
@@ -81,9 +81,9 @@ def _scale_of(
     arrays: Sequence[NDArray[np.float64]], limits: tuple[ArrayLike, ArrayLike] | None
 ) -> tuple[NDArray[np.float64], float]:
     """Returns the middle of what a cell has room for, and how wide that is."""
-    places = np.concatenate([array.reshape(-1, 2) for array in arrays])
-    places = places[np.isfinite(places).all(axis=1)]  # a diverged model's
-    low, high = places.min(axis=0, initial=0.0), places.max(axis=0, initial=0.0)
+    positions = np.concatenate([array.reshape(-1, 2) for array in arrays])
+    positions = positions[np.isfinite(positions).all(axis=1)]  # a diverged model's
+    low, high = positions.min(axis=0, initial=0.0), positions.max(axis=0, initial=0.0)
     if limits is not None:
-        low, high = (np.asarray(place, np.float64) for place in limits)
+        low, high = (np.asarray(position, np.float64) for position in limits)
     return (low + high) / 2, max(float((high - low).max()), 1e-9)

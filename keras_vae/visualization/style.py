@@ -125,7 +125,7 @@ def framed(
         (wide / _PIXEL_DPI, tall / _PIXEL_DPI), dpi=_PIXEL_DPI, facecolor="white"
     )
     FigureCanvasAgg(figure)
-    axes = _pixels(figure, picture, _place(picture, left, bottom, (wide, tall)))
+    axes = _pixels(figure, picture, _position(picture, left, bottom, (wide, tall)))
     axes.set_xticks(_middles(width, len(columns)), columns, **text)
     axes.set_yticks(_middles(height, len(rows)), rows, **text)
     axes.set_xlabel(x, labelpad=2, **text)
@@ -139,7 +139,7 @@ def framed(
     return figure
 
 
-def _place(
+def _position(
     picture: Picture, left: int, bottom: int, size: tuple[int, int]
 ) -> tuple[float, float, float, float]:
     """Where the axes of a picture are in a figure of so many pixels, as fractions.
@@ -158,8 +158,8 @@ def _place(
 
 def _fitted(columns: Sequence[str], width: float, size: float) -> list[str]:
     """Labels of columns over a width in points, none of which reaches the next."""
-    places = [place for place, text in enumerate(columns) if text]
-    apart = min(np.diff(places), default=len(columns))
+    filled = [column for column, text in enumerate(columns) if text]
+    apart = min(np.diff(filled), default=len(columns))
     room = width * apart / max(len(columns), 1) - 3.0
     return [plain(labels.fitted(text, room, size)) for text in columns]
 
@@ -190,11 +190,11 @@ def _lines(text: str) -> int:
 
 
 def _pixels(
-    figure: Figure, picture: Picture, place: tuple[float, float, float, float]
+    figure: Figure, picture: Picture, position: tuple[float, float, float, float]
 ) -> Axes:
-    """Shows a picture in its own pixels at a place of the figure."""
+    """Shows a picture in its own pixels at a position of the figure."""
     height, width = picture.shape[:2]
-    axes = figure.add_axes(place)
+    axes = figure.add_axes(position)
     axes.imshow(
         np.broadcast_to(picture, (height, width, 3)),
         interpolation="none",

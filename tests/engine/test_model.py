@@ -35,7 +35,7 @@ class Line(MultiStepTrainer):
         x, y = batch.inputs
         errors = tf.reduce_sum(tf.square(self(x) - y), axis=-1)
         self.error.total.assign_add(tf.reduce_sum(errors))
-        self.error.count.assign_add(tf.cast(batch.place.count, tf.float32))
+        self.error.count.assign_add(tf.cast(batch.span.count, tf.float32))
         return tf.reduce_sum(batch.weight * errors)
 
     def train_step(self, data):
