@@ -293,7 +293,8 @@ def squared_mmd(a: np.ndarray, b: np.ndarray) -> float:
     """Estimates the squared maximum mean discrepancy of two samples, without bias.
 
     Gretton et al. 2012, equation 3. The kernel is exp(-|x - y|^2 / 2w) with w the
-    median squared distance between rows of b.
+    median squared distance between rows of b, in float64. What InfoVAE and WAE train
+    with has kernels whose width is that of the prior.
 
     Args:
         a: (n, ...), n >= 2.

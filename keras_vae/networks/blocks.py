@@ -262,10 +262,10 @@ def checked_widths(
     return tuple(operator.index(width) for width in value)
 
 
-def checked_shape(
+def checked_network_shape(
     argument: str, value: Any, ranks: Sequence[int] = (1, 2, 3), network: str = "mlp"
 ) -> tuple[int, ...]:
-    """Returns `value`, the shape of an example, as a tuple.
+    """Returns `value`, the shape of an example of a network, as a tuple.
 
     Raises:
         ValueError: If it is no shape, or of a kind that the network does not take.

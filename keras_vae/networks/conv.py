@@ -13,7 +13,7 @@ import keras
 from keras_vae.networks.blocks import (
     Blocks,
     Options,
-    checked_shape,
+    checked_network_shape,
     checked_size,
     checked_widths,
     default_filters,
@@ -203,7 +203,7 @@ def _encoder(
     hidden_units: Any,
     options: Options,
 ) -> keras.Model:
-    shape = checked_shape("input_shape", input_shape, _RANKS[network], network)
+    shape = checked_network_shape("input_shape", input_shape, _RANKS[network], network)
     latent_dim = checked_size("latent_dim", latent_dim)
     filters = _filters(filters, shape)
     hidden_units = checked_widths("hidden_units", hidden_units, "(256,)")
@@ -230,7 +230,7 @@ def _decoder(
     options: Options,
 ) -> keras.Model:
     latent_dim = checked_size("latent_dim", latent_dim)
-    shape = checked_shape("params_shape", params_shape, _RANKS[network], network)
+    shape = checked_network_shape("params_shape", params_shape, _RANKS[network], network)
     filters = _filters(filters, shape)
     hidden_units = checked_widths("hidden_units", hidden_units, "(256,)")
     blocks = Blocks("decoder", options, activation="relu")

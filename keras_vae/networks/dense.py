@@ -10,7 +10,7 @@ from keras_vae.networks import limit
 from keras_vae.networks.blocks import (
     Blocks,
     Options,
-    checked_shape,
+    checked_network_shape,
     checked_size,
     checked_widths,
 )
@@ -126,7 +126,7 @@ def resmlp_decoder(
 def _encoder(
     network: str, input_shape: Any, latent_dim: Any, hidden_units: Any, options: Options
 ) -> keras.Model:
-    shape = checked_shape("input_shape", input_shape)
+    shape = checked_network_shape("input_shape", input_shape)
     latent_dim = checked_size("latent_dim", latent_dim)
     widths = _widths(network, hidden_units)
     blocks = Blocks("encoder", options)
@@ -143,7 +143,7 @@ def _decoder(
     options: Options,
 ) -> keras.Model:
     latent_dim = checked_size("latent_dim", latent_dim)
-    shape = checked_shape("params_shape", params_shape)
+    shape = checked_network_shape("params_shape", params_shape)
     widths = _widths(network, hidden_units)
     blocks = Blocks("decoder", options)
     z = keras.Input((latent_dim,), name="z")

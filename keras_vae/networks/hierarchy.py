@@ -16,7 +16,7 @@ import numpy as np
 from keras_vae.arguments import in_range
 from keras_vae.errors import invalid_argument
 from keras_vae.networks import limit
-from keras_vae.networks.blocks import Blocks, Options, checked_shape, checked_size
+from keras_vae.networks.blocks import Blocks, Options, checked_network_shape, checked_size
 from keras_vae.networks.conv import output_layer
 from keras_vae.networks.layers import PositionBias
 
@@ -163,7 +163,7 @@ def bottom_up(
     Returns:
         A model from (batch, *input_shape) to a list of `levels` features.
     """
-    shape = checked_shape("input_shape", input_shape)
+    shape = checked_network_shape("input_shape", input_shape)
     width = checked_size("width", width)
     net = Blocks("bottom_up", _options(options), activation="silu")
     x = keras.Input(shape, name="x")
@@ -296,7 +296,7 @@ def top_down_decoder(
         block: What stands in place of its first residual block.
         **options: `networks.Options`.
     """
-    shape = checked_shape("params_shape", params_shape)
+    shape = checked_network_shape("params_shape", params_shape)
     net = Blocks("decoder", _options(options), activation="silu")
     h = top = keras.Input((*size, width), name="h")
     h = _block(net, h, block)

@@ -113,7 +113,7 @@ class Likelihood(keras.layers.Layer):
 
         Made for graphs, where it costs little next to a training step.
         """
-        return support.in_range(x, self.unit_interval)
+        return support.is_in_range(x, self.unit_interval)
 
     def initial_bias(self, mean: np.ndarray, input_shape: Sequence[int]) -> np.ndarray:
         """The decoder's output bias at which its mean is that of the data.

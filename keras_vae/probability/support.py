@@ -98,7 +98,7 @@ def check_grey(x: Any, likelihood: str) -> None:
         )
 
 
-def in_range(x: tf.Tensor, unit_interval: bool) -> tf.Tensor:
+def is_in_range(x: tf.Tensor, unit_interval: bool) -> tf.Tensor:
     """Whether a batch, float32, passes `check_range`, a boolean scalar."""
     # A NaN passes through both, and they cost a third of comparing each number.
     low, high = tf.reduce_min(x), tf.reduce_max(x)

@@ -15,9 +15,9 @@ from typing import Any
 
 from keras_vae.errors import invalid_argument
 from keras_vae.testing import files, measures, steps
-from keras_vae.testing.subject import Subject
+from keras_vae.testing.candidate import Candidate
 
-CLAUSES: dict[str, Callable[[Subject], None]] = {
+CLAUSES: dict[str, Callable[[Candidate], None]] = {
     "config": files.config,
     "elbo": measures.elbo_of_batches,
     "sum": measures.sum_of_terms,
@@ -79,12 +79,12 @@ def check_model(
             raise invalid_argument(argument, expected, sorted(unknown))
     if "replicas" in chosen and "replicas" not in excused:
         steps.check_replicas()
-    subject = Subject(make, x, y, excused)
+    candidate = Candidate(make, x, y, excused)
     for name in chosen:
-        if name in subject.excused:
+        if name in candidate.excused:
             continue
         try:
-            CLAUSES[name](subject)
+            CLAUSES[name](candidate)
         except AssertionError as error:
             raise AssertionError(f"The clause {name!r} is broken: {error}") from error
         except Exception as error:

@@ -15,11 +15,11 @@ import tensorflow as tf
 
 from keras_vae.evaluation.samplers import fit_aggregate
 from keras_vae.loading import load_model
-from keras_vae.testing.subject import (
+from keras_vae.testing.candidate import (
     BATCH_SIZE,
     EPOCHS,
     MANY,
-    Subject,
+    Candidate,
     known_labels,
     require_same,
     require_same_metrics,
@@ -29,9 +29,9 @@ from keras_vae.units import to_unit
 _NOT_IMPORTED = 3  # exit code of a process that cannot import the class
 
 
-def config(subject: Subject) -> None:
+def config(candidate: Candidate) -> None:
     """`from_config(get_config())` is the same model, and its configuration is JSON."""
-    model = subject.untrained
+    model = candidate.untrained
     again = type(model).from_config(model.get_config())
     again.compile(steps_per_execution=1)
     again.ensure_built()
@@ -46,24 +46,24 @@ def config(subject: Subject) -> None:
             )
     again.set_weights(model.get_weights())
     how = "with the same weights and the same configuration"
-    require_same_metrics(subject.evaluated(again), subject.evaluated(model), how)
+    require_same_metrics(candidate.evaluated(again), candidate.evaluated(model), how)
 
 
-def saving(subject: Subject) -> None:
+def saving(candidate: Candidate) -> None:
     """A saved model is the same in a process of its own, if that can import the class.
 
     A class that is defined in a function or in `__main__` is loaded in this process.
     """
-    model, n = subject.reference.model, EPOCHS[1]
-    arrays, y = {"x": subject.x(n)}, subject.y(n)
+    model, n = candidate.reference.model, EPOCHS[1]
+    arrays, y = {"x": candidate.x(n)}, candidate.y(n)
     if y is not None:
         arrays["y"] = y
     with tempfile.TemporaryDirectory() as folder:
         model.save(Path(folder) / "model.keras")
         np.savez(Path(folder) / "examples.npz", allow_pickle=False, **arrays)
-        found = _measured_elsewhere(folder, subject.kind)
+        found = _measured_elsewhere(folder, candidate.kind)
         if found is None:
-            found = measured_loaded(folder, subject.kind)
+            found = measured_loaded(folder, candidate.kind)
     for name, value in _measured(model, arrays).items():
         require_same(found[name], value, f"in the loaded model, {name}")
 
@@ -122,14 +122,14 @@ def _measured_elsewhere(folder: str, kind: type) -> dict[str, Any] | None:
         return dict(found)
 
 
-def export(subject: Subject) -> None:
+def export(candidate: Candidate) -> None:
     """Each signature of the SavedModel gives what the method of its name gives."""
-    model = subject.model()
-    fit_aggregate(model, subject.x(MANY), subject.known(model, MANY))
+    model = candidate.model()
+    fit_aggregate(model, candidate.x(MANY), candidate.known(model, MANY))
     with tempfile.TemporaryDirectory() as folder:
         model.export(folder)
         signatures = tf.saved_model.load(folder).signatures
-    for name, (inputs, expected) in _called(subject, model).items():
+    for name, (inputs, expected) in _called(candidate, model).items():
         if name not in signatures:
             raise AssertionError(f"there is no signature {name}.")
         given = {key: tf.constant(value) for key, value in inputs.items()}
@@ -138,11 +138,11 @@ def export(subject: Subject) -> None:
             require_same(found[output], value, f"{output} of the signature {name}")
 
 
-def _called(subject: Subject, model: Any) -> dict[str, tuple[dict[str, Any], Any]]:
+def _called(candidate: Candidate, model: Any) -> dict[str, tuple[dict[str, Any], Any]]:
     """Returns inputs and outputs of each signature, by the methods of the model."""
     n, seed = 5, 7
-    x = subject.x(n)
-    given = subject.conditions(model, n)
+    x = candidate.x(n)
+    given = candidate.conditions(model, n)
     z_mean, z_log_var = model.posterior(x, given)
     key = np.array([seed, 0], np.int32)
     beyond = model.aggregate_sample(n, tf.constant(key), given).numpy()

@@ -11,21 +11,21 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.models.schedules import final_weights
-from keras_vae.testing.subject import (
+from keras_vae.testing.candidate import (
     BATCH_SIZE,
     EPOCHS,
     MANY,
-    Subject,
+    Candidate,
     require_same,
 )
 
 _MOST_TRACES = 2  # a function is traced again where the size of batches changes
 
 
-def elbo_of_batches(subject: Subject) -> None:
+def elbo_of_batches(candidate: Candidate) -> None:
     """`reconstruction_loss + kl_loss` is the mean of -elbo for any size of batches."""
-    model, n = subject.untrained, MANY
-    x, given = subject.x(n), subject.known(model, n)
+    model, n = candidate.untrained, MANY
+    x, given = candidate.x(n), candidate.known(model, n)
     for y in [given, None] if model.infers_condition else [given]:
         elbo = model.elbo(x, model.num_samples, condition=y)
         expected = -np.mean(elbo, dtype=np.float64)
@@ -36,10 +36,10 @@ def elbo_of_batches(subject: Subject) -> None:
             require_same(bound, expected, what, rtol=1e-5)
 
 
-def sum_of_terms(subject: Subject) -> None:
+def sum_of_terms(candidate: Candidate) -> None:
     """The loss is reconstruction_loss + penalty_loss, or beta times kl_loss."""
-    model = subject.untrained
-    found = subject.evaluated(model)
+    model = candidate.untrained
+    found = candidate.evaluated(model)
     with final_weights():
         kl = float(model.beta_at(model.step)) * found.get("kl_loss", 0.0)
     regularized = [
@@ -51,21 +51,21 @@ def sum_of_terms(subject: Subject) -> None:
     require_same(found["loss"], sum(terms), "the loss")
 
 
-def traces(subject: Subject) -> None:
+def traces(candidate: Candidate) -> None:
     """Nothing is traced more than twice, whatever the sizes of batches.
 
     Neither are the steps where last batches are smaller, where `fit` is called again,
     and with validation data and callbacks.
     """
-    model, sizes = subject.model(), (1, 7, 64)
-    known = {n: subject.known(model, n) for n in sizes}
-    x = {n: subject.x(n) for n in sizes}
+    model, sizes = candidate.model(), (1, 7, 64)
+    known = {n: candidate.known(model, n) for n in sizes}
+    x = {n: candidate.x(n) for n in sizes}
     z = {n: model.encode(x[n], known[n]) for n in sizes}
     with _graphs_of(model, "train_step") as training:
         with _graphs_of(model, "test_step") as evaluation:
-            _fit_in_many_ways(subject, model)
+            _fit_in_many_ways(candidate, model)
             for size in sizes:
-                subject.evaluated(model, MANY, size)
+                candidate.evaluated(model, MANY, size)
     _require_few("fit", training)
     _require_few("evaluate", evaluation)
 
@@ -80,24 +80,24 @@ def traces(subject: Subject) -> None:
         "elbo": ("generate", model.elbo, x),
     }
     for name, (traced, method, inputs) in actions.items():
-        if name in subject.excused:
+        if name in candidate.excused:
             continue
         with _graphs_of(model, traced) as graphs:
             each(method, inputs)
         _require_few(name, graphs)
 
 
-def _fit_in_many_ways(subject: Subject, model: Any) -> None:
+def _fit_in_many_ways(candidate: Candidate, model: Any) -> None:
     for number in (0, 1, 0):
-        subject.epoch(model, number)
+        candidate.epoch(model, number)
     n = EPOCHS[1]
     model.fit(
-        subject.x(n),
-        subject.y(n),
+        candidate.x(n),
+        candidate.y(n),
         batch_size=BATCH_SIZE,
         epochs=2,
         verbose=0,
-        validation_data=(subject.x(MANY), subject.y(MANY)),
+        validation_data=(candidate.x(MANY), candidate.y(MANY)),
         callbacks=[keras.callbacks.EarlyStopping(restore_best_weights=True)],
     )
 

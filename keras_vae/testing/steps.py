@@ -9,9 +9,9 @@ import numpy as np
 
 from keras_vae.engine import strategies
 from keras_vae.loading import load_model
-from keras_vae.testing.subject import (
+from keras_vae.testing.candidate import (
     MANY,
-    Subject,
+    Candidate,
     require_finite,
     require_same,
     require_same_run,
@@ -19,31 +19,31 @@ from keras_vae.testing.subject import (
 )
 
 
-def steps_per_call(subject: Subject) -> None:
+def steps_per_call(candidate: Candidate) -> None:
     """Several steps in a call train the same model as single ones."""
-    found = subject.trained(steps_per_execution=3)
-    require_same_run(found, subject.reference, "with three steps a call")
+    found = candidate.trained(steps_per_execution=3)
+    require_same_run(found, candidate.reference, "with three steps a call")
 
 
-def microbatches(subject: Subject) -> None:
+def microbatches(candidate: Candidate) -> None:
     """Microbatches make the update of the whole batch, or are refused.
 
     They are refused by an objective that needs the global batch.
     """
-    if not subject.coupled:
-        found = subject.trained(accumulate_steps=2)
-        require_same_run(found, subject.reference, "in two microbatches")
+    if not candidate.coupled:
+        found = candidate.trained(accumulate_steps=2)
+        require_same_run(found, candidate.reference, "in two microbatches")
         return
     with contextlib.suppress(ValueError):
-        subject.model(accumulate_steps=2)
+        candidate.model(accumulate_steps=2)
         raise AssertionError("it couples examples and does not refuse microbatches.")
 
 
-def replicas(subject: Subject) -> None:
+def replicas(candidate: Candidate) -> None:
     """Two replicas train the same model as one, also where one of them gets nothing."""
     with strategies.mirrored(2).scope():
-        found = subject.trained()
-    require_same_run(found, subject.reference, "on two replicas")
+        found = candidate.trained()
+    require_same_run(found, candidate.reference, "on two replicas")
 
 
 def check_replicas() -> None:
@@ -62,51 +62,51 @@ def check_replicas() -> None:
         ) from error
 
 
-def eager(subject: Subject) -> None:
+def eager(candidate: Candidate) -> None:
     """Steps that run eagerly train the same model as steps in a graph."""
-    found = subject.trained(run_eagerly=True)
-    require_same_run(found, subject.reference, "run eagerly")
+    found = candidate.trained(run_eagerly=True)
+    require_same_run(found, candidate.reference, "run eagerly")
 
 
-def xla(subject: Subject) -> None:
+def xla(candidate: Candidate) -> None:
     """XLA is refused, or its steps agree with those of a graph.
 
     Normal noise has other numbers under XLA, so the losses agree only up to the spread
     that samples of the posterior give them.
     """
-    plain, n = subject.reference.model, MANY
+    plain, n = candidate.reference.model, MANY
     try:
-        model = subject.model(jit_compile=True)
+        model = candidate.model(jit_compile=True)
     except ValueError:
         return
-    require_finite(subject.epoch(model, 0)["loss"], "under XLA, the loss in training")
+    require_finite(candidate.epoch(model, 0)["loss"], "under XLA, the loss in training")
     model.set_weights(plain.get_weights())
-    found, expected = subject.evaluated(model, n, n), subject.evaluated(plain, n, n)
+    found, expected = candidate.evaluated(model, n, n), candidate.evaluated(plain, n, n)
     spread = 0.0
-    if "elbo" not in subject.excused:
-        given = subject.known(plain, n)
-        bounds = [plain.elbo(subject.x(n), 1, seed, given) for seed in range(8)]
+    if "elbo" not in candidate.excused:
+        given = candidate.known(plain, n)
+        bounds = [plain.elbo(candidate.x(n), 1, seed, given) for seed in range(8)]
         spread = float(np.std(np.mean(bounds, axis=1)))
     what = "under XLA, the loss"
     require_same(found["loss"], expected["loss"], what, atol=10 * spread)
 
 
-def sample_weight(subject: Subject) -> None:
+def sample_weight(candidate: Candidate) -> None:
     """Examples of weight 0 count for nothing, those of weight 2 twice."""
     weight = np.array([2.0] * 4 + [0.0] * 4, np.float32)
-    both = (subject.x(8), subject.y(8), weight), (subject.x(4), subject.y(4), None)
-    names = ["reconstruction_loss", "kl_loss", *([] if subject.coupled else ["loss"])]
+    both = (candidate.x(8), candidate.y(8), weight), (candidate.x(4), candidate.y(4), None)
+    names = ["reconstruction_loss", "kl_loss", *([] if candidate.coupled else ["loss"])]
     found, moves = [], []
     for x, y, weights in both:
-        model = subject.model()
+        model = candidate.model()
         found.append(model.evaluate(x, y, 3, 0, weights, return_dict=True))
-        if not subject.coupled:
+        if not candidate.coupled:
             start = weights_of(model)
             model.train_on_batch(x, y, weights)
             moves.append([b - a for a, b in zip(start, weights_of(model), strict=True)])
     for name in [name for name in names if name in found[1]]:
         require_same(found[0][name], found[1][name], f"with weights 2 and 0, {name}")
-    if subject.coupled:
+    if candidate.coupled:
         return
     weighted, plain = moves
     largest = max(np.abs(move).max(initial=0.0) for move in plain)
@@ -115,14 +115,14 @@ def sample_weight(subject: Subject) -> None:
         require_same(one, other, what, atol=0.01 * float(largest))
 
 
-def mixed_precision(subject: Subject) -> None:
+def mixed_precision(candidate: Candidate) -> None:
     """Under "mixed_float16" it trains, and all that comes out is finite."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        run = subject.trained()
-        known = subject.known(run.model, 9)
-        images = run.model.reconstruct(subject.x(9), known)
+        run = candidate.trained()
+        known = candidate.known(run.model, 9)
+        images = run.model.reconstruct(candidate.x(9), known)
     finally:
         keras.config.set_dtype_policy(policy)
     for name, values in run.metrics.items():
@@ -130,13 +130,13 @@ def mixed_precision(subject: Subject) -> None:
     require_finite(images, "in mixed precision, a reconstruction")
 
 
-def continuation(subject: Subject) -> None:
+def continuation(candidate: Candidate) -> None:
     """A model that was saved trains on as if it had never stopped."""
-    model = subject.model()
-    start, first = weights_of(model), subject.epoch(model, 0)
+    model = candidate.model()
+    start, first = weights_of(model), candidate.epoch(model, 0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
-        loaded = load_model(path, custom_objects={subject.kind.__name__: subject.kind})
-    found = subject.ended(loaded, first, start)
-    require_same_run(found, subject.reference, "saved and loaded in between", rtol=1e-6)
+        loaded = load_model(path, custom_objects={candidate.kind.__name__: candidate.kind})
+    found = candidate.ended(loaded, first, start)
+    require_same_run(found, candidate.reference, "saved and loaded in between", rtol=1e-6)

@@ -31,7 +31,7 @@ class Run(NamedTuple):
     """The weights that it ended with."""
 
 
-class Subject:
+class Candidate:
     """A model under test: how to make it, and its data."""
 
     def __init__(
