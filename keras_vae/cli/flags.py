@@ -1,8 +1,17 @@
 """Options as command-line flags: reads them, prints help and answers bad input.
 
-A command declares its options as a dataclass (see `training.options`) and hands its
-work to `run_main`; absl reads the flags, `--flagfile` included. Importing this module,
-or reading flags with it, does not import TensorFlow.
+A command declares its options as a dataclass (see `training.options`) and hands that
+class and its work to `run_main`; absl reads the flags, `--flagfile` included. Importing
+this module, or reading flags with it, does not import TensorFlow.
+
+How a flag reaches a model, as `keras-vae train --free_bits 0.5`: `parse` reads the text
+as the type of the field `free_bits` and returns {"free_bits": 0.5}, what was given and
+nothing else. `run_main` calls the command's work with it, which makes an object of the
+class by `resolve`; here is decided what the flags that were not given are (of a preset,
+of the model, or the field's default), and all are checked against each other.
+`training.build` calls the constructor with the object's values: the model's entry in
+`models.registry` says which argument each flag becomes, and `build._from_flags` which
+value, where that is not the flag's own.
 """
 
 import dataclasses
@@ -38,10 +47,10 @@ class Stopped(Exception):
     """What a command stops for that is no fault of its input; the text says why."""
 
 
-def define_flags(program: type[Options]) -> absl_flags.FlagValues:
+def define_flags(options_class: type[Options]) -> absl_flags.FlagValues:
     """Returns absl flags, one for each option; they keep their text until `parse`."""
     values = absl_flags.FlagValues()
-    for field in dataclasses.fields(program):
+    for field in dataclasses.fields(options_class):
         define = (
             absl_flags.DEFINE_boolean
             if options.kind_of(field).base is bool
@@ -53,22 +62,22 @@ def define_flags(program: type[Options]) -> absl_flags.FlagValues:
     return values
 
 
-def parse(program: type[Options], argv: Sequence[str]) -> dict[str, Any]:
+def parse(options_class: type[Options], argv: Sequence[str]) -> dict[str, Any]:
     """Returns the options that `argv` gives, by name; what it leaves out is not there.
 
     Args:
-        program: The options to read.
+        options_class: Declares the options to read.
         argv: The program's name and its arguments.
 
     Raises:
         ValueError: If there is no such flag, a value is missing or not allowed, or
             something is not a flag.
     """
-    values = define_flags(program)
+    values = define_flags(options_class)
     try:
         _, *rest = values(argv)
     except absl_flags.UnrecognizedFlagError as error:
-        names = [field.name for field in dataclasses.fields(program)]
+        names = [field.name for field in dataclasses.fields(options_class)]
         hint = naming.nearest(error.flagname, [*names, "flagfile"])
         raise ValueError(
             f"There is no flag --{error.flagname}.{hint} --help lists them all."
@@ -91,7 +100,7 @@ def parse(program: type[Options], argv: Sequence[str]) -> dict[str, Any]:
         )
     return {
         field.name: _value(field, values[name].value)
-        for field in dataclasses.fields(program)
+        for field in dataclasses.fields(options_class)
         for name in (field.metadata["alias"], field.name)
         if name is not None and values[name].present
     }
@@ -114,11 +123,11 @@ def _value(field: dataclasses.Field[Any], parsed: Any) -> Any:
     return options.checked(field, value)
 
 
-def help_text(program: type[Options], description: str, name: str) -> str:
+def help_text(options_class: type[Options], description: str, name: str) -> str:
     """Returns what `--help` prints.
 
     Args:
-        program: The options to list.
+        options_class: Declares the options to list.
         description: What the program does; a command in it that starts with
             `keras-vae NAME` is shown as the program was called.
         name: The program as it was called, the path of a script or several words.
@@ -126,7 +135,7 @@ def help_text(program: type[Options], description: str, name: str) -> str:
     called = f"python {shlex.quote(name)}" if name.endswith(".py") else name
     about = re.sub(r"keras-vae \w+", lambda _: called, description.strip())
     lines = [f"usage: {called} [--flag value ...]", "", about]
-    for field in dataclasses.fields(program):
+    for field in dataclasses.fields(options_class):
         metadata = field.metadata
         if metadata["group"]:
             lines += ["", metadata["group"]]
@@ -175,8 +184,8 @@ def _wrapped(text: str, before: str = "") -> list[str]:
 
 
 def run_main(
-    main: Callable[[dict[str, Any]], None],
-    program: type[Options],
+    work: Callable[[dict[str, Any]], None],
+    options_class: type[Options],
     description: str | None,
     argv: Sequence[str] | None = None,
 ) -> int:
@@ -187,21 +196,21 @@ def run_main(
     environment variable KERAS_VAE_TRACEBACK set, the traceback of bad input is shown.
 
     Args:
-        main: The work; called with the options that were given, by name.
-        program: The options.
+        work: What the program does; called with the options that were given, by name.
+        options_class: Declares the options.
         description: What the program does, for `--help`.
         argv: The program's name and its arguments; `sys.argv` if None.
     """
     argv = sys.argv if argv is None else argv
     name = Path(argv[0]).name
     if HELP.intersection(argv[1:]):
-        sys.stdout.write(help_text(program, description or "", argv[0]) + "\n")
+        sys.stdout.write(help_text(options_class, description or "", argv[0]) + "\n")
         return 0
     # TensorFlow's notes on the CPU that it found say nothing about the user's run.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         with sigterm_raises():
-            main(parse(program, argv))
+            work(parse(options_class, argv))
             return 0
     except Stopped as error:
         sys.stderr.write(f"{name}: {error}\n")
