@@ -37,7 +37,7 @@ class WeightAverage(keras.callbacks.Callback):
         self._pairs: list[tuple[keras.Variable, keras.Variable]] = []
 
     def set_model(self, model: keras.Model) -> None:
-        """Makes the average of a built model's weights, which each step goes on with."""
+        """Makes the average of a built model's weights, and makes each step move it."""
         super().set_model(model)
         if self._pairs:
             return

@@ -230,7 +230,9 @@ def _decoder(
     options: Options,
 ) -> keras.Model:
     latent_dim = checked_size("latent_dim", latent_dim)
-    shape = checked_network_shape("params_shape", params_shape, _RANKS[network], network)
+    shape = checked_network_shape(
+        "params_shape", params_shape, _RANKS[network], network
+    )
     filters = _filters(filters, shape)
     hidden_units = checked_widths("hidden_units", hidden_units, "(256,)")
     blocks = Blocks("decoder", options, activation="relu")

@@ -16,7 +16,12 @@ import numpy as np
 from keras_vae.arguments import in_range
 from keras_vae.errors import invalid_argument
 from keras_vae.networks import limit
-from keras_vae.networks.blocks import Blocks, Options, checked_network_shape, checked_size
+from keras_vae.networks.blocks import (
+    Blocks,
+    Options,
+    checked_network_shape,
+    checked_size,
+)
 from keras_vae.networks.conv import output_layer
 from keras_vae.networks.layers import PositionBias
 

@@ -94,7 +94,10 @@ def xla(candidate: Candidate) -> None:
 def sample_weight(candidate: Candidate) -> None:
     """Examples of weight 0 count for nothing, those of weight 2 twice."""
     weight = np.array([2.0] * 4 + [0.0] * 4, np.float32)
-    both = (candidate.x(8), candidate.y(8), weight), (candidate.x(4), candidate.y(4), None)
+    both = (
+        (candidate.x(8), candidate.y(8), weight),
+        (candidate.x(4), candidate.y(4), None),
+    )
     names = ["reconstruction_loss", "kl_loss", *([] if candidate.coupled else ["loss"])]
     found, moves = [], []
     for x, y, weights in both:
@@ -137,6 +140,10 @@ def continuation(candidate: Candidate) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.keras"
         model.save(path)
-        loaded = load_model(path, custom_objects={candidate.kind.__name__: candidate.kind})
+        loaded = load_model(
+            path, custom_objects={candidate.kind.__name__: candidate.kind}
+        )
     found = candidate.ended(loaded, first, start)
-    require_same_run(found, candidate.reference, "saved and loaded in between", rtol=1e-6)
+    require_same_run(
+        found, candidate.reference, "saved and loaded in between", rtol=1e-6
+    )

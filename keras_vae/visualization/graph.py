@@ -113,7 +113,9 @@ def model_graph(
     return figure
 
 
-def _draw_latent(axes: Axes, positions: _Positions, posterior: str, latent: str) -> None:
+def _draw_latent(
+    axes: Axes, positions: _Positions, posterior: str, latent: str
+) -> None:
     """Draws q(z|x) and z, between the encoder and the decoder."""
     left, middle, right = positions.left, positions.middle, positions.right
     low, half = positions.low, _BOX[1] / 2
