@@ -240,6 +240,7 @@ def test_test_on_batch_is_evaluate_on_one_batch(model, x):
     assert counts(vae) == (0, 0)
 
 
+@pytest.mark.slow
 def test_test_on_batch_does_not_end_where_other_data_did(model, x):
     vae = model(steps_per_execution=4)
     data = tf.data.Dataset.from_tensor_slices(x).filter(lambda _: True).batch(6)
