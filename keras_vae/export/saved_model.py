@@ -42,15 +42,25 @@ def write(model: Any, path: str | os.PathLike[str]) -> None:
 
 
 class _Functions:
-    """What a SavedModel computes, by the names of its signatures."""
+    """What a SavedModel computes, by the names of its signatures.
+
+    Set `encode` and `decode` to graphs of these methods, and the others call them: each
+    of the two networks is then traced, and stored, once.
+    """
 
     def __init__(self, model: Any) -> None:
         self.model = model
 
+    def _decoded(self, z: Any, condition: Any) -> Any:
+        return self.decode(z) if condition is None else self.decode(z, condition)
+
+    def _encoded(self, x: Any, condition: Any) -> Any:
+        return self.encode(x) if condition is None else self.encode(x, condition)
+
     def generate(
         self, num: Any, seed: Any, condition: Any = None
     ) -> dict[str, tf.Tensor]:
-        return self.decode(self.model.prior_sample(num, seed, condition), condition)
+        return self._decoded(self.model.prior_sample(num, seed, condition), condition)
 
     def generate_draws(
         self, num: Any, seed: Any, condition: Any = None
@@ -61,7 +71,8 @@ class _Functions:
     def generate_from_aggregate(
         self, num: Any, seed: Any, condition: Any = None
     ) -> dict[str, tf.Tensor]:
-        return self.decode(self.model.aggregate_sample(num, seed, condition), condition)
+        z = self.model.aggregate_sample(num, seed, condition)
+        return self._decoded(z, condition)
 
     def decode(self, z: Any, condition: Any = None) -> dict[str, tf.Tensor]:
         return {"x": self.model.means(z, condition)}
@@ -71,7 +82,7 @@ class _Functions:
         return {"z_mean": z_mean, "z_log_var": z_log_var}
 
     def reconstruct(self, x: Any, condition: Any = None) -> dict[str, tf.Tensor]:
-        return self.decode(self.model.encode_params(x, condition)[0], condition)
+        return self._decoded(self._encoded(x, condition)["z_mean"], condition)
 
     def sample_posterior(
         self, x: Any, num: Any, seed: Any, condition: Any = None
@@ -90,11 +101,11 @@ class _Functions:
         if condition is not None:  # one row for both ends, or a row for each
             rows = tf.concat([[2], tf.shape(condition)[1:]], axis=0)
             given = tf.broadcast_to(condition, rows)
-        z_mean, _ = self.model.encode_params(tf.stack([a, b]), given)
+        z_mean = self._encoded(tf.stack([a, b]), given)["z_mean"]
         z = interpolate_latents(z_mean[0], z_mean[1], steps)
         if given is not None:
             given = tf.gather(given, nearer_end(steps))
-        return self.decode(z, given)
+        return self._decoded(z, given)
 
     def predict_label(self, x: Any) -> dict[str, tf.Tensor]:
         return {"probabilities": self.model.label_probabilities(x)}
@@ -127,8 +138,10 @@ def signatures(model: Any) -> dict[str, Any]:
             specs.append(model.condition_spec)
     if hasattr(model, "label_probabilities"):
         inputs["predict_label"] = [x]
-    functions = _Functions(model)
-    return {
+    functions: Any = _Functions(model)
+    graphs = {
         name: tf.function(getattr(functions, name), input_signature=specs)
         for name, specs in inputs.items()
     }
+    functions.encode, functions.decode = graphs["encode"], graphs["decode"]
+    return graphs
