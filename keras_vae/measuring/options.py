@@ -13,7 +13,9 @@ PARTS = {
     "startup": "seconds to an answer of --help and to the end of a short training",
     "memory": "memory of training from a folder of images",
     "large_data": "rate, memory and first step with an .npy, TFRecords and a folder",
+    "workers": "exchanges and steps of 2, 3 and 4 workers here, beside a formula",
 }
+_ON_REQUEST = ("large_data", "workers")
 ARCHITECTURES = ("mlp", "resmlp", "conv", "resnet")
 
 
@@ -22,7 +24,7 @@ class BenchmarkOptions(Options):
     """What is measured, and for how long."""
 
     parts: tuple[str, ...] = option(
-        tuple(name for name in PARTS if name != "large_data"),
+        tuple(name for name in PARTS if name not in _ON_REQUEST),
         "what is measured",
         choices=PARTS,
         group="Benchmark",
@@ -53,6 +55,9 @@ class BenchmarkOptions(Options):
         "images of 28x28 in the .npy and in the TFRecords of large_data",
         minimum=256,
         maximum=10**7,
+    )
+    worker_counts: tuple[int, ...] = option(
+        (2, 3, 4), "how many workers the part workers starts", minimum=2, maximum=64
     )
     mixed_precision: str = option(
         "none", "type that the networks compute in", choices=("none", "bfloat16")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from keras_vae.measuring import workers
 from keras_vae.measuring.options import BenchmarkOptions
 from keras_vae.training import quiet
 
@@ -256,6 +257,7 @@ PARTS: dict[str, Callable[[BenchmarkOptions], Iterator[Row]]] = {
     "startup": startup,
     "memory": memory,
     "large_data": large_data,
+    "workers": workers.scale,
 }
 
 
