@@ -83,12 +83,12 @@ def _measured(count: int, batch_size: int) -> dict[str, float]:
         for index in range(count)
     ]
     try:
-        said = [each.communicate(timeout=_SECONDS) for each in workers]
+        said = [worker.communicate(timeout=_SECONDS) for worker in workers]
     finally:
-        for each in workers:
-            each.kill()
-    for each, (_, errors) in zip(workers, said, strict=True):
-        if each.returncode:
+        for worker in workers:
+            worker.kill()
+    for worker, (_, errors) in zip(workers, said, strict=True):
+        if worker.returncode:
             raise RuntimeError(f"A worker ended with an error:\n{errors[-2000:]}")
     found: dict[str, float] = json.loads(said[0][0].splitlines()[-1])
     return found
