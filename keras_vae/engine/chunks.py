@@ -35,18 +35,30 @@ class Model(Protocol):
     """Of a batch of conditions; None for models without."""
     numbers_per_sample: int
     """How many numbers a sample of z of one example takes at its widest."""
-    check_input: Callable[[Any], None]
-    check_condition: Callable[[Any, int], Any]
-    """Returns a condition for n examples as an array, one for each."""
-    given_condition: Callable[[Any], Any]
-    """Returns the y of a dataset's batch as the condition, None where it is none."""
-    check_targets: Callable[[Any, int], Any]
-    split_inputs: Callable[[Any], tuple[tf.Tensor, Any]]
-    condition_on: Callable[[tf.Tensor, Any, RowNoise], Any]
-    bound_condition: Callable[[tf.Tensor, Any, RowNoise], Any]
-    """The conditions of examples, in place of those not given what the model takes; the
-    latter are for `bound_terms` and `log_weights`."""
-    ensure_built: Callable[[], None]
+
+    def check_input(self, x: Any) -> None:
+        """Raises a ValueError where examples do not fit the model."""
+
+    def check_condition(self, condition: Any, n: int) -> Any:
+        """Returns a condition for n examples as an array, one for each."""
+
+    def given_condition(self, y: Any) -> Any:
+        """Returns the y of a dataset's batch as the condition; None if it is none."""
+
+    def check_targets(self, y: Any, n: int) -> Any:
+        """Returns the y of n examples as steps take it."""
+
+    def split_inputs(self, inputs: Any) -> tuple[tf.Tensor, Any]:
+        """Returns x, float32 in the data's units, and the condition or None."""
+
+    def condition_on(self, x: tf.Tensor, condition: Any, noise: RowNoise) -> Any:
+        """Returns the conditions of examples, of those not given what it takes."""
+
+    def bound_condition(self, x: tf.Tensor, condition: Any, noise: RowNoise) -> Any:
+        """As `condition_on`, for `bound_terms` and `log_weights`."""
+
+    def ensure_built(self) -> None:
+        """Builds the model where it was not."""
 
 
 class Chunk(NamedTuple):
