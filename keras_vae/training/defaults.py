@@ -17,7 +17,8 @@ _MODELS = ("vae", "beta_vae", "iwae", "hvae")
 _PRESETS = ("none", "sharp")
 _SMALL_BATCH = 32  # so that a few hundred pictures make many updates
 _MANY = 20_000  # pictures, from which on batches and epochs are those of other data
-_UPDATES = {False: 1_000, True: 3_000}  # of a flat model, of a hierarchy
+_UPDATES = {False: 1_000, True: 3_000}  # at least, of a flat model, of a hierarchy
+_EPOCHS = {False: 15, True: 1}  # at least
 _LATENTS, _COMPONENTS = 64, 5  # of a flat model
 _NO_FLOW = {"prior", "prior_components", "rescale_latents", "init_latents", "free_bits"}
 _FINEST_SIDE, _LARGEST_STRIDE = 16, 8  # of a hierarchy's finest maps of latents
@@ -79,7 +80,8 @@ def of_colour_pictures(
         if isinstance(asked_size, int) and asked_size > 0:
             size = asked_size
         steps = math.ceil(pictures.number / size)
-        epochs = math.ceil(_UPDATES[hierarchical] / steps)
+        enough = math.ceil(_UPDATES[hierarchical] / steps)
+        epochs = max(_EPOCHS[hierarchical], enough)
         every = max(1, epochs // _TIMES_DRAWN)
         chosen |= {"batch_size": size, "epochs": epochs, "image_every": every}
         # Not by epochs: a run that is given more of them has the same schedule.
