@@ -225,7 +225,9 @@ def _latents(
         half = np.arange(len(z)) % 2 == 0
         known, asked = (z[half], y_test[half]), (z[~half], y_test[~half])
     else:
-        z_train = model.encode(train.split.x, train.condition)
+        # As those asked about: under the labels inferred, where a model infers them.
+        given = None if model.infers_condition else train.condition
+        z_train = model.encode(train.split.x, given)
         known = z_train[:, : model.latent_dim], y_train
         asked = z, y_test
     return {**metrics, **latents.probe_accuracies(*known, *asked)}

@@ -4,10 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_vae import VAE, HierarchicalVAE, networks
+from keras_vae import M2, VAE, HierarchicalVAE, networks
 from keras_vae.data.datasets import Split, load
 from keras_vae.evaluation import summary
 from keras_vae.evaluation.features import principal_components
+from keras_vae.evaluation.latents import probe_accuracies
 from keras_vae.evaluation.likelihood import importance_weighted_nll
 from keras_vae.evaluation.samplers import fit_aggregate
 from keras_vae.evaluation.summary import Examples
@@ -176,6 +177,19 @@ def test_one_part_is_split_for_the_probes(parts, features):
     metrics = summary.evaluate(make(), test, test, 4, features=features)
     assert metrics["num_examples"] == 90
     assert metrics["knn_accuracy"] < 1.0  # its nearest neighbour is not itself
+
+
+@pytest.mark.slow
+def test_probes_learn_of_latents_made_as_those_they_are_asked_about(parts, features):
+    train, test = (Examples(part.split, part.split.y) for part in parts)
+    keras.utils.set_random_seed(0)
+    model = M2(3, SHAPE, num_classes=10, seed=0)
+    model.compile()
+    metrics = summary.evaluate(model, train, test, 4, features=features)
+    # Untrained, it infers hardly a label right.
+    pairs = ((model.encode(part.split.x), part.split.y) for part in (train, test))
+    by_hand = probe_accuracies(*(each for pair in pairs for each in pair))
+    assert metrics["knn_accuracy"] == pytest.approx(by_hand["knn_accuracy"])
 
 
 @pytest.mark.slow
