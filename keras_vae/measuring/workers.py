@@ -33,8 +33,9 @@ def scale(options: BenchmarkOptions) -> Iterator[Row]:
         found = _measured(count, options.batch_sizes[0])
         size, exchange, alone = found["bytes"], found["exchange"], found["alone"]
         if bandwidth is None or latency is None:
-            latency = found["small"] / (2.0 * math.log2(count))
-            moved = 2.0 * (count - 1) / count * size
+            # The formula is linear in the latency and in 1 / bandwidth.
+            latency = found["small"] / exchange_seconds(count, 0.0, 1.0, 1.0)
+            moved = exchange_seconds(count, size, 1.0, 0.0)
             bandwidth = moved / max(exchange - found["small"], 1e-9)
             what = f"exchange of {count} workers"
             yield {"what": f"{what}, latency", "value": 1e3 * latency, "unit": "ms"}
