@@ -80,6 +80,7 @@ MADE_BY_MODELS = {
     "keras_vae>Prior",
     "keras_vae>ConditionalNormal",
     "keras_vae>PositionBias",
+    "keras_vae>UpsampleConv",
     "keras_vae>WholeGradientAdam",
 }
 

@@ -7,6 +7,8 @@ import tensorflow as tf
 
 from keras_vae import networks
 from keras_vae.networks import DECODERS, ENCODERS, OutputConv2D, RowDropout
+from keras_vae.networks.blocks import Blocks
+from keras_vae.networks.layers import UpsampleConv
 from keras_vae.noise import RowNoise, noise_scope
 
 LATENT_DIM = 3
@@ -416,6 +418,51 @@ def test_a_model_made_twice_drops_the_same():
         np.testing.assert_array_equal(first(x, training=True), second(x, training=True))
 
 
+def assert_same_values_and_gradients(ours, theirs, x):
+    """Two layers of equal weights."""
+
+    @tf.function
+    def value_and_gradients(layer):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+            loss = tf.reduce_sum(tf.sin(y))
+        gradients = tape.gradient(loss, [x, *layer.trainable_variables])
+        return [y, *map(tf.convert_to_tensor, gradients)]
+
+    for a, b in zip(
+        value_and_gradients(ours), value_and_gradients(theirs), strict=True
+    ):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-4)
+
+
+# Upsampling
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (1, 3), (5, 7, 3), (1, 1, 3)])
+def test_upsampling_is_nearest_neighbours_and_a_convolution(shape):
+    layers = keras.layers
+    rank = len(shape) - 1
+    repeat = (layers.UpSampling1D, layers.UpSampling2D)[rank - 1](2)
+    conv = (layers.Conv1D, layers.Conv2D)[rank - 1](4, 3, padding="same")
+    ours = UpsampleConv(4)
+    x = tf.constant(examples(shape))
+    ours.build(x.shape)
+    conv.build(repeat(x).shape)
+    randomize(ours)
+    conv.set_weights(ours.get_weights())
+
+    assert_same_values_and_gradients(ours, keras.Sequential([repeat, conv]), x)
+    assert ours.compute_output_shape(x.shape) == tuple(ours(x).shape)
+
+
+@pytest.mark.parametrize("size", [(8,), (7,), (8, 6), (7, 6), (7, 5)])
+def test_maps_are_upsampled_to_exactly_a_size(size):
+    blocks = Blocks("net", {})
+    x = keras.Input((*[-(-side // 2) for side in size], 3))
+    assert blocks.upsample(x, 4, size).shape == (None, *size, 4)
+
+
 # The last convolution
 
 
@@ -430,18 +477,7 @@ def test_the_output_convolution_is_a_transposed_convolution(filters, size):
     randomize(ours)
     keras_layer.set_weights(ours.get_weights())
 
-    @tf.function
-    def value_and_gradients(layer):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = layer(x)
-            loss = tf.reduce_sum(tf.sin(y))
-        return [y, *tape.gradient(loss, [x, *layer.trainable_variables])]
-
-    for a, b in zip(
-        value_and_gradients(ours), value_and_gradients(keras_layer), strict=True
-    ):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-4)
+    assert_same_values_and_gradients(ours, keras_layer, x)
 
 
 def test_one_channel_is_made_in_blocks_where_no_gpu_is_used(monkeypatch):

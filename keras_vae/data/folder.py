@@ -132,9 +132,8 @@ class ImageFolder:
         if tf.executing_eagerly():  # only a graph decodes several at a time
             if self._reader is None:
                 spec = tf.TensorSpec([None], tf.int64)
-                self._reader = tf.function(
-                    self._gather, input_signature=[spec], autograph=False
-                )
+                graph = tf.function(self._gather, autograph=False)
+                self._reader = graph.get_concrete_function(spec)
             return self._reader(tf.cast(rows, tf.int64))
         # AutoGraph would warn that it cannot read the source of what lists the paths.
         return tf.autograph.experimental.do_not_convert(self._gather)(rows)

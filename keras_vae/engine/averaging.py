@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_vae.engine import checkpoint
+from keras_vae.engine.tracing import own_graph
 
 _EVERY = 8  # steps between updates of the average
 _YOUNG = 64  # steps at the beginning, after each of which it is updated
@@ -46,7 +47,7 @@ class WeightAverage(keras.callbacks.Callback):
                 (keras.Variable(weight, trainable=False, dtype=weight.dtype), weight)
                 for weight in model.trainable_variables
             ]
-        self._exchange = tf.function(lambda: self._for_each_pair(_exchange))
+        self._exchange = own_graph(lambda: self._for_each_pair(_exchange))
         model.after_step = self.update
 
     def update(self, step: tf.Tensor) -> None:

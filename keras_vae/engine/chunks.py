@@ -257,8 +257,9 @@ def _over(
 ) -> list[np.ndarray]:
     specs = [tf.TensorSpec([], tf.int32), *map(tf.TensorSpec.from_tensor, more)]
     call = graph(model, graph_key, function, *specs, of=of)
+    # On a CPU these are views: `numpy()` would copy what is copied once more below.
     outputs = [
-        [output.numpy() for output in call(x, given, tf.constant(first), *more)]
+        [np.asarray(output) for output in call(x, given, tf.constant(first), *more)]
         for first, x, given in parts
     ]
     return [np.concatenate(column) for column in zip(*outputs, strict=True)]

@@ -22,6 +22,7 @@ from keras_vae.engine.divergence import diagnosis
 from keras_vae.engine.inputs import without_optionals
 from keras_vae.engine.model import StepModel
 from keras_vae.engine.optimizers import fused_updates
+from keras_vae.engine.tracing import own_graph
 
 _AUTO_SECONDS = 0.25  # what a call should last; calls stay below half a second
 _AUTO_GROWTH = 8  # how much longer than the last call the next may be
@@ -170,10 +171,7 @@ class StepFunction:
         if not isinstance(
             iterator, tf.data.Iterator | tf.distribute.DistributedIterator
         ):
-            # The one batch of `train_on_batch` or `test_on_batch`.
-            iterator = iter(tf.data.Dataset.from_tensors(next(iterator)))
-            self._make_steps(iterator, 1, checked=False)
-            return self._pass.logs
+            return self._on_one_batch(next(iterator))
         now = self._pass
         if self.between_calls:
             if now.ended is not None:
@@ -182,6 +180,22 @@ class StepFunction:
             now.made += self._make_steps(iterator, self._next_steps(), self._checked)
         now.answered += 1
         return now.logs
+
+    def _on_one_batch(self, batch: Any) -> dict[str, Any]:
+        """Makes the step of `train_on_batch` or `test_on_batch`; returns the metrics.
+
+        A pass may be on its way, where a callback asks for it, and goes on behind it.
+        """
+        before, self._pass = self._pass, _Pass(steps=1)
+        try:
+            iterator = iter(tf.data.Dataset.from_tensors(batch))
+            self._batches.expect(iterator.element_spec)
+            self._run_graph(iterator, 1, checked=False)
+            return self._pass.logs
+        finally:
+            self._pass = before
+            if self._position is not None:
+                self._position.went_on(0, self._step())
 
     def _make_steps(self, iterator: Any, steps: int, checked: bool) -> int:
         """Makes the steps of a call, and returns how many there were."""
@@ -300,7 +314,7 @@ class StepFunction:
 
         if model.run_eagerly:
             return run
-        return tf.function(run, reduce_retracing=True)
+        return own_graph(run)
 
 
 def _on_batches(step: Callable[[Any], Any], model: StepModel) -> Callable[[Any], None]:

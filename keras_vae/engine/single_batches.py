@@ -1,18 +1,22 @@
 """Keras' methods for one batch, with the checks that `fit` makes."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
 from keras_vae.engine.inputs import as_data, check_weights, refuse_class_weight
 from keras_vae.engine.model import StepModel
+from keras_vae.engine.tracing import own_graph
 
 
 class SingleBatches(StepModel):
     """A model that trains on, evaluates and predicts a batch at a time."""
 
     predict_function: Callable[..., Any] | None
+
+    _alone = False  # whether what is run is one batch, and no pass over data
 
     def train_on_batch(
         self,
@@ -29,7 +33,8 @@ class SingleBatches(StepModel):
         """
         refuse_class_weight(class_weight)
         x, weight = self._batch(x, sample_weight)
-        return super().train_on_batch(x, y, weight, return_dict=return_dict)
+        with self._one_batch():
+            return super().train_on_batch(x, y, weight, return_dict=return_dict)
 
     def test_on_batch(
         self,
@@ -44,7 +49,8 @@ class SingleBatches(StepModel):
             ValueError: As `evaluate`.
         """
         x, weight = self._batch(x, sample_weight)
-        return super().test_on_batch(x, y, weight, return_dict=return_dict)
+        with self._one_batch():
+            return super().test_on_batch(x, y, weight, return_dict=return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Returns `predict_step` of one batch. As `keras.Model.predict_on_batch`.
@@ -56,6 +62,14 @@ class SingleBatches(StepModel):
         pair = isinstance(x, tuple | list) and len(x) == 2
         given = tuple(x) if pair else (as_data(x, self.data_shape),)
         return super().predict_on_batch(given if pair else given[0])
+
+    @contextlib.contextmanager
+    def _one_batch(self) -> Iterator[None]:
+        self._alone = True
+        try:
+            yield
+        finally:
+            self._alone = False
 
     def _batch(self, x: Any, weight: Any) -> tuple[Any, Any]:
         self.ensure_built()
@@ -70,6 +84,8 @@ class SingleBatches(StepModel):
         if self.predict_function is None or force:
             super().make_predict_function(force=True)
             run: Any = self.predict_function
+            if not self.run_eagerly:
+                run = own_graph(run.python_function)
             each = self.distribute_strategy.experimental_local_results
 
             def predict(batches: Any) -> Any:

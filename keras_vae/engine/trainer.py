@@ -176,9 +176,12 @@ class MultiStepTrainer(SingleBatches):
         """Starts the metrics, and with them a pass over the data, anew.
 
         Keras calls this at the start of each epoch and of each evaluation, and nothing
-        else there that a model could take part in.
+        else there that a model could take part in. It does so for single batches too,
+        which are no pass.
         """
         super().reset_metrics()
+        if self._alone:
+            return
         # A callback may evaluate in the middle of an epoch, which then goes on.
         function = self.test_function if self._evaluating else self.train_function
         if function is not None:

@@ -58,14 +58,44 @@ def posterior_draws(
         (n, latent_dim).
     """
     check_any(x)
+    top = bool(to_aggregate and model.latent_groups)  # all that it is fitted to
 
     def draw(x: tf.Tensor, given: Any, first: tf.Tensor) -> Any:
         noise = RowNoise(seed, 0, first, Domain.AGGREGATE)
-        z = model.sample_posterior(x, noise, given, num_samples=1).z[0]
+        if top:
+            z = model.sample_top(x, noise, given)
+        else:
+            z = model.sample_posterior(x, noise, given, num_samples=1).z[0]
         return z, model.to_aggregate(z, given)
 
-    found = chunks.over_examples(model, f"aggregate of {seed}", draw, x, condition)
+    graph_key = f"aggregate of {seed}{', the top' if top else ''}"
+    found = chunks.over_examples(model, graph_key, draw, x, condition)
     return found[to_aggregate]
+
+
+def top_posterior(
+    model: Any, x: Any, condition: Any = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """q(z|x) of all of z or, in hierarchies, of the first group, which the rest follow.
+
+    Args:
+        model: A `VAE` or a model with its methods.
+        x: Examples.
+        condition: For conditional models, one for each example.
+
+    Returns:
+        z_mean and z_log_var, (n, latent_dim) each.
+    """
+
+    def of_top(x: tf.Tensor, given: Any, first: tf.Tensor) -> Any:
+        return model.top_posterior(x, given)
+
+    if not model.latent_groups:
+        moments = model.posterior(x, condition)
+    else:
+        moments = chunks.over_examples(model, "posterior of top", of_top, x, condition)
+    z_mean, z_log_var = moments
+    return z_mean, z_log_var
 
 
 def fit_density(z: np.ndarray, components: int = 1) -> AggregateDensity:

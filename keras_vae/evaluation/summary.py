@@ -227,8 +227,7 @@ def _latents(
     else:
         # As those asked about: under the labels inferred, where a model infers them.
         given = None if model.infers_condition else train.condition
-        z_train = model.encode(train.split.x, given)
-        known = z_train[:, : model.latent_dim], y_train
+        known = samplers.top_posterior(model, train.split.x, given)[0], y_train
         asked = z, y_test
     return {**metrics, **latents.probe_accuracies(*known, *asked)}
 

@@ -1,5 +1,6 @@
 """What a benchmark measures again and again in one process, each a case."""
 
+import functools
 import itertools
 import statistics
 import tempfile
@@ -205,13 +206,23 @@ def _generator(images: np.ndarray, size: int) -> Callable[[], dict[str, Any]]:
     return lambda: {"x": endless(), "steps_per_epoch": len(batches)}
 
 
+_KERAS: dict[Any, dict[str, float]] = {
+    keras.optimizers.Adam: {"learning_rate": 1e-3},
+    keras.optimizers.AdamW: {"learning_rate": 1e-3},
+    keras.optimizers.SGD: {"learning_rate": 1e-4, "momentum": 0.9},
+}
+
 _OWN = "own pipeline, adam"
 _INPUTS: dict[str, tuple[Any, Callable[[], Any]]] = {
     _OWN: (_own_pipeline, lambda: "adam"),
     "tf.data, adam": (_tf_data, lambda: "adam"),
-    "tf.data, Keras' Adam": (_tf_data, lambda: keras.optimizers.Adam(1e-3)),
-    "tf.data, Keras' AdamW": (_tf_data, lambda: keras.optimizers.AdamW(1e-3)),
-    "tf.data, Keras' SGD": (_tf_data, lambda: keras.optimizers.SGD(1e-4, 0.9)),
+    **{
+        f"tf.data, Keras' {kind.__name__}": (
+            _tf_data,
+            functools.partial(kind, **arguments),
+        )
+        for kind, arguments in _KERAS.items()
+    },
     "PyDataset, adam": (_py_dataset, lambda: "adam"),
     "generator, adam": (_generator, lambda: "adam"),
 }
@@ -224,6 +235,24 @@ def inputs(options: BenchmarkOptions) -> Iterator[Case]:
         model = _model("mlp", options, optimizer())
         measure = _trained(model, source(images, size), len(images))
         yield Case(what, "images/s", measure, beside=None if what == _OWN else _OWN)
+
+
+def optimizers(options: BenchmarkOptions) -> Iterator[Case]:
+    """Yields training of the MLP by Keras' optimizers, with fused updates and without.
+
+    Fused are updates of the very classes, so a subclass makes those of Keras.
+    """
+    images, size = _images(options), options.batch_sizes[0]
+    data, base = _own_pipeline(images, size), "adam"
+    made: dict[str, Any] = {base: base}
+    for kind, arguments in _KERAS.items():
+        unfused = type(kind.__name__, (kind,), {})
+        made[f"{kind.__name__}, fused"] = kind(**arguments)
+        made[f"{kind.__name__}, Keras' own update"] = unfused(**arguments)
+    for what, optimizer in made.items():
+        model = _model("mlp", options, optimizer)
+        measure = _trained(model, data, len(images))
+        yield Case(what, "images/s", measure, beside=None if what == base else base)
 
 
 # Generation and evaluation.
@@ -272,6 +301,7 @@ def evaluation(options: BenchmarkOptions) -> Iterator[Case]:
 PARTS: dict[str, Callable[[BenchmarkOptions], Iterable[Case]]] = {
     "training": training,
     "inputs": inputs,
+    "optimizers": optimizers,
     "generation": generation,
     "evaluation": evaluation,
 }

@@ -8,6 +8,7 @@ from keras_vae.training.options import Options, option
 PARTS = {
     "training": "images per second through fit, by network and batch size",
     "inputs": "the same by where examples come from, and by optimizer",
+    "optimizers": "the same by Keras' optimizers, with fused updates and without",
     "generation": "images per second of a SavedModel",
     "evaluation": "the importance-weighted likelihood",
     "startup": "seconds to an answer of --help and to the end of a short training",

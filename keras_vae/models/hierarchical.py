@@ -157,6 +157,20 @@ class Hierarchy(VAE):
         path = self.top_down.walk(_posterior_mean, features, code, training)
         return tuple(concatenated(path.posteriors))
 
+    def top_posterior(
+        self, x: tf.Tensor, condition: Any = None, training: bool | None = None
+    ) -> GroupNormal:
+        """q(z|x) of the first group alone, without a walk down to the others."""
+        top, *_ = self.posterior_features(x, condition, training)
+        code = self._codes(condition, tf.shape(top)[0])
+        return self.top_down.top_posterior(top, code, training)
+
+    def sample_top(
+        self, x: tf.Tensor, noise: RowNoise, condition: Any = None
+    ) -> tf.Tensor:
+        """Draws the first group as `sample_posterior` does, (batch, latent_dim)."""
+        return self.top_posterior(x, condition).sample(self._noise_of(0, noise))
+
     def params_of(
         self, latent: Latent, condition: Any = None, training: bool | None = None
     ) -> tf.Tensor:

@@ -146,9 +146,25 @@ class TopDown(keras.layers.Layer):
 
     def top_prior(self, rows: Any, code: tf.Tensor | None) -> GroupNormal:
         """Returns p(z_top), or p(z_top | c), for so many rows."""
-        h = self._enter(0, self.start(tf.zeros([rows, self._width])), code, None)
-        mean, log_var, _ = self.priors[0](h)
-        return GroupNormal.of(mean, log_var)
+        return self._top(rows, code)[1]
+
+    def top_posterior(
+        self, feature: tf.Tensor, code: tf.Tensor | None, training: bool | None = None
+    ) -> GroupNormal:
+        """Returns q(z_top | x), of the bottom-up feature of the first level."""
+        h, prior = self._top(tf.shape(feature)[0], code, training)
+        split = self._split(0, training)
+        of_x = feature if split is None else split.of_features(feature)
+        return prior.moved(*self._posterior_delta(0, h, of_x, training))
+
+    def _top(
+        self, rows: Any, code: tf.Tensor | None, training: bool | None = None
+    ) -> tuple[Any, GroupNormal]:
+        """The path behind the prior of the first group, and that prior."""
+        h = self.start(tf.zeros([rows, self._width]), training=training)
+        h = self._enter(0, h, code, training)
+        mean, log_var, more = self.priors[0](h, training=training)
+        return h + more, GroupNormal.of(mean, log_var)
 
     def _enter(self, level: int, h: Any, code: Any, training: bool | None) -> Any:
         """The path where a level begins."""

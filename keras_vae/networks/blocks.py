@@ -10,7 +10,7 @@ import keras
 from keras_vae.errors import invalid_argument
 from keras_vae.naming import lookup, nearest
 from keras_vae.networks import limit
-from keras_vae.networks.layers import RowDropout
+from keras_vae.networks.layers import RowDropout, UpsampleConv
 
 # He et al. 2015 make up for what the rectifier cuts off; softplus, ELU and SELU keep
 # the second moment of a standard normal near 1, as LeCun's rule assumes.
@@ -118,20 +118,19 @@ class Blocks:
         kwargs = {"strides": strides, "padding": "same", **self._layer("conv", kwargs)}
         return layer(filters, taps, **kwargs)(x)
 
-    def upsample(self, x: Any, filters: int, size: Sequence[int], taps: int = 3) -> Any:
-        """The way back of a convolution of stride 2, to maps of exactly `size`.
-
-        With 4 taps each pixel is reached by as many of them; with 3, every other one by
-        1 and its neighbours by 2, which can draw checkerboards (Odena et al. 2016).
-        """
-        layer, odd = _TRANSPOSED[len(size)], [side % 2 for side in size]
+    def transposed(self, x: Any, filters: int, size: Sequence[int]) -> Any:
+        """The way back of a convolution of stride 2, to maps of exactly `size`."""
+        layer = _TRANSPOSED[len(size)]
         kwargs = {"strides": 2, "padding": "same", **self._layer("upsample", {})}
-        if taps == 3:
-            kwargs["output_padding"] = tuple(1 - side for side in odd)
-        h = layer(filters, taps, **kwargs)(x)
-        if taps == 3 or not any(odd):
+        kwargs["output_padding"] = tuple(1 - side % 2 for side in size)
+        return layer(filters, 3, **kwargs)(x)
+
+    def upsample(self, x: Any, filters: int, size: Sequence[int]) -> Any:
+        """Maps of exactly `size` by nearest neighbours and a convolution."""
+        h = UpsampleConv(filters, **self._layer("upsample", {}))(x)
+        margins = [(0, side % 2) for side in size]
+        if not any(map(any, margins)):
             return h
-        margins = [(0, side) for side in odd]
         crop, label = _CROPPING[len(size)], self._label("crop")
         return crop(margins[0] if len(size) == 1 else margins, name=label)(h)
 

@@ -249,10 +249,10 @@ def _decoder(
         widths = (filters[0], *filters[:-1])
         for width, size in zip(widths[::-1], sizes[-2::-1], strict=True):
             h = blocks.residual(h, blocks.conv)
-            h = blocks.upsample(h, width, size)
+            h = blocks.transposed(h, width, size)
     else:
         for width, size in zip(filters[::-1], sizes[-2::-1], strict=True):
-            h = blocks.upsample(blocks.activate(h), width, size)
+            h = blocks.transposed(blocks.activate(h), width, size)
     params = blocks.output(output_layer(shape, blocks), blocks.activate(h))
     return keras.Model(z, params, name=blocks.name)
 

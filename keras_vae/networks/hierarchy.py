@@ -262,7 +262,7 @@ def up(
     if not next_size:
         return keras.Model(h, _block(net, h, block), name=name)
     if size:
-        out = net.upsample(h, width, next_size, taps=4)
+        out = net.upsample(h, width, next_size)
     else:
         units = math.prod(next_size) * width
         limit.count(width * units)
@@ -315,7 +315,7 @@ def top_down_decoder(
     while sides[-1] != tuple(size):
         sides.append(halved(sides[-1]))
     for at in sides[-2::-1]:
-        h = net.upsample(net.activate(h), max(16, width // 2), at, taps=4)
+        h = net.upsample(net.activate(h), max(16, width // 2), at)
     params = net.output(output_layer(shape, net), net.activate(h))
     return keras.Model(top, params, name=net.name)
 

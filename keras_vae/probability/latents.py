@@ -18,6 +18,12 @@ from keras_vae.probability.distributions import (
     bound_log_var,
     to_float32,
 )
+from keras_vae.probability.functions import bounded
+
+SHIFT_LIMIT = 10.0
+"""How far the mean of a posterior can be from its prior's, in standard deviations."""
+CHANGE_LIMITS = (-10.0, 3.0)
+"""Of the log variance of a posterior less that of its prior."""
 
 
 class LatentGroup(NamedTuple):
@@ -110,10 +116,12 @@ class GroupNormal(NamedTuple):
         """The normal that differs by so much, (batch, *shape) each.
 
         The mean by as many standard deviations, the variance by that log: a posterior
-        relative to its prior (Vahdat and Kautz 2020, section 3.2).
+        relative to its prior (Vahdat and Kautz 2020, section 3.2). Both are bounded, so
+        that an update that went too far costs tens of nats a number and not 1e6.
         """
-        shift = _flat(to_float32(mean)) * tf.exp(0.5 * self.log_var)
-        change = bound_log_var(_flat(log_var))
+        shifts = bounded(_flat(to_float32(mean)), -SHIFT_LIMIT, SHIFT_LIMIT)
+        shift = shifts * tf.exp(0.5 * self.log_var)
+        change = bounded(_flat(to_float32(log_var)), *CHANGE_LIMITS)
         # Below this limit float32 draws would not follow their own density.
         moved = tf.maximum(self.log_var + change, -LOG_VAR_LIMIT)
         return GroupNormal(self.mean + shift, moved)

@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_vae.data.datasets import SPLITS, Split, to_unit
 from keras_vae.errors import invalid_flag
+from keras_vae.evaluation.samplers import top_posterior
 from keras_vae.naming import nearest
 from keras_vae.reporting.runs import Run
 from keras_vae.visualization import latents, style
@@ -228,9 +229,8 @@ class Subject:
     @functools.cached_property
     def posterior(self) -> tuple[np.ndarray, np.ndarray]:
         """z_mean and z_log_var of the examples, `(n, latent_dim)` each."""
-        z_mean, z_log_var = self.model.posterior(self.examples.x, self.condition)
         # Of hierarchies the top: what is below follows it, in all plots.
-        return z_mean[:, : self.latent_dim], z_log_var[:, : self.latent_dim]
+        return top_posterior(self.model, self.examples.x, self.condition)
 
     @property
     def z(self) -> np.ndarray:
@@ -240,8 +240,8 @@ class Subject:
     @functools.cached_property
     def z_train(self) -> np.ndarray:
         """Posterior means of the training examples, `(n, latent_dim)`."""
-        z = self.model.encode(self.train.x, self.run.condition(self.train))
-        return np.asarray(z[:, : self.latent_dim])
+        condition = self.run.condition(self.train)
+        return top_posterior(self.model, self.train.x, condition)[0]
 
     @functools.cached_property
     def has_kl(self) -> bool:

@@ -314,6 +314,7 @@ def _optimizer(config: TrainConfig, steps_per_epoch: int) -> keras.optimizers.Op
         rate = keras.optimizers.schedules.CosineDecay(rate, updates)
     return Adam(
         learning_rate=rate,
+        beta_2=config.adam_beta_2,
         weight_decay=config.weight_decay or None,
         global_clipnorm=config.clipnorm or None,
     )

@@ -62,8 +62,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "augment": "affine",
         "kl_schedule": "linear",
         "kl_warmup_epochs": 3.0,
-        "batch_size": 32,
-        "epochs": 24,
+        "batch_size": 16,
+        "epochs": 20,
     },
     "tutorial": {
         "encoder": "mlp",

@@ -15,15 +15,15 @@ _LEAST = 10  # images, so that a tenth of them is one
 _CONVOLUTIONAL = ("conv", "resnet")
 _MODELS = ("vae", "beta_vae", "iwae", "hvae")
 _PRESETS = ("none", "sharp")
-_SMALL_BATCH = 32  # so that a few hundred pictures make many updates
+_SMALL_BATCH = {False: 32, True: 16}  # of a flat model, of a hierarchy: many updates
 _MANY = 20_000  # pictures, from which on batches and epochs are those of other data
-_UPDATES = {False: 1_000, True: 3_000}  # at least, of a flat model, of a hierarchy
+_UPDATES = {False: 1_000, True: 6_000}  # at least
 _EPOCHS = {False: 15, True: 1}  # at least
-_LATENTS, _COMPONENTS = 64, 5  # of a flat model
+_LATENTS, _COMPONENTS = 64, 5  # latents of a flat model, logistics of any
 _NO_FLOW = {"prior", "prior_components", "rescale_latents", "init_latents", "free_bits"}
 _FINEST_SIDE, _LARGEST_STRIDE = 16, 8  # of a hierarchy's finest maps of latents
 _TIMES_DRAWN = 10  # in training; means of the mixture take as long as many updates
-_WARM_UP = 150  # updates of a hierarchy until the KL has its weight
+_WARM_UP = 2_000  # updates of a hierarchy until the KL has its weight, at most
 
 
 def validation_fraction(values: Mapping[str, Any]) -> dict[str, float]:
@@ -75,7 +75,7 @@ def of_colour_pictures(
     if preset != "none":
         chosen["augment"] = "none"  # what is turned is smoother than what is not
     if pictures.number < _MANY:
-        size = min(_SMALL_BATCH, pictures.number)
+        size = min(_SMALL_BATCH[hierarchical], pictures.number)
         asked_size = given.get("batch_size")
         if isinstance(asked_size, int) and asked_size > 0:
             size = asked_size
@@ -84,14 +84,25 @@ def of_colour_pictures(
         epochs = max(_EPOCHS[hierarchical], enough)
         every = max(1, epochs // _TIMES_DRAWN)
         chosen |= {"batch_size": size, "epochs": epochs, "image_every": every}
-        # Not by epochs: a run that is given more of them has the same schedule.
         if hierarchical and given.get("kl_schedule", "linear") == "linear":
-            warm_up = max(0.1, round(_WARM_UP / steps, 1))
+            warm_up = _warm_up(steps, epochs, given.get("epochs"))
             chosen |= {"kl_schedule": "linear", "kl_warmup_epochs": warm_up}
     asked = {name for name in given if (name, given[name]) != ("likelihood", "auto")}
     if "likelihood" in asked:
         chosen.pop("likelihood_components", None)
     return {name: value for name, value in chosen.items() if name not in asked}
+
+
+def _warm_up(steps: int, epochs: int, asked: Any) -> float:
+    """Returns the epochs in which the weight of a hierarchy's KL grows.
+
+    While it is small the finest latents, which the first updates have no use for, are
+    not yet pressed to the prior. A run that is given more than its own `epochs` has the
+    same schedule, and so continues; one that is given fewer ends with the whole KL.
+    """
+    if isinstance(asked, int) and 0 < asked < epochs:
+        epochs = asked
+    return max(0.1, round(min(_WARM_UP / steps, epochs / 3), 1))
 
 
 def _pictures(values: Mapping[str, Any]) -> glance.Pictures | None:
@@ -115,6 +126,7 @@ def _of_hierarchy(pictures: glance.Pictures) -> dict[str, Any]:
         stride *= 2
     return {
         "likelihood": "discretized_logistic_mixture",
+        "likelihood_components": _COMPONENTS,
         "finest_stride": stride,
     }
 

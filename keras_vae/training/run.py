@@ -372,7 +372,7 @@ class _Run:
         given = labels.all_known(given)
         given = None if given is None else given[:_ENCODED]
         x = _first(examples.x, _ENCODED)
-        z_mean = self.model.encode(x, given)
+        z_mean, _ = samplers.top_posterior(self.model, x, given)
         standardized = agreement.standardized_means(self.model, z_mean, x, given)
         return {**metrics, "active_units": int(active_units(standardized).sum())}
 

@@ -37,6 +37,13 @@ class RunOptions(Options):
         "how the learning rate goes on: the same, or down to 0 along a cosine",
         choices=("constant", "cosine"),
     )
+    adam_beta_2: float = option(
+        0.999,
+        "decay of Adam's mean of squared gradients; the lower, the less a single large "
+        "gradient moves the weights",
+        minimum=0,
+        below=1,
+    )
     weight_decay: float = option(
         0.0, "decoupled weight decay, as in AdamW", minimum=0, maximum=1
     )

@@ -29,6 +29,7 @@ from keras_vae.engine import workers
 from keras_vae.errors import invalid_argument
 from keras_vae.evaluation.agreement import standardized_means
 from keras_vae.evaluation.latents import active_units
+from keras_vae.evaluation.samplers import top_posterior
 from keras_vae.training.config import TrainConfig
 from keras_vae.training.folder import RunFolder
 from keras_vae.training.labels import all_known
@@ -260,10 +261,7 @@ class TensorBoard(keras.callbacks.Callback):
         self._looked = self._epoch
         if self.x is None:
             return
-        z_mean, z_log_var = (
-            moments[:, : self.model.latent_dim]  # of the top, in hierarchies
-            for moments in self.model.posterior(self.x, self._condition)
-        )
+        z_mean, z_log_var = top_posterior(self.model, self.x, self._condition)
         standardized = standardized_means(self.model, z_mean, self.x, self._condition)
         if not self._writes:
             return

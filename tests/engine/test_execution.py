@@ -149,6 +149,26 @@ def test_a_callback_may_evaluate_in_the_middle_of_an_epoch(model, x):
     assert len(seen) == 6
 
 
+@pytest.mark.slow
+def test_a_callback_may_take_a_batch_in_the_middle_of_an_epoch(model, x):
+    class Take(Log):
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch, logs)
+            self.model.train_on_batch(x[:4])
+            self.model.test_on_batch(x[:4])
+
+    vae, by_hand = model(steps_per_execution=4), model()
+    log = Take()
+    fit(vae, x, epochs=2, shuffle=False, callbacks=[log])
+    assert log.ends == [3, 7, 9] * 2
+    for batch in [*range(10)] * 2:
+        by_hand.train_on_batch(x[4 * batch : 4 * batch + 4])
+        if batch in log.ends:
+            by_hand.train_on_batch(x[:4])
+    assert counts(vae) == counts(by_hand) == (26, 26)
+    np.testing.assert_allclose(weights(vae), weights(by_hand), atol=1e-6)
+
+
 # The end of data
 
 

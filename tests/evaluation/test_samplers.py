@@ -1,9 +1,11 @@
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vae import CVAE, VAE, networks
+from keras_vae import CVAE, VAE, HierarchicalVAE, networks
 from keras_vae.evaluation import samplers
 from keras_vae.evaluation.samplers import (
     fit_aggregate,
@@ -12,6 +14,7 @@ from keras_vae.evaluation.samplers import (
     posterior_draws,
     sampler_scores,
     squared_mmd,
+    top_posterior,
 )
 from keras_vae.models.autoencoder import Autoencoder
 
@@ -79,6 +82,44 @@ def test_a_mixture_finds_clusters():
     assert nll_of(density, z.astype(np.float32)) < nll_of(
         fit_density(z), z.astype(np.float32)
     )
+
+
+@pytest.fixture(scope="module")
+def hierarchy():
+    keras.utils.set_random_seed(0)
+    # Below two numbers at the top are 1,024 of maps.
+    model = HierarchicalVAE(2, SHAPE, groups=(1, 1), group_channels=256, width=4)
+    model.ensure_built()
+    rng = np.random.default_rng(0)
+    for weight in model.trainable_variables:  # at first each posterior is its prior
+        weight.assign_add(0.1 * rng.normal(size=weight.shape))
+    return model
+
+
+def test_the_top_of_a_hierarchy_is_that_of_all_of_z(hierarchy, x):
+    for top, moments in zip(
+        top_posterior(hierarchy, x), hierarchy.posterior(x), strict=True
+    ):
+        np.testing.assert_allclose(top, moments[:, :2], rtol=1e-5, atol=1e-6)
+    z = posterior_draws(hierarchy, x)
+    standardized = posterior_draws(hierarchy, x, to_aggregate=True)
+    expected = hierarchy.to_aggregate(tf.constant(z))
+    np.testing.assert_allclose(standardized, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_of_a_hierarchy_no_more_than_the_top_is_worked_out(hierarchy, x):
+    def find():
+        top_posterior(hierarchy, x)
+        posterior_draws(hierarchy, x, to_aggregate=True)
+
+    find()  # traces
+    tracemalloc.start()  # counts what NumPy allocates
+    try:
+        find()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.5 * len(x) * hierarchy.z_dim * 4  # bytes
 
 
 def test_many_dimensions_have_a_variance_each():

@@ -84,6 +84,9 @@ def test_the_kl_of_a_hierarchy_is_that_of_its_groups_and_resolutions(parts, feat
     maps = by_group["4x4/1"] + by_group["4x4/2"]
     expected = {"top": by_group["top"], "4x4": maps}
     assert metrics["kl_per_resolution"] == pytest.approx(expected)
+    tops = ((model.encode(part.split.x)[:, :2], part.split.y) for part in parts)
+    by_hand = probe_accuracies(*(each for pair in tops for each in pair))
+    assert metrics["knn_accuracy"] == pytest.approx(by_hand["knn_accuracy"])
     assert f"{maps:.2f} nats" in summary.table(metrics)
 
 

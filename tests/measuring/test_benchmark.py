@@ -50,6 +50,13 @@ def test_what_people_train_from_is_measured_beside_the_own_pipeline(tmp_path):
 
 
 @pytest.mark.slow
+def test_optimizers_are_measured_beside_the_own_adam(tmp_path):
+    base, *others = measured(tmp_path, parts=("optimizers",), images=256, epochs=2)
+    assert base["what"] == "adam" and len(others) == 6
+    assert all(row["ratio"] > 0 and row["of"] == "adam" for row in others)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["npy", "tfrecords", "folder"])
 def test_training_on_data_of_a_kind_is_measured(tmp_path, kind):
     path = tmp_path / "data"

@@ -6,6 +6,7 @@ import tensorflow as tf
 import keras_vae
 from keras_vae import ConditionalHierarchicalVAE, HierarchicalVAE
 from keras_vae.evaluation.likelihood import importance_weighted_nll
+from keras_vae.evaluation.samplers import top_posterior
 from keras_vae.networks import hierarchy
 from keras_vae.noise import RowNoise, noise_scope
 
@@ -265,6 +266,8 @@ def test_what_it_is_given_changes_what_it_generates(condition, x):
     assert a.shape == (2, *SHAPE)
     assert not np.allclose(a, b, atol=1e-3)
     assert model.elbo(x, condition=y).shape == (24,)
+    (top, _), z = top_posterior(model, x, y), model.encode(x, y)
+    assert np.allclose(top, z[:, : model.latent_dim], atol=1e-5)
     assert importance_weighted_nll(model, x[:2], 5, condition=y[:2]).nll > 0
 
 

@@ -1,5 +1,7 @@
 """What one does with a model: arrays of any size in, arrays out."""
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -55,6 +57,19 @@ def test_results_do_not_depend_on_how_examples_are_cut(vae, grey, name):
     parts = tf.data.Dataset.from_tensor_slices(x).batch(300)
     expected = getattr(vae, name)(parts)
     np.testing.assert_allclose(getattr(vae, name)(x), expected, rtol=1e-5)
+
+
+def test_what_is_generated_is_copied_once(small_vae):
+    vae = small_vae((40, 50, 1))
+    z = np.zeros((1100, 2), np.float32)
+    vae.decode(z[:1])  # traces
+    tracemalloc.start()  # counts what NumPy allocates
+    try:
+        x = vae.decode(z)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1.5 * x.nbytes
 
 
 def test_a_larger_sample_begins_with_the_smaller_one(vae):

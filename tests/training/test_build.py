@@ -103,3 +103,12 @@ def test_networks_of_terabytes_are_refused_at_once_with_the_flags_that_help(mode
         build_model(TrainConfig.resolve({"model": model}), (2**15, 2**15, 1), 2)
     assert "--encoder conv" in str(caught.value)
     assert str(caught.value).endswith(".")
+
+
+def test_flags_of_the_optimizer_reach_it():
+    flags = {"learning_rate_schedule": "constant", "hidden_units": (4,)}
+    values = {"learning_rate": 0.02, "adam_beta_2": 0.9, "clipnorm": 3.0}
+    config = TrainConfig.resolve({"dataset": "digits", **flags, **values})
+    optimizer = build_model(config, (8, 8, 1), 100).optimizer
+    assert float(optimizer.learning_rate) == pytest.approx(0.02)
+    assert (optimizer.beta_2, optimizer.global_clipnorm) == (0.9, 3.0)

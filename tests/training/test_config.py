@@ -73,7 +73,7 @@ def test_tutorial_presets_are_the_tutorials_settings():
 def test_a_preset_leaves_out_what_the_model_does_not_use():
     assert TrainConfig.resolve({"preset": "sharp"}).kl_schedule == "linear"
     config = TrainConfig.resolve({"preset": "sharp", "model": "ae"})
-    assert (config.kl_schedule, config.epochs) == ("constant", 24)
+    assert (config.kl_schedule, config.epochs) == ("constant", 20)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,8 @@ def test_a_preset_of_hierarchies_fits_number_and_size_of_pictures(tmp_path):
     assert small.finest_stride < large.finest_stride
     assert small.epochs > 300
     assert 0 < small.kl_warmup_epochs < small.epochs / 2
+    given = {"dataset": str(tmp_path / "a"), "preset": "sharp", "epochs": 3}
+    assert 0 < TrainConfig.resolve(given).kl_warmup_epochs < 2
 
 
 @pytest.mark.parametrize(
