@@ -215,9 +215,11 @@ def flows():
 )
 def test_the_likelihood_can_be_estimated_from_the_saved_model_alone(make, tmp_path):
     x = (examples(6, (4, 4, 1)) > 0.5).astype(np.float32)
+    keras.utils.set_random_seed(0)
     model = make()
     model.compile(keras.optimizers.Adam(0.01))
-    model.fit(x, epochs=100, verbose=0)  # for posteriors that fit
+    # For posteriors that fit; after more, narrow ones make single weights large.
+    model.fit(x, epochs=30, verbose=0)
     model.export(tmp_path / "saved_model")
     saved = tf.saved_model.load(tmp_path / "saved_model")
     num = 4000
