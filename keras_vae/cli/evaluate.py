@@ -58,8 +58,10 @@ def evaluate(given: dict[str, Any]) -> None:
         )
     # Late, because it starts TensorFlow: a bad flag is answered before that.
     with quiet.starting_tensorflow(options.device):
+        from keras_vae.engine import parallel
         from keras_vae.reporting import measure
 
+    parallel.one_core_per_call()
     samples = options.num_importance_samples
     if options.compare_with is not None:
         measure.compare_runs(options.run, options.compare_with, samples, say=print)

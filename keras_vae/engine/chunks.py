@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_vae.engine import parallel
 from keras_vae.engine.inputs import as_data, is_array
 from keras_vae.errors import invalid_argument
 from keras_vae.noise import Domain, RowNoise
@@ -257,12 +258,14 @@ def _over(
 ) -> list[np.ndarray]:
     specs = [tf.TensorSpec([], tf.int32), *map(tf.TensorSpec.from_tensor, more)]
     call = graph(model, graph_key, function, *specs, of=of)
-    # On a CPU these are views: `numpy()` would copy what is copied once more below.
-    outputs = [
-        [np.asarray(output) for output in call(x, given, tf.constant(first), *more)]
-        for first, x, given in parts
-    ]
-    return [np.concatenate(column) for column in zip(*outputs, strict=True)]
+
+    def called(part: Chunk) -> list[np.ndarray]:
+        outputs = call(part.x, part.condition, tf.constant(part.first), *more)
+        # On a CPU these are views: `numpy()` would copy what is copied again below.
+        return [np.asarray(output) for output in outputs]
+
+    found = parallel.mapped(called, parts)
+    return [np.concatenate(column) for column in zip(*found, strict=True)]
 
 
 def graph(

@@ -9,6 +9,7 @@ with `gather(rows)` that reads them from disk.
 import dataclasses
 import functools
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_vae.engine import chunks
+from keras_vae.engine import chunks, parallel
 from keras_vae.errors import invalid_argument
 from keras_vae.evaluation.examples import (
     all_on_grid,
@@ -184,18 +185,23 @@ def importance_weighted_nll(
     update = _update_of(model, active)
     key = as_tensor(model.seed if seed is None else seed)
     pace = _Pace(progress_every)
-    parts, total = [], len(x) * num_samples
-    for first, values, given in chunks.examples(
-        model, x, condition, num_samples=SAMPLES_PER_BLOCK, bound=True
-    ):
-        add = functools.partial(update, values, given, key, tf.constant(first))
-        rows, done = len(values), first * num_samples
-        for made, latest in _running_sums(add, rows, num_samples, pace):
+    done = _Done(len(x) * num_samples, progress)
+
+    def sums_of(part: chunks.Chunk) -> list[np.ndarray]:
+        first = tf.constant(part.first)
+        add = functools.partial(update, part.x, part.condition, key, first)
+        rows = len(part.x)
+        for more, latest in _running_sums(add, rows, num_samples, pace):
             sums = latest
-            if progress is not None:
-                progress(done + rows * made, total)
-        parts.append(sums)
-    log_sum, log_squares = (np.concatenate(part) for part in zip(*parts, strict=True))
+            done.add(rows * more)
+        return sums
+
+    parts = chunks.examples(
+        model, x, condition, num_samples=SAMPLES_PER_BLOCK, bound=True
+    )
+    with done:
+        found = list(parallel.mapped(sums_of, parts))
+    log_sum, log_squares = (np.concatenate(part) for part in zip(*found, strict=True))
     return _log_mean(log_sum, log_squares, num_samples)
 
 
@@ -205,6 +211,30 @@ def _log_mean(log_sum: np.ndarray, log_squares: np.ndarray, k: int) -> LogProbab
         spread = k * np.exp(log_squares - 2.0 * log_sum) - 1.0
         variance = np.maximum(spread, 0.0) / np.float64(k - 1)
     return LogProbability(log_sum - math.log(k), variance, k)
+
+
+class _Done:
+    """Adds up, over threads, what is done, and has them stop when the work ends."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._total, self._progress = total, progress
+        self._sum, self._ended = 0, False
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._ended = True
+
+    def add(self, samples: int) -> None:
+        """Reports so many more samples; raises a RuntimeError after the end."""
+        with self._lock:
+            if self._ended:
+                raise RuntimeError("The work was ended from outside.")
+            self._sum += samples
+            if self._progress is not None:
+                self._progress(self._sum, self._total)
 
 
 @dataclasses.dataclass
@@ -231,7 +261,7 @@ def _running_sums(
     num_samples: int,
     pace: _Pace,
 ) -> Iterator[tuple[int, list[np.ndarray]]]:
-    """Yields how many samples are done and their sums so far, at a pace."""
+    """Yields how many samples came in and the sums so far, at a pace."""
     nothing = tf.fill([rows], tf.constant(-np.inf, tf.float64))
     state: tuple[tf.Tensor, ...] = (nothing, nothing)
     blocks = -(-num_samples // SAMPLES_PER_BLOCK)
@@ -241,8 +271,9 @@ def _running_sums(
         state = add(*(tf.constant(n) for n in (block, last, num_samples)), *state)
         sums = [part.numpy() for part in state]  # waits for the device
         pace.took(last - block, time.perf_counter() - began)
+        made = min(last * SAMPLES_PER_BLOCK, num_samples) - block * SAMPLES_PER_BLOCK
         block = last
-        yield min(block * SAMPLES_PER_BLOCK, num_samples), sums
+        yield made, sums
 
 
 def _update_of(

@@ -1,0 +1,73 @@
+"""Calls of graphs side by side, each on a core of its own.
+
+An operation on a chunk that stays in the caches is so short that two threads of it lose
+a sixth of their time waiting for one another; two chunks at once do not.
+"""
+
+import collections
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+import tensorflow as tf
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def one_core_per_call() -> None:
+    """Has operations compute on one core, so that `mapped` runs calls side by side.
+
+    For a program that measures and does not train. It is to be called before
+    TensorFlow computes anything; where there is a GPU it does nothing.
+
+    Raises:
+        RuntimeError: If TensorFlow has computed something.
+    """
+    if not tf.config.get_visible_devices("GPU"):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+
+
+def calls_at_once() -> int:
+    """Returns how many calls `mapped` runs at once.
+
+    As many as there are cores where operations compute on one of them, else 1.
+    """
+    if tf.config.get_visible_devices("GPU"):
+        return 1
+    if tf.config.threading.get_intra_op_parallelism_threads() != 1:
+        return 1
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def mapped(
+    function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    """Yields what a function gives for each item, in order.
+
+    `calls_at_once()` items are worked on at once, in threads; the iterable is gone
+    through in the thread that asks, no further ahead than that.
+
+    Args:
+        function: Of an item. What it raises is raised here; no further items are begun
+            then, and nobody waits for those that are.
+        items: What it is called with.
+    """
+    at_once = calls_at_once()
+    if at_once == 1:
+        yield from map(function, items)
+        return
+    pool = ThreadPoolExecutor(at_once)
+    begun: collections.deque[Future[Result]] = collections.deque()
+    try:
+        for item in items:
+            begun.append(pool.submit(function, item))
+            if len(begun) > at_once:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
