@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_vae import networks
 from keras_vae.networks import DECODERS, ENCODERS, OutputConv2D, RowDropout
 from keras_vae.networks.blocks import Blocks
-from keras_vae.networks.layers import UpsampleConv
+from keras_vae.networks.layers import UpsampleConv, silu
 from keras_vae.noise import RowNoise, noise_scope
 
 LATENT_DIM = 3
@@ -216,6 +216,29 @@ def test_an_mlp_is_what_its_activation_says(activation):
     z = examples((LATENT_DIM,))
     wanted = f(f(z @ a + a_bias) @ b + b_bias) @ c + c_bias
     np.testing.assert_allclose(decoder(z), wanted, atol=1e-5)
+
+
+def test_silu_is_that_of_keras_and_so_are_its_gradients():
+    x = tf.constant(np.linspace(-100, 100, 401), tf.float32)
+    found, wanted = [], []
+    for function, results in ((silu, found), (keras.activations.silu, wanted)):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = function(x)
+            first = tape.gradient(y, x)
+        results += [y, first, outer.gradient(first, x)]
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_no_activation_brings_a_gradient_of_its_own_into_a_graph():
+    decoder = networks.mlp_decoder(LATENT_DIM, (4,), activation="swish")
+    z = tf.TensorSpec([None, LATENT_DIM], tf.float32)
+    graph = tf.function(decoder).get_concrete_function(z).graph
+    kinds = {operation.type for operation in graph.get_operations()}
+    assert "Sigmoid" in kinds and "IdentityN" not in kinds  # which stands for one
 
 
 @pytest.mark.parametrize("name", SMALL)
