@@ -5,6 +5,7 @@ a sixth of their time waiting for one another; two chunks at once do not.
 """
 
 import collections
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,14 +20,12 @@ Result = TypeVar("Result")
 def one_core_per_call() -> None:
     """Has operations compute on one core, so that `mapped` runs calls side by side.
 
-    For a program that measures and does not train. It is to be called before
-    TensorFlow computes anything; where there is a GPU it does nothing.
-
-    Raises:
-        RuntimeError: If TensorFlow has computed something.
+    For a program that measures and does not train. Nothing changes where TensorFlow has
+    computed something already, whose threads are then there, and where there is a GPU.
     """
     if not tf.config.get_visible_devices("GPU"):
-        tf.config.threading.set_intra_op_parallelism_threads(1)
+        with contextlib.suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def calls_at_once() -> int:

@@ -23,7 +23,7 @@ _SHIFTS = np.array(
 
 @keras.saving.register_keras_serializable(package="keras_vae")
 def silu(x: Any) -> Any:
-    """x sigmoid(x), as `keras.activations.silu`, whose gradient takes more time.
+    """Returns x sigmoid(x), as `keras.activations.silu`, whose gradient is slower.
 
     That one has a gradient of its own, which recomputes what is kept here, and which
     a SavedModel has to trace for each activation.

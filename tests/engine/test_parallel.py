@@ -1,10 +1,12 @@
 """Calls side by side: in order, no further ahead than there are cores, and stopped."""
 
+import os
 import subprocess
 import sys
 import threading
 
 import pytest
+import tensorflow as tf
 
 from keras_vae.engine import parallel
 
@@ -55,8 +57,17 @@ def test_what_a_call_raises_is_raised_and_ends_the_rest(at_once):
     assert len(done) <= 2 + 2 * at_once
 
 
-def test_nothing_runs_side_by_side_where_operations_use_all_cores():
-    assert parallel.calls_at_once() == 1
+@pytest.mark.parametrize("threads, calls", [(0, 1), (2, 1), (1, 5)])
+def test_calls_run_side_by_side_where_operations_use_one_core(
+    threads, calls, monkeypatch
+):
+    def set_to():
+        return threads
+
+    threading_of = tf.config.threading
+    monkeypatch.setattr(threading_of, "get_intra_op_parallelism_threads", set_to)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(5)))
+    assert parallel.calls_at_once() == calls
 
 
 @pytest.mark.slow
