@@ -236,7 +236,7 @@ MODELS: dict[str, ModelEntry] = {
             "condition": None,
         },
         {
-            **{"learning_rate": 2e-3, "weight_decay": 1e-4, "clipnorm": 200.0},
+            **{"learning_rate": 2e-3, "weight_decay": 1e-4, "clipnorm": 20.0},
             # The gradient of a batch can be a hundred times that of the one before.
             "adam_beta_2": 0.95,
             # An epoch takes several times as long as those of other models, and half
