@@ -5,6 +5,8 @@ import dataclasses
 import itertools
 import json
 import re
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -259,6 +261,29 @@ class Doubled(keras.layers.Layer):
 
     def call(self, x):
         return 2 * x
+
+
+@pytest.mark.slow
+def test_networks_of_keras_layers_load_where_the_package_is_not(tmp_path):
+    made = {
+        name: networks.ENCODERS[name](shape, 2)
+        for name, shape in {"mlp": (4,), "resmlp": (4,), "conv": (8, 8, 1)}.items()
+    }
+    made["decoder"] = networks.mlp_decoder(2, (4,))
+    for name, network in made.items():
+        network.save(tmp_path / f"{name}.keras")
+    program = """
+import sys
+import keras
+for path in sys.argv[1:]:
+    keras.models.load_model(path)
+assert "keras_vae" not in sys.modules
+"""
+    paths = map(str, sorted(tmp_path.iterdir()))
+    plain = subprocess.run(
+        [sys.executable, "-c", program, *paths], capture_output=True, text=True
+    )
+    assert plain.returncode == 0, plain.stderr
 
 
 @pytest.fixture

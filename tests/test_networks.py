@@ -233,14 +233,6 @@ def test_silu_is_that_of_keras_and_so_are_its_gradients():
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
-def test_no_activation_brings_a_gradient_of_its_own_into_a_graph():
-    decoder = networks.mlp_decoder(LATENT_DIM, (4,), activation="swish")
-    z = tf.TensorSpec([None, LATENT_DIM], tf.float32)
-    graph = tf.function(decoder).get_concrete_function(z).graph
-    kinds = {operation.type for operation in graph.get_operations()}
-    assert "Sigmoid" in kinds and "IdentityN" not in kinds  # which stands for one
-
-
 @pytest.mark.parametrize("name", SMALL)
 def test_activation_has_effect_in_every_network(name):
     for k, default in enumerate(pair(name)):

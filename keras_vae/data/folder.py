@@ -132,6 +132,8 @@ class ImageFolder:
         if tf.executing_eagerly():  # only a graph decodes several at a time
             if self._reader is None:
                 spec = tf.TensorSpec([None], tf.int64)
+                # Called as it is, since TensorFlow warns of a function that is traced
+                # for each of many folders.
                 graph = tf.function(self._gather, autograph=False)
                 self._reader = graph.get_concrete_function(spec)
             return self._reader(tf.cast(rows, tf.int64))

@@ -80,6 +80,11 @@ def chunk_size(model: Model, num_samples: int = 1) -> int:
     return max(1, min(MOST_EXAMPLES, NUMBERS_PER_CALL[device] // numbers))
 
 
+def _shared(n: int, size: int) -> int:
+    """Returns the size of chunks of n examples of which each core has one at least."""
+    return max(1, min(size, -(-n // parallel.calls_at_once())))
+
+
 def slices(n: int, size: int) -> Iterator[slice]:
     """Yields where the chunks of n examples are; of none there is one, empty."""
     for first in range(0, max(1, n), size):
@@ -128,6 +133,8 @@ def read(
     """Yields chunks as `examples`, with conditions only where they were given."""
     x = as_data(x, model.data_shape)
     size, first = chunk_size(model, num_samples), 0
+    if is_array(x):
+        size = _shared(len(x), size)
     for batch, given in _checked(model, x, condition, size, limit):
         for rows in slices(len(batch), size):
             values = model.split_inputs(batch[rows])[0]
@@ -237,7 +244,7 @@ def over_latents(
             tf.constant(z[rows]),
             None if condition is None else tf.convert_to_tensor(condition[rows]),
         )
-        for rows in slices(len(z), chunk_size(model))
+        for rows in slices(len(z), _shared(len(z), chunk_size(model)))
     )
 
     def each(*arguments: Any) -> list[tf.Tensor]:

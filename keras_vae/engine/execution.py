@@ -187,6 +187,7 @@ class StepFunction:
         A pass may be on its way, where a callback asks for it, and goes on behind it.
         """
         before, self._pass = self._pass, _Pass(steps=1)
+        step = self._step()
         try:
             iterator = iter(tf.data.Dataset.from_tensors(batch))
             self._batches.expect(iterator.element_spec)
@@ -195,7 +196,7 @@ class StepFunction:
         finally:
             self._pass = before
             if self._position is not None:
-                self._position.went_on(0, self._step())
+                self._position.made_elsewhere(self._step() - step)
 
     def _make_steps(self, iterator: Any, steps: int, checked: bool) -> int:
         """Makes the steps of a call, and returns how many there were."""
@@ -383,6 +384,10 @@ class _BatchPosition:
     def went_on(self, batches: int, step: int) -> None:
         """Takes note of batches that were used, and of the step after them."""
         self._batch, self._step = self._batch + batches, step
+
+    def made_elsewhere(self, steps: int) -> None:
+        """Takes note of steps on other batches than these."""
+        self._step += steps
 
     def iterator(self, given: Any) -> Any:
         """Returns what to take batches of: Keras' iterator, or one of its own."""

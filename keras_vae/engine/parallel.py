@@ -17,26 +17,32 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
+_asked_for = False  # by `one_core_per_call`, for the whole process as TensorFlow's is
+
+
 def one_core_per_call() -> None:
     """Has operations compute on one core, so that `mapped` runs calls side by side.
 
     For a program that measures and does not train. Nothing changes where TensorFlow has
     computed something already, whose threads are then there, and where there is a GPU.
     """
+    global _asked_for
     if not tf.config.get_visible_devices("GPU"):
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(1)
+            _asked_for = True
 
 
 def calls_at_once() -> int:
     """Returns how many calls `mapped` runs at once.
 
-    As many as there are cores where operations compute on one of them, else 1.
+    As many as there are cores after `one_core_per_call`, else 1.
     """
-    if tf.config.get_visible_devices("GPU"):
-        return 1
-    if tf.config.threading.get_intra_op_parallelism_threads() != 1:
-        return 1
+    return cores() if _asked_for else 1
+
+
+def cores() -> int:
+    """Returns how many cores of the machine this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -48,7 +54,7 @@ def mapped(
     """Yields what a function gives for each item, in order.
 
     `calls_at_once()` items are worked on at once, in threads; the iterable is gone
-    through in the thread that asks, no further ahead than that.
+    through in the thread that asks, one item further ahead.
 
     Args:
         function: Of an item. What it raises is raised here; no further items are begun

@@ -167,7 +167,8 @@ def importance_weighted_nll(
             neither p(z) nor q(z|x) has them. Only under a standard normal prior, where
             what is left is a model of fewer dimensions (Burda et al. 2015, section
             5.2).
-        progress: Called with the samples that are done, over all examples.
+        progress: Called with the samples that are done, over all examples; in the
+            thread that made the last of them, by one thread at a time.
         progress_every: Seconds between two calls of `progress`, about; at least what
             the samples of a block take.
 
@@ -184,7 +185,7 @@ def importance_weighted_nll(
     _check_measurable(model, active)
     update = _update_of(model, active)
     key = as_tensor(model.seed if seed is None else seed)
-    pace = _Pace(progress_every)
+    pace = _Pace(progress_every * parallel.calls_at_once())
     done = _Done(len(x) * num_samples, progress)
 
     def sums_of(part: chunks.Chunk) -> list[np.ndarray]:
@@ -214,27 +215,36 @@ def _log_mean(log_sum: np.ndarray, log_squares: np.ndarray, k: int) -> LogProbab
 
 
 class _Done:
-    """Adds up, over threads, what is done, and has them stop when the work ends."""
+    """Adds up, over threads, what is done, and has them stop where one of them fails.
+
+    That is where `progress` raises, or where the work has ended before they have.
+    """
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._total, self._progress = total, progress
-        self._sum, self._ended = 0, False
+        self._sum = 0
+        self._error: BaseException | None = None
         self._lock = threading.Lock()
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, *_: object) -> None:
-        self._ended = True
+        with self._lock:
+            self._error = self._error or RuntimeError("The work ended before.")
 
     def add(self, samples: int) -> None:
-        """Reports so many more samples; raises a RuntimeError after the end."""
+        """Reports so many more samples; raises what ended the work."""
         with self._lock:
-            if self._ended:
-                raise RuntimeError("The work was ended from outside.")
+            if self._error is not None:
+                raise self._error
             self._sum += samples
-            if self._progress is not None:
-                self._progress(self._sum, self._total)
+            try:
+                if self._progress is not None:
+                    self._progress(self._sum, self._total)
+            except BaseException as error:
+                self._error = error
+                raise
 
 
 @dataclasses.dataclass

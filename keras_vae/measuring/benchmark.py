@@ -93,7 +93,8 @@ def machine() -> dict[str, Any]:
     """Returns what the results were measured on."""
     import tensorflow as tf
 
-    from keras_vae.training.environment import cores, processor, versions
+    from keras_vae.engine.parallel import cores
+    from keras_vae.training.environment import processor, versions
 
     return {
         "processor": processor(),

@@ -240,7 +240,7 @@ MODELS: dict[str, ModelEntry] = {
             # The gradient of a batch can be a hundred times that of the one before.
             "adam_beta_2": 0.95,
             # An epoch takes several times as long as those of other models, and half
-            # as many with four times the updates end lower.
+            # as many, of four times the updates each, end lower.
             **{"batch_size": 32, "epochs": 20},
         },
         without=_HIERARCHY,

@@ -10,7 +10,7 @@ import keras
 from keras_vae.errors import invalid_argument
 from keras_vae.naming import lookup, nearest
 from keras_vae.networks import limit
-from keras_vae.networks.layers import RowDropout, UpsampleConv, silu
+from keras_vae.networks.layers import RowDropout, UpsampleConv
 
 # He et al. 2015 make up for what the rectifier cuts off; softplus, ELU and SELU keep
 # the second moment of a standard normal near 1, as LeCun's rule assumes.
@@ -25,7 +25,6 @@ _INITIALIZERS = {
     "selu": "lecun_normal",
 }
 _DEFAULT_INITIALIZER = "glorot_uniform"
-_SILU = ("silu", "swish")
 _NORMALIZATIONS = dict.fromkeys(("batch", "layer"))
 _MAX_FILTERS = 256
 
@@ -139,8 +138,7 @@ class Blocks:
         """Normalisation, activation, dropout: what follows a linear layer."""
         if not self.normalize_after:
             x = self._normalize(x)
-        function = silu if self.activation in _SILU else self.activation
-        x = keras.layers.Activation(function, name=self._label("activation"))(x)
+        x = keras.layers.Activation(self.activation, name=self._label("activation"))(x)
         if self.normalize_after:
             x = self._normalize(x)
         if self.dropout:

@@ -23,7 +23,7 @@ from keras_vae.networks.blocks import (
     checked_size,
 )
 from keras_vae.networks.conv import output_layer
-from keras_vae.networks.layers import PositionBias
+from keras_vae.networks.layers import PositionBias, silu
 
 MAX_COARSE_SIDE = 8
 """The longest side of the coarsest maps, by default."""
@@ -170,7 +170,7 @@ def bottom_up(
     """
     shape = checked_network_shape("input_shape", input_shape)
     width = checked_size("width", width)
-    net = Blocks("bottom_up", _options(options), activation="silu")
+    net = Blocks("bottom_up", _options(options))
     x = keras.Input(shape, name="x")
     sizes = level_sizes(shape, levels, finest_stride)
     features = []
@@ -221,18 +221,18 @@ def group_networks(
     z = keras.Input((*size, channels), name=f"{name}_z")
     style = _options(options)
 
-    prior = Blocks("", {**style, "name": f"{name}_prior"}, activation="silu")
+    prior = Blocks("", {**style, "name": f"{name}_prior"})
     outputs = _two(prior, h, width, 2 * channels + width)
     cuts = [channels, 2 * channels]
     prior_net = keras.Model(h, keras.ops.split(outputs, cuts, axis=-1), name=prior.name)
 
-    posterior = Blocks("", {**style, "name": f"{name}_posterior"}, activation="silu")
+    posterior = Blocks("", {**style, "name": f"{name}_posterior"})
     joined = keras.layers.Concatenate(name=f"{name}_join")([h, e])
     outputs = _two(posterior, joined, width, 2 * channels)
     deltas = keras.ops.split(outputs, 2, axis=-1)
     posterior_net = keras.Model([h, e], deltas, name=posterior.name)
 
-    merge = Blocks("", {**style, "name": f"{name}_merge"}, activation="silu")
+    merge = Blocks("", {**style, "name": f"{name}_merge"})
     into = merge.dense(z, width, kernel_initializer="glorot_uniform")
     added = keras.layers.Add(name=f"{name}_add")([h, into])
     merged = _block(merge, added, block)
@@ -257,7 +257,7 @@ def up(
     **options: Any,
 ) -> keras.Model:
     """Returns a network from the top-down path of one level to that of the next."""
-    net = Blocks("", {**_options(options), "name": name}, activation="silu")
+    net = Blocks("", {**_options(options), "name": name})
     h = keras.Input((*size, width), name=f"{name}_h")
     if not next_size:
         return keras.Model(h, _block(net, h, block), name=name)
@@ -302,7 +302,7 @@ def top_down_decoder(
         **options: `networks.Options`.
     """
     shape = checked_network_shape("params_shape", params_shape)
-    net = Blocks("decoder", _options(options), activation="silu")
+    net = Blocks("decoder", _options(options))
     h = top = keras.Input((*size, width), name="h")
     h = _block(net, h, block)
     if not size:
@@ -322,6 +322,8 @@ def top_down_decoder(
 
 def _options(options: dict[str, Any]) -> Options:
     known: Any = {k: v for k, v in options.items() if v is not None}
+    if known.get("activation", "silu") in ("silu", "swish"):
+        known["activation"] = silu
     return known
 
 

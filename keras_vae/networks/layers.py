@@ -25,8 +25,10 @@ _SHIFTS = np.array(
 def silu(x: Any) -> Any:
     """Returns x sigmoid(x), as `keras.activations.silu`, whose gradient is slower.
 
-    That one has a gradient of its own, which recomputes what is kept here, and which
-    a SavedModel has to trace for each activation.
+    That one has a gradient of its own, which recomputes the sigmoid that is kept here
+    until the gradient is there, and which a SavedModel has to trace for each
+    activation. For hierarchies, whose layers are the package's own anyway: a network
+    with Keras' own loads where the package is not imported.
     """
     return x * keras.ops.sigmoid(x)
 

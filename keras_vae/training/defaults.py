@@ -85,7 +85,7 @@ def of_colour_pictures(
         every = max(1, epochs // _TIMES_DRAWN)
         chosen |= {"batch_size": size, "epochs": epochs, "image_every": every}
         if hierarchical and given.get("kl_schedule", "linear") == "linear":
-            warm_up = _warm_up(steps, epochs, given.get("epochs"))
+            warm_up = _warm_up(steps, epochs)
             chosen |= {"kl_schedule": "linear", "kl_warmup_epochs": warm_up}
     asked = {name for name in given if (name, given[name]) != ("likelihood", "auto")}
     if "likelihood" in asked:
@@ -93,15 +93,13 @@ def of_colour_pictures(
     return {name: value for name, value in chosen.items() if name not in asked}
 
 
-def _warm_up(steps: int, epochs: int, asked: Any) -> float:
+def _warm_up(steps: int, epochs: int) -> float:
     """Returns the epochs in which the weight of a hierarchy's KL grows.
 
     While it is small the finest latents, which the first updates have no use for, are
-    not yet pressed to the prior. A run that is given more than its own `epochs` has the
-    same schedule, and so continues; one that is given fewer ends with the whole KL.
+    not yet pressed to the prior. Whatever --epochs is given, the schedule is that of
+    the run's own `epochs`, so that a run that has ended can have more of them.
     """
-    if isinstance(asked, int) and 0 < asked < epochs:
-        epochs = asked
     return max(0.1, round(min(_WARM_UP / steps, epochs / 3), 1))
 
 

@@ -1,7 +1,6 @@
 """When, where and with what a run is trained: what its folder keeps of that."""
 
 import datetime
-import os
 import platform
 import re
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 import keras_vae
+from keras_vae.engine.parallel import cores
 
 
 def environment() -> dict[str, Any]:
@@ -43,13 +43,6 @@ def hardware() -> str:
         details = tf.config.experimental.get_device_details(gpu)
         names.append(str(details.get("device_name", gpu.name)))
     return "; ".join(names)
-
-
-def cores() -> int:
-    """Returns how many cores of the machine this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def processor() -> str:

@@ -123,10 +123,16 @@ def _of_schedule(config: TrainConfig, data: Data) -> str:
     final = "" if split is None else f", the {part} loss the final one"
     if config.kl_schedule == "constant":
         return f"Note:   the training loss has the capacity of the moment{final}."
-    return (
+    note = (
         f"Note:   the training loss has the KL weight of the moment{final}; -ELBO "
         "weighs the KL with 1."
     )
+    if config.kl_warmup_epochs > config.epochs:
+        note += (
+            f" It is full after --kl_warmup_epochs {config.kl_warmup_epochs:g}, which "
+            "is more than --epochs: until then samples of the prior are poor."
+        )
+    return note
 
 
 def continuing(folder: RunFolder, keep: KeepState, config: TrainConfig) -> str:

@@ -378,6 +378,32 @@ def test_a_callback_that_loads_a_whole_state_goes_back_with_it(model, x, tmp_pat
     np.testing.assert_array_equal(weights(vae), weights(unbroken))
 
 
+@pytest.mark.slow
+def test_a_step_by_hand_behind_a_loaded_state_leaves_the_order_with_it(
+    model, x, tmp_path
+):
+    class Step(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 0:
+                self.model.train_on_batch(x[:4])
+
+    class BackAndStep(callbacks.Callback):
+        path = tmp_path / "state.weights.h5"
+
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 0:
+                self.model.save_weights(self.path)
+            elif epoch == 1:
+                self.model.load_weights(self.path)
+                self.model.train_on_batch(x[:4])
+
+    unbroken, vae = model(), model()
+    fit(unbroken, x, Step(), epochs=2)
+    fit(vae, x, BackAndStep(), epochs=3)
+    assert counts(vae) == (2 * STEPS + 1, 2 * STEPS + 1)
+    np.testing.assert_array_equal(weights(vae), weights(unbroken))
+
+
 # SwapEMAWeights
 
 

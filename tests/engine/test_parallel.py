@@ -5,10 +5,12 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_vae.engine import parallel
+import keras_vae
+from keras_vae.engine import chunks, parallel
 
 
 @pytest.fixture(params=[1, 3])
@@ -57,17 +59,46 @@ def test_what_a_call_raises_is_raised_and_ends_the_rest(at_once):
     assert len(done) <= 2 + 2 * at_once
 
 
-@pytest.mark.parametrize("threads, calls", [(0, 1), (2, 1), (1, 5)])
-def test_calls_run_side_by_side_where_operations_use_one_core(
-    threads, calls, monkeypatch
-):
-    def set_to():
-        return threads
+def set_threads(monkeypatch, result):
+    """Stands in for what TensorFlow allows once in a process."""
+    set_to, threads = [], tf.config.threading
 
-    threading_of = tf.config.threading
-    monkeypatch.setattr(threading_of, "get_intra_op_parallelism_threads", set_to)
+    def set_or_raise(number):
+        if isinstance(result, Exception):
+            raise result
+        set_to.append(number)
+
+    monkeypatch.setattr(threads, "set_intra_op_parallelism_threads", set_or_raise)
+    monkeypatch.setattr(parallel, "_asked_for", False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(5)))
-    assert parallel.calls_at_once() == calls
+    return set_to
+
+
+def test_calls_run_side_by_side_once_operations_use_one_core(monkeypatch):
+    set_to = set_threads(monkeypatch, None)
+    assert parallel.calls_at_once() == 1
+    parallel.one_core_per_call()
+    assert set_to == [1]
+    assert parallel.calls_at_once() == parallel.cores() == 5
+
+
+def test_calls_run_in_turn_where_tensorflow_has_started(monkeypatch):
+    set_threads(monkeypatch, RuntimeError("cannot be modified after initialization"))
+    parallel.one_core_per_call()
+    assert parallel.calls_at_once() == 1
+
+
+@pytest.mark.parametrize(
+    ("n", "sizes"), [(10, [2] * 5), (3, [1] * 3), (12, [3] * 4), (0, [0])]
+)
+def test_few_examples_are_shared_among_the_calls(n, sizes, monkeypatch):
+    monkeypatch.setattr(parallel, "calls_at_once", lambda: 5)
+    model = keras_vae.VAE(2, (4,), seed=0)
+    parts = chunks.examples(model, np.zeros((n, 4), np.float32))
+    assert [len(part.x) for part in parts] == sizes
+    z = np.arange(2.0 * max(n, 1), dtype=np.float32).reshape(-1, 2)
+    twice = chunks.over_latents(model, "twice", lambda z, given, first: 2 * z, z)
+    np.testing.assert_array_equal(twice, 2 * z)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_vae import VAE, networks
+from keras_vae.engine import parallel
 from keras_vae.engine.chunks import NUMBERS_PER_CALL, chunk_size
 from keras_vae.evaluation.likelihood import (
     bits_per_dimension,
@@ -173,6 +174,40 @@ def test_progress_grows_to_all_images_times_samples(vae, x):
     done = [part for part, _ in told]
     assert done == sorted(set(done))
     assert told[-1] == (37 * 70, 37 * 70)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_what_progress_raises_is_raised_and_ends_the_work(at_once, vae, x, monkeypatch):
+    monkeypatch.setattr(parallel, "calls_at_once", lambda: at_once)
+    told = []
+
+    def stop(done, of):
+        told.append(done)
+        if len(told) == 3:
+            raise KeyError("enough")
+
+    with pytest.raises(KeyError, match="enough"):
+        importance_weighted_nll(vae, x, 10_000, progress=stop, progress_every=0.0)
+    assert len(told) == 3
+
+
+def test_what_an_example_raises_ends_the_work_on_those_before(vae, x, monkeypatch):
+    monkeypatch.setattr(parallel, "calls_at_once", lambda: 2)
+    slow = 10**7  # samples, which would take minutes
+
+    class Broken:
+        shape = SHAPE
+
+        def __len__(self):
+            return len(x)
+
+        def gather(self, rows):
+            if int(rows[0]) > 0:
+                raise OSError("gone")
+            return x[: len(rows)]
+
+    with pytest.raises(OSError, match="gone"):
+        importance_weighted_nll(vae, Broken(), slow)
 
 
 def test_bytes_and_what_is_read_from_disk_are_as_their_floats(vae, x):

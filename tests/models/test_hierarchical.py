@@ -153,6 +153,14 @@ def test_the_terms_of_evaluate_are_those_of_the_elbo(model, x):
     assert found["loss"] == pytest.approx(found["neg_elbo"], rel=1e-5)
 
 
+def test_no_activation_brings_a_gradient_of_its_own_into_a_graph():
+    prior = hierarchy.group_networks("group", (2, 3), 2, width=4).prior
+    h = tf.TensorSpec([None, 2, 3, 4], tf.float32)
+    graph = tf.function(prior).get_concrete_function(h).graph
+    kinds = {operation.type for operation in graph.get_operations()}
+    assert "Sigmoid" in kinds and "IdentityN" not in kinds  # which stands for one
+
+
 @pytest.mark.parametrize("size", [(), (3,), (2, 3)])
 def test_the_posterior_of_many_paths_is_that_of_each(size):
     networks = hierarchy.group_networks("group", size, 2, width=4)

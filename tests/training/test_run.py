@@ -173,6 +173,16 @@ def test_a_kl_schedule_does_not_end_training_while_its_weight_still_grows(train)
     np.testing.assert_allclose(rows["val_loss"], rows["val_neg_elbo"], rtol=1e-5)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("warm_up", "said"), [(2.0, False), (2.5, True)])
+def test_a_run_that_is_shorter_than_its_kl_schedule_says_so(train, warm_up, said):
+    lines = []
+    schedule = {"kl_schedule": "linear", "kl_warmup_epochs": warm_up}
+    train(say=lines.append, epochs=2, **schedule)
+    found = "full after --kl_warmup_epochs 2.5" in "\n".join(lines)
+    assert found == said
+
+
 def test_averaged_weights_are_what_is_kept(trained, train, weights):
     plain = weights(trained[0].path)
     averaged = weights(train(**{**FLAGS, "weight_average": 0.9}).path)
