@@ -5,6 +5,7 @@ of a running count of steps, so a run can start at any step as if it had never s
 and the global batch is the same on any number of replicas.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,6 +21,9 @@ from keras_vae.units import is_scaled
 BINARIZE = ("none", "threshold", "static", "dynamic")
 """What can be done to grey values: nothing; 1 from one half up; drawn once for each
 image; drawn afresh each time an image is used."""
+
+_MOST_COPIED = 2**27
+"""Bytes of an array up to which TensorFlow has a copy of it, which is faster to read."""
 
 Gather = Callable[[tf.Tensor], tf.Tensor]
 
@@ -299,9 +303,26 @@ def as_unit(x: Any) -> tf.Tensor:
 def _gather(x: Any) -> Gather:
     if hasattr(x, "gather"):
         return x.gather
+    x = np.asarray(x)
+    if x.nbytes > _MOST_COPIED:
+        return functools.partial(_rows_of, x)
     with tf.device("CPU:0"):  # where tf.data works
         values = tf.constant(np.ascontiguousarray(x))
     return lambda rows: tf.gather(values, rows)
+
+
+def _rows_of(x: np.ndarray, rows: tf.Tensor) -> tf.Tensor:
+    """Returns rows of an array that stays where it is, in memory or mapped from disk.
+
+    A constant would be a copy of it, and another while that is made.
+    """
+    dtype = x.dtype.newbyteorder("=")
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        return np.asarray(x[rows], dtype)
+
+    found = tf.numpy_function(read, [rows], dtype, stateful=False)
+    return tf.ensure_shape(found, [*rows.shape, *x.shape[1:]])
 
 
 def _binarized(

@@ -1,9 +1,15 @@
 """The order of examples, where it can start, and what is done to their values."""
 
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import keras_vae
 from keras_vae.data import pipeline
 from keras_vae.data.pipeline import Share, batches, binarize_once, num_batches
 from keras_vae.noise import RowNoise
@@ -156,6 +162,80 @@ def test_stored_integers_are_scaled_and_floats_are_not(dtype, wrap):
 def test_other_numbers_are_taken_as_they_are(dtype):
     x = np.array([[0, 1, 1]], dtype)
     np.testing.assert_array_equal(taken(1, x)[0], [[0.0, 1.0, 1.0]])
+
+
+@pytest.fixture
+def uncopied(monkeypatch):
+    """All arrays are large ones, which TensorFlow has no copy of."""
+    monkeypatch.setattr(pipeline, "_MOST_COPIED", 0)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", ">f4", "float64"])
+@pytest.mark.parametrize("size", [4, 5])
+def test_large_arrays_are_read_from_where_they_are(dtype, size, tmp_path, uncopied):
+    x = np.random.default_rng(0).integers(0, 200, (N, 2, 3, 1)).astype(dtype)
+    np.save(tmp_path / "x.npy", x)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    y, options = np.arange(N), {"batch_size": size, "binarize": "dynamic"}
+    if dtype != "uint8":
+        options["binarize"] = "none"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline, "_MOST_COPIED", 10**9)
+        expected = list(batches(x, y, **options).take(5))
+    for large in (x, mapped, x[::-1][::-1]):
+        found = batches(large, y, **options)
+        assert found.element_spec[0].shape == (5 if size == 5 else None, 2, 3, 1)
+        for one, other in zip(found.take(5), expected, strict=True):
+            np.testing.assert_array_equal(one[0], other[0])
+            np.testing.assert_array_equal(one[1], other[1])
+
+
+@pytest.mark.slow
+def test_replicas_read_large_arrays_too(replicas, monkeypatch):
+    x = np.random.default_rng(0).integers(0, 256, (20, 2, 3, 1), np.uint8)
+    histories = []
+    for number, most in ((1, 10**9), (2, 0)):
+        monkeypatch.setattr(pipeline, "_MOST_COPIED", most)
+        with replicas(number).scope():
+            keras.utils.set_random_seed(0)
+            model = keras_vae.VAE(2, (2, 3, 1), seed=0)
+            model.compile()
+        fitted = model.fit(x, batch_size=8, epochs=2, validation_data=x, verbose=0)
+        histories.append(fitted.history)
+    one, two = histories
+    for name, values in one.items():
+        np.testing.assert_allclose(two[name], values, rtol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_training_on_an_array_makes_no_copy_of_it(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((200_000, 28, 28), np.uint8))  # 150 MiB
+    program = r"""
+import re, sys
+from pathlib import Path
+import keras, numpy as np
+import keras_vae
+def mebibytes():
+    status = Path("/proc/self/status").read_text()
+    return int(re.search("RssAnon:\s+(\d+)", status)[1]) / 1024
+model = keras_vae.VAE(2, (28, 28))
+model.compile()
+few = np.zeros((512, 28, 28), np.uint8)
+model.fit(few, epochs=1, verbose=0)
+before = mebibytes()
+x = np.load(sys.argv[1], mmap_mode="r")
+model.fit(x, epochs=1, steps_per_epoch=20, validation_data=x[:256], verbose=0)
+print(mebibytes() - before)
+"""
+    path = tmp_path / "x.npy"
+    made = subprocess.run(
+        [sys.executable, "-c", program, path],
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
+    assert float(made.stdout) < 75
 
 
 def test_shapes_are_known_in_the_graph():
