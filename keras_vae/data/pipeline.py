@@ -23,7 +23,7 @@ BINARIZE = ("none", "threshold", "static", "dynamic")
 image; drawn afresh each time an image is used."""
 
 _MOST_COPIED = 2**27
-"""Bytes of an array up to which TensorFlow has a copy of it, which is faster to read."""
+"""Bytes of an array up to which TensorFlow has a copy, which is faster to read."""
 
 Gather = Callable[[tf.Tensor], tf.Tensor]
 
