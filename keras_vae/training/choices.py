@@ -63,7 +63,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "kl_schedule": "linear",
         "kl_warmup_epochs": 3.0,
         "batch_size": 16,
-        "epochs": 24,
+        "epochs": 20,
     },
     "tutorial": {
         "encoder": "mlp",
