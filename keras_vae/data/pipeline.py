@@ -6,6 +6,7 @@ and the global batch is the same on any number of replicas.
 """
 
 import functools
+import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -76,7 +77,9 @@ def batches(
 
     Args:
         x: `(n, ...)` array, uint8 and uint16 scaled to [0, 1] as float32; or an object
-            with `__len__` and `gather(rows)` that reads examples in the graph.
+            with `__len__` and `gather(rows)` that reads examples in the graph. An array
+            of more than 128 MiB is read as batches are made, and must not change until
+            then; of smaller ones there is a copy.
         y: `(n, ...)` array handed through, or None.
         sample_weight: `(n,)` array or None.
         batch_size: Examples in a global batch, at least 1.
@@ -304,7 +307,7 @@ def _gather(x: Any) -> Gather:
     if hasattr(x, "gather"):
         return x.gather
     x = np.asarray(x)
-    if x.nbytes > _MOST_COPIED:
+    if x.nbytes > _MOST_COPIED and x.dtype.kind in "biuf":
         return functools.partial(_rows_of, x)
     with tf.device("CPU:0"):  # where tf.data works
         values = tf.constant(np.ascontiguousarray(x))
@@ -317,9 +320,14 @@ def _rows_of(x: np.ndarray, rows: tf.Tensor) -> tf.Tensor:
     A constant would be a copy of it, and another while that is made.
     """
     dtype = x.dtype.newbyteorder("=")
+    # TensorFlow never forgets `read`. The dataset has what keeps the array.
+    array = weakref.ref(x)
 
     def read(rows: np.ndarray) -> np.ndarray:
-        return np.asarray(x[rows], dtype)
+        whole = array()
+        if whole is None:
+            raise RuntimeError("The dataset of these batches has been deleted.")
+        return np.asarray(whole[rows], dtype)
 
     found = tf.numpy_function(read, [rows], dtype, stateful=False)
     return tf.ensure_shape(found, [*rows.shape, *x.shape[1:]])

@@ -81,7 +81,7 @@ def chunk_size(model: Model, num_samples: int = 1) -> int:
 
 
 def _shared(n: int, size: int) -> int:
-    """Returns the size of chunks of n examples of which each core has one at least."""
+    """Returns the size of chunks of n examples, no larger than the share of a call."""
     return max(1, min(size, -(-n // parallel.calls_at_once())))
 
 
@@ -134,7 +134,7 @@ def read(
     x = as_data(x, model.data_shape)
     size, first = chunk_size(model, num_samples), 0
     if is_array(x):
-        size = _shared(len(x), size)
+        size = _shared(len(x) if limit is None else min(limit, len(x)), size)
     for batch, given in _checked(model, x, condition, size, limit):
         for rows in slices(len(batch), size):
             values = model.split_inputs(batch[rows])[0]

@@ -63,7 +63,8 @@ def mapped(
     """
     at_once = calls_at_once()
     if at_once == 1:
-        yield from map(function, items)
+        for item in items:
+            yield function(item)
         return
     pool = ThreadPoolExecutor(at_once)
     begun: collections.deque[Future[Result]] = collections.deque()

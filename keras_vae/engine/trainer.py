@@ -214,7 +214,8 @@ class MultiStepTrainer(SingleBatches):
         number of the epoch alone, counted from the model's first step: a second call
         goes on with orders not yet seen. Metrics are weighted by examples, so partial
         batches count as what they are. `batch_size` is the global one, of arrays: a
-        dataset has batches of its own.
+        dataset has batches of its own. Arrays of more than 128 MiB are not copied, and
+        must not change meanwhile.
 
         Raises:
             ValueError: If the data do not fit the model; `class_weight` is given.

@@ -185,8 +185,8 @@ def importance_weighted_nll(
     _check_measurable(model, active)
     update = _update_of(model, active)
     key = as_tensor(model.seed if seed is None else seed)
-    pace = _Pace(progress_every * parallel.calls_at_once())
-    done = _Done(len(x) * num_samples, progress)
+    pace = _Pace(progress_every)
+    done = _Done(len(x) * num_samples, progress, progress_every)
 
     def sums_of(part: chunks.Chunk) -> list[np.ndarray]:
         first = tf.constant(part.first)
@@ -220,9 +220,9 @@ class _Done:
     That is where `progress` raises, or where the work has ended before they have.
     """
 
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self._total, self._progress = total, progress
-        self._sum = 0
+    def __init__(self, total: int, progress: Progress | None, every: float) -> None:
+        self._total, self._progress, self._every = total, progress, every
+        self._sum, self._reported = 0, time.perf_counter()
         self._error: BaseException | None = None
         self._lock = threading.Lock()
 
@@ -240,11 +240,18 @@ class _Done:
                 raise self._error
             self._sum += samples
             try:
-                if self._progress is not None:
-                    self._progress(self._sum, self._total)
+                self._report()
             except BaseException as error:
                 self._error = error
                 raise
+
+    def _report(self) -> None:
+        now = time.perf_counter()
+        # Almost: one thread alone works for that long from report to report.
+        due = now - self._reported >= 0.5 * self._every
+        if self._progress is not None and (due or self._sum == self._total):
+            self._reported = now
+            self._progress(self._sum, self._total)
 
 
 @dataclasses.dataclass

@@ -129,8 +129,9 @@ def _of_schedule(config: TrainConfig, data: Data) -> str:
     )
     if config.kl_warmup_epochs > config.epochs:
         note += (
-            f" It is full after --kl_warmup_epochs {config.kl_warmup_epochs:g}, which "
-            "is more than --epochs: until then samples of the prior are poor."
+            f" It is full after --kl_warmup_epochs {config.kl_warmup_epochs:g}, later "
+            "than this run ends, so samples of the prior will be poor: give fewer of "
+            "these, or more --epochs."
         )
     return note
 

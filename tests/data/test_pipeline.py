@@ -1,7 +1,9 @@
 """The order of examples, where it can start, and what is done to their values."""
 
+import gc
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import keras
@@ -205,6 +207,28 @@ def test_replicas_read_large_arrays_too(replicas, monkeypatch):
     one, two = histories
     for name, values in one.items():
         np.testing.assert_allclose(two[name], values, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_large_array_is_forgotten_once_nothing_uses_it(uncopied):
+    x = np.zeros((20, 2, 3, 1), np.uint8)
+    model = keras_vae.VAE(2, (2, 3, 1), seed=0)
+    model.compile()
+    model.fit(x, np.zeros(20), batch_size=8, validation_split=0.2, verbose=0)
+    iterator = iter(batches(x, batch_size=8))
+    array = weakref.ref(x)
+    del x, model
+    gc.collect()
+    assert next(iterator).shape == (8, 2, 3, 1)  # it alone keeps the array
+    del iterator
+    gc.collect()
+    assert array() is None
+
+
+def test_a_large_array_of_text_is_copied_as_small_ones_are(uncopied):
+    y = np.array([*"abcdéfghij"])
+    (part,) = batches(numbered(), y, batch_size=N, shuffle=False).take(1)
+    assert [text.decode() for text in part[1].numpy()] == [*y]
 
 
 @pytest.mark.slow

@@ -59,6 +59,11 @@ def test_what_a_call_raises_is_raised_and_ends_the_rest(at_once):
     assert len(done) <= 2 + 2 * at_once
 
 
+def test_a_call_that_stops_iteration_does_not_end_it_early(at_once):
+    with pytest.raises(RuntimeError):
+        list(parallel.mapped(next, [iter([1]), iter([])]))
+
+
 def set_threads(monkeypatch, result):
     """Stands in for what TensorFlow allows once in a process."""
     set_to, threads = [], tf.config.threading
