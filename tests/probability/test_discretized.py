@@ -11,6 +11,8 @@ from keras_vae.probability.likelihoods import (
 )
 
 LEVELS = np.arange(256) / 255
+ANY_VALUE = 1e-6
+"""The probability that a value is any of the 256."""
 
 
 def plain_masses(locations, scale):
@@ -32,19 +34,22 @@ def plain_log_prob(x, params, components):
     """Equations 2 and 3 of Salimans et al. 2017 for one pixel, term by term."""
     weights, locations, scales, (a, b, c) = plain_pixel(params, components)
     red, green, _ = x
-    total = 0.0
-    for k in range(components):
-        means = [
-            locations[0, k],
-            locations[1, k] + a[k] * (red - 0.5),
-            locations[2, k] + b[k] * (red - 0.5) + c[k] * (green - 0.5),
+    means = [
+        locations[0],
+        locations[1] + a * (red - 0.5),
+        locations[2] + b * (red - 0.5) + c * (green - 0.5),
+    ]
+    log_prob = 0.0
+    for channel in range(3):
+        masses = [
+            plain_masses(mean, scale)[round(255 * x[channel])]
+            for mean, scale in zip(means[channel], scales[channel], strict=True)
         ]
-        product = weights[k]
-        for channel in range(3):
-            masses = plain_masses(means[channel], scales[channel, k])
-            product *= masses[round(255 * x[channel])]
-        total += product
-    return np.log(total)
+        weights = weights * masses
+        given = weights.sum()
+        log_prob += np.log((1 - ANY_VALUE) * given + ANY_VALUE / 256)
+        weights = weights / given
+    return log_prob
 
 
 def pixel(rng, components, log_scale=-2.5):
@@ -88,7 +93,7 @@ def test_one_channel_sums_to_one_and_is_the_sum_of_its_logistics(log_scale):
         for each in params[1:].T
     ]
     weights = np.exp(params[0]) / np.exp(params[0]).sum()
-    want = np.exp(np.float64(alone)).T @ weights
+    want = (1 - ANY_VALUE) * (np.exp(np.float64(alone)).T @ weights) + ANY_VALUE / 256
     np.testing.assert_allclose(np.exp(log_p), want, rtol=2e-4, atol=1e-7)
 
 
@@ -104,6 +109,16 @@ def test_each_channel_sums_to_one_given_those_before(log_scale):
         log_p = likelihood.log_prob(x, rows, weight=alone).numpy()
         assert log_p.max() < 1e-5
         assert np.sum(np.exp(np.float64(log_p))) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_no_number_costs_more_than_one_of_values_that_are_all_alike(channels):
+    likelihood = DiscretizedLogisticMixture(components=3)
+    params = np.zeros((1, *likelihood.params_shape((channels,))), np.float32)
+    params[:, 3:] = -1e3  # all locations far below, and the smallest scales
+    log_prob = likelihood.log_prob(np.ones((1, channels), np.float32), params)
+    worst = channels * np.log(ANY_VALUE / 256)
+    np.testing.assert_allclose(log_prob, [worst], rtol=1e-5)
 
 
 @pytest.mark.parametrize("far", [1.0, 1e3, 1e15])
