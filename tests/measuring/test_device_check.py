@@ -24,7 +24,7 @@ def row(**changes):
 def test_the_cpu_and_virtual_devices_pass(tmp_path):
     lines, out = [], tmp_path / "check.json"
     options = CheckOptions(
-        device="cpu", architectures=("mlp",), images=130, epochs=1, out=str(out)
+        device="cpu", architectures=("mlp",), images=400, epochs=1, out=str(out)
     )
     rows = device_check.run(options, lines.append)
     assert device_check.missed(rows) == []
