@@ -5,8 +5,6 @@ import dataclasses
 import itertools
 import json
 import re
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -264,7 +262,7 @@ class Doubled(keras.layers.Layer):
 
 
 @pytest.mark.slow
-def test_networks_of_keras_layers_load_where_the_package_is_not(tmp_path):
+def test_networks_of_keras_layers_load_where_the_package_is_not(tmp_path, run_python):
     made = {
         name: networks.ENCODERS[name](shape, 2)
         for name, shape in {"mlp": (4,), "resmlp": (4,), "conv": (8, 8, 1)}.items()
@@ -279,10 +277,8 @@ for path in sys.argv[1:]:
     keras.models.load_model(path)
 assert "keras_vae" not in sys.modules
 """
-    paths = map(str, sorted(tmp_path.iterdir()))
-    plain = subprocess.run(
-        [sys.executable, "-c", program, *paths], capture_output=True, text=True
-    )
+    paths = sorted(tmp_path.iterdir())
+    plain = run_python("-c", program, *paths)
     assert plain.returncode == 0, plain.stderr
 
 

@@ -247,7 +247,7 @@ class _Done:
 
     def _report(self) -> None:
         now = time.perf_counter()
-        # Almost: one thread alone works for that long from report to report.
+        # The calls of one thread alone grow to half of that, and each is reported.
         due = now - self._reported >= 0.5 * self._every
         if self._progress is not None and (due or self._sum == self._total):
             self._reported = now

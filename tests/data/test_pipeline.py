@@ -1,8 +1,6 @@
 """The order of examples, where it can start, and what is done to their values."""
 
 import gc
-import subprocess
-import sys
 import weakref
 from pathlib import Path
 
@@ -233,7 +231,7 @@ def test_a_large_array_of_text_is_copied_as_small_ones_are(uncopied):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
-def test_training_on_an_array_makes_no_copy_of_it(tmp_path):
+def test_training_on_an_array_makes_no_copy_of_it(tmp_path, run_python):
     np.save(tmp_path / "x.npy", np.zeros((200_000, 28, 28), np.uint8))  # 150 MiB
     program = r"""
 import re, sys
@@ -252,12 +250,7 @@ x = np.load(sys.argv[1], mmap_mode="r")
 model.fit(x, epochs=1, steps_per_epoch=20, validation_data=x[:256], verbose=0)
 print(mebibytes() - before)
 """
-    path = tmp_path / "x.npy"
-    made = subprocess.run(
-        [sys.executable, "-c", program, path],
-        capture_output=True,
-        text=True,
-    )
+    made = run_python("-c", program, tmp_path / "x.npy")
     assert made.returncode == 0, made.stderr
     assert float(made.stdout) < 75
 

@@ -1,8 +1,6 @@
 """Calls side by side: in order, no further ahead than there are cores, and stopped."""
 
 import os
-import subprocess
-import sys
 import threading
 
 import numpy as np
@@ -107,7 +105,7 @@ def test_few_examples_are_shared_among_the_calls(n, sizes, monkeypatch):
 
 
 @pytest.mark.slow
-def test_likelihoods_are_the_same_when_chunks_run_side_by_side():
+def test_likelihoods_are_the_same_when_chunks_run_side_by_side(run_python):
     """In a process of its own, since threads are set before TensorFlow starts."""
     program = """
 import os
@@ -133,7 +131,5 @@ alone = importance_weighted_nll(model, x, 40)
 np.testing.assert_array_equal(beside.log_prob, alone.log_prob)
 np.testing.assert_array_equal(terms.neg_elbo, elbo_terms(model, x).neg_elbo)
 """
-    made = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=300
-    )
+    made = run_python("-c", program, timeout=300)
     assert made.returncode == 0, made.stderr
